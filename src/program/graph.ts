@@ -1,0 +1,121 @@
+/**
+ * The graph that every op builds: shapes and ops, no GPU memory. A {@linkcode Tensor} is one result of one {@linkcode Node};
+ * nodes are numbered in the order of their creation, and that order is the order in which a program runs them.
+ *
+ * @module
+ */
+import type { Lowering } from "./lowering.ts";
+import type { Expression } from "./expression.ts";
+import type { Storage } from "../gpu/storage.ts";
+
+/** Element types. f16 is a storage type: arithmetic is in f32. */
+export type DType = "f32" | "i32" | "u32" | "f16";
+
+/** Host arrays that hold tensor data. */
+export type HostArray = Float32Array | Int32Array | Uint32Array | Uint16Array;
+
+/** Shape and element type of a value, without the value. */
+export interface Aval {
+  readonly shape: readonly number[];
+  readonly dtype: DType;
+}
+
+/** One kind of computation: its shape rule, its gradient rule and its lowering to kernels. */
+export interface Op<A = unknown> {
+  readonly name: string;
+  /** Shapes of the results; throws a sentence with the current and the required state when the inputs do not fit. */
+  infer(inputs: readonly Aval[], attrs: A): Aval[];
+  /**
+   * Gradient rule: the cotangent of each input (null: none flows), built of further nodes, from the cotangents of the
+   * results (null where a result does not reach the loss).
+   */
+  vjp?(node: Node<A>, cotangents: readonly (Tensor | null)[]): (Tensor | null)[];
+  /** Emits the dispatches that compute the results. Absent on views, element-wise ops and leaves. */
+  lower?(ctx: Lowering, node: Node<A>): void;
+  /** Element-wise ops: one result element as a WGSL expression of input elements. Planned into generated kernels. */
+  expression?(attrs: A, inputs: readonly Aval[]): Expression;
+  /** Contiguous views: the element offset into input 0 at which the result starts. No kernel runs. */
+  view?(node: Node<A>): number;
+  /** `concat` along the first axis: inputs may be computed directly into their part of the result. */
+  readonly packs?: boolean;
+  /** [result, input] pairs that may share one buffer because each element is read before it is written by the same thread. */
+  readonly inPlace?: readonly (readonly [number, number])[];
+  /** The kernel writes result 0 through `ctx.emit`, so that following element-wise ops can be fused onto it. */
+  readonly emits?: boolean;
+  /** Cheap element-wise op (a constant, an index, a random number): computed again in each consumer, never stored. */
+  readonly recompute?: boolean;
+}
+
+let nextId = 1;
+
+/** One application of an op. */
+export class Node<A = unknown> {
+  /** Position in the order of creation, which is the order of execution. */
+  readonly id: number = nextId++;
+  /** Shapes and types of the results. */
+  readonly avals: readonly Aval[];
+  /** Where the results live, once computed or uploaded. */
+  storage: (Storage | undefined)[] = [];
+  /** Host data of a leaf that has not been uploaded. */
+  host: HostArray | undefined;
+
+  constructor(readonly op: Op<A>, readonly inputs: readonly Tensor[], readonly attrs: A) {
+    this.avals = op.infer(inputs, attrs);
+    for (const { shape } of this.avals) {
+      if (shape.some((n) => !Number.isInteger(n) || n < 1)) {
+        throw new RangeError(`Cannot create a result of ${op.name}: every axis must hold at least 1 element: shape is [${shape}]`);
+      }
+    }
+  }
+}
+
+/** An n-dimensional array: a value on the GPU, on the host, or still to be computed. Immutable; row-major. */
+export class Tensor implements Aval {
+  constructor(readonly node: Node, readonly index: number = 0) {}
+  /** Axis lengths; `[]` for a scalar. */
+  get shape(): readonly number[] {
+    return this.node.avals[this.index]!.shape;
+  }
+  /** Element type. */
+  get dtype(): DType {
+    return this.node.avals[this.index]!.dtype;
+  }
+  /** Number of elements. */
+  get size(): number {
+    return sizeOf(this.shape);
+  }
+  toString(): string {
+    return `${this.dtype}[${this.shape.join(",")}]`;
+  }
+}
+
+/** Applies `op` and returns its first result. */
+export function apply<A>(op: Op<A>, inputs: readonly Tensor[], attrs: A): Tensor {
+  return new Tensor(new Node(op, inputs, attrs) as Node);
+}
+
+/** Applies `op` and returns all its results. */
+export function applyAll<A>(op: Op<A>, inputs: readonly Tensor[], attrs: A): Tensor[] {
+  const node = new Node(op, inputs, attrs) as Node;
+  return node.avals.map((_, i) => new Tensor(node, i));
+}
+
+/** Number of elements of a shape. */
+export function sizeOf(shape: readonly number[]): number {
+  return shape.reduce((a, b) => a * b, 1);
+}
+
+/** Whether two shapes are equal. */
+export function sameShape(a: readonly number[], b: readonly number[]): boolean {
+  return a.length === b.length && a.every((n, i) => n === b[i]);
+}
+
+/** Bytes of one element in GPU memory. */
+export function bytesPerElement(dtype: DType): number {
+  return dtype === "f16" ? 2 : 4;
+}
+
+/** Bytes of a value in GPU memory, rounded up to whole 32-bit words. */
+export function byteLength(a: Aval): number {
+  return Math.ceil(sizeOf(a.shape) * bytesPerElement(a.dtype) / 4) * 4;
+}
