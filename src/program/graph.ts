@@ -63,7 +63,9 @@ export class Node<A = unknown> {
     this.avals = op.infer(inputs, attrs);
     for (const { shape } of this.avals) {
       if (shape.some((n) => !Number.isInteger(n) || n < 1)) {
-        throw new RangeError(`Cannot create a result of ${op.name}: every axis must hold at least 1 element: shape is [${shape}]`);
+        throw new RangeError(
+          `Cannot create a result of ${op.name}: every axis must hold at least 1 element: shape is [${shape}]`,
+        );
       }
     }
   }

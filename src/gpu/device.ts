@@ -1,0 +1,240 @@
+/**
+ * The GPU: adapter, device with the adapter's own limits and features, buffers that are counted, pipelines that are cached.
+ *
+ * @module
+ */
+import { compileError, DeviceLostError, formatBytes, KernelError, OutOfMemoryError } from "./errors.ts";
+import type { Dispatch } from "../program/lowering.ts";
+
+/** What a lowering may know of the device. */
+export interface DeviceProfile {
+  /** "cpu": a software adapter (barriers cost, loads dominate, few lanes); "gpu": everything else. */
+  readonly kind: "cpu" | "gpu";
+  /** Whether subgroup built-ins may be used. */
+  readonly subgroups: boolean;
+  /** Lanes of a subgroup where it is one fixed number, else 0. */
+  readonly subgroupSize: number;
+  /** Whether f16 storage may be used. */
+  readonly f16: boolean;
+  /** Largest storage binding, bytes. */
+  readonly maxBindingBytes: number;
+  /** Largest workgroup memory, bytes. */
+  readonly workgroupBytes: number;
+  /** Largest number of invocations in a workgroup. */
+  readonly workgroupThreads: number;
+  /** Storage buffers that one kernel may bind. */
+  readonly maxStorageBuffers: number;
+}
+
+/** Which adapter to take. */
+export interface DeviceOptions {
+  /** "high-performance" (default), "low-power" or "software"; the environment variable GRITSTONE_ADAPTER says the same. */
+  readonly adapter?: string;
+  /** For tests: pretend to be the other kind of adapter, so that its kernels are chosen. */
+  readonly kind?: "cpu" | "gpu";
+}
+
+/** Bytes of GPU memory in use now and at most so far. */
+export interface MemoryUse {
+  readonly bytes: number;
+  readonly peak: number;
+  readonly buffers: number;
+}
+
+/** An open WebGPU device. */
+export class Device {
+  #pipelines = new Map<string, GPUComputePipeline>();
+  #layouts = new Map<string, GPUBindGroupLayout>();
+  #bytes = 0;
+  #peak = 0;
+  #buffers = 0;
+  #lost: string | undefined;
+  #uncaptured: string | undefined;
+
+  constructor(readonly gpu: GPUDevice, readonly adapter: string, readonly profile: DeviceProfile) {
+    gpu.lost.then((info: GPUDeviceLostInfo) => this.#lost = info.message || info.reason || "unknown reason");
+    gpu.addEventListener("uncapturederror", (event: Event) => {
+      event.preventDefault();
+      this.#uncaptured ??= (event as GPUUncapturedErrorEvent).error.message;
+    });
+  }
+
+  /** GPU memory held by buffers of this device. */
+  get memory(): MemoryUse {
+    return { bytes: this.#bytes, peak: this.#peak, buffers: this.#buffers };
+  }
+
+  /** Throws if the device was lost or an earlier command failed outside any error scope. */
+  check(): void {
+    if (this.#lost !== undefined) {
+      throw new DeviceLostError(
+        `Cannot use the GPU "${this.adapter}": the device was lost (${this.#lost}); start again from the last checkpoint`,
+      );
+    }
+    if (this.#uncaptured !== undefined) {
+      const message = this.#uncaptured;
+      this.#uncaptured = undefined;
+      throw new KernelError(`The GPU refused a command: ${message}`);
+    }
+  }
+
+  /** A buffer, counted until `destroyBuffer`. `purpose` completes "Cannot allocate ... for". */
+  async createBuffer(bytes: number, usage: number, purpose: string): Promise<GPUBuffer> {
+    this.check();
+    const size = Math.max(4, Math.ceil(bytes / 4) * 4);
+    if (size > this.gpu.limits.maxBufferSize) {
+      throw new OutOfMemoryError(
+        `Cannot allocate ${formatBytes(size)} for ${purpose}: one buffer of "${this.adapter}" holds at most ` +
+          `${formatBytes(this.gpu.limits.maxBufferSize)}; lower the batch size, the resolution or the queue`,
+      );
+    }
+    this.gpu.pushErrorScope("out-of-memory");
+    this.gpu.pushErrorScope("validation");
+    const buffer = this.gpu.createBuffer({ size, usage, label: purpose });
+    const [invalid, memory] = await Promise.all([this.gpu.popErrorScope(), this.gpu.popErrorScope()]);
+    if (invalid || memory) {
+      throw new OutOfMemoryError(
+        `Cannot allocate ${formatBytes(size)} for ${purpose}: ${
+          formatBytes(this.#bytes)
+        } are in use on "${this.adapter}" ` +
+          `(${
+            (memory ?? invalid)!.message || "out of memory"
+          }); lower the batch size, the resolution or the queue, or use checkpoint()`,
+      );
+    }
+    this.#bytes += size;
+    this.#buffers++;
+    this.#peak = Math.max(this.#peak, this.#bytes);
+    return buffer;
+  }
+
+  /** Frees a buffer made by `createBuffer`. */
+  destroyBuffer(buffer: GPUBuffer): void {
+    this.#bytes -= buffer.size;
+    this.#buffers--;
+    buffer.destroy();
+  }
+
+  /** The layout of a dispatch's bindings: "s" for storage, "u" for uniform, in order. */
+  layout(signature: string): GPUBindGroupLayout {
+    let layout = this.#layouts.get(signature);
+    if (!layout) {
+      layout = this.gpu.createBindGroupLayout({
+        entries: [...signature].map((kind, binding) => ({
+          binding,
+          visibility: GPUShaderStage.COMPUTE,
+          buffer: { type: kind === "u" ? "uniform" as const : "storage" as const },
+        })),
+      });
+      this.#layouts.set(signature, layout);
+    }
+    return layout;
+  }
+
+  /** The pipeline of a kernel, compiled once per source text. */
+  async pipeline({ name, code, bindings }: Pick<Dispatch, "name" | "code" | "bindings">): Promise<GPUComputePipeline> {
+    const known = this.#pipelines.get(code);
+    if (known) return known;
+    this.check();
+    const signature = bindings.map((b) => "words" in b ? "u" : "s").join("");
+    this.gpu.pushErrorScope("validation");
+    const module = this.gpu.createShaderModule({ code, label: name });
+    const broken = await this.gpu.popErrorScope();
+    if (broken) {
+      const { messages } = await module.getCompilationInfo();
+      if (messages.length) throw compileError(name, code, [...messages]);
+      throw new KernelError(`Cannot compile the kernel "${name}": ${broken.message}`);
+    }
+    this.gpu.pushErrorScope("validation");
+    const pipeline = this.gpu.createComputePipeline({
+      label: name,
+      layout: this.gpu.createPipelineLayout({ bindGroupLayouts: [this.layout(signature)] }),
+      compute: { module, entryPoint: "main" },
+    });
+    const refused = await this.gpu.popErrorScope();
+    if (refused) throw new KernelError(`Cannot build the pipeline of the kernel "${name}": ${refused.message}`);
+    this.#pipelines.set(code, pipeline);
+    return pipeline;
+  }
+
+  /** Number of distinct kernels compiled so far. */
+  get compiledKernels(): number {
+    return this.#pipelines.size;
+  }
+
+  /** Releases the device; tensors on it are gone. */
+  close(): void {
+    this.gpu.destroy();
+  }
+}
+
+/** Opens an adapter with all its limits and the features that kernels can use. */
+export async function openDevice(options: DeviceOptions = {}): Promise<Device> {
+  const choice = options.adapter ?? readEnvironment("GRITSTONE_ADAPTER") ?? "high-performance";
+  const request: Record<string, GPURequestAdapterOptions> = {
+    "high-performance": { powerPreference: "high-performance" },
+    "low-power": { powerPreference: "low-power" },
+    "software": { forceFallbackAdapter: true },
+  };
+  if (!(choice in request)) {
+    throw new RangeError(`Cannot open the adapter "${choice}": it must be one of ${Object.keys(request).join(", ")}`);
+  }
+  const adapter = await globalThis.navigator.gpu?.requestAdapter(request[choice]);
+  if (!adapter) {
+    throw new Error(
+      `Cannot open the adapter "${choice}": WebGPU found none; on Linux without a GPU install Mesa's software driver: ` +
+        `apt-get install mesa-vulkan-drivers libvulkan1`,
+    );
+  }
+  const gpu = await requestDevice(adapter);
+  const info = adapter.info;
+  const software = info.isFallbackAdapter || /llvmpipe|swiftshader|lavapipe|basic render/i.test(info.description);
+  const fixed = info.subgroupMinSize === info.subgroupMaxSize;
+  return new Device(gpu, info.description || info.device || info.vendor || "unnamed adapter", {
+    kind: options.kind ?? (software ? "cpu" : "gpu"),
+    subgroups: gpu.features.has("subgroups" as GPUFeatureName),
+    subgroupSize: fixed ? info.subgroupMinSize : 0,
+    f16: gpu.features.has("shader-f16"),
+    maxBindingBytes: gpu.limits.maxStorageBufferBindingSize,
+    workgroupBytes: gpu.limits.maxComputeWorkgroupStorageSize,
+    workgroupThreads: gpu.limits.maxComputeInvocationsPerWorkgroup,
+    maxStorageBuffers: gpu.limits.maxStorageBuffersPerShaderStage,
+  });
+}
+
+/** Deno hides "subgroups" in `adapter.features` but grants it, so it is probed by asking. */
+async function requestDevice(adapter: GPUAdapter): Promise<GPUDevice> {
+  const requiredLimits: Record<string, number> = {};
+  for (const name in adapter.limits) {
+    const value = (adapter.limits as unknown as Record<string, number>)[name];
+    if (typeof value === "number") requiredLimits[name] = value;
+  }
+  const optional = ["timestamp-query", "shader-f16"].filter((f) => adapter.features.has(f as GPUFeatureName));
+  for (const features of [[...optional, "subgroups"], optional]) {
+    try {
+      return await adapter.requestDevice({ requiredFeatures: features as GPUFeatureName[], requiredLimits });
+    } catch { /* without subgroups, then */ }
+  }
+  return await adapter.requestDevice();
+}
+
+/** An environment variable, or undefined where there are none or reading them is not permitted. */
+function readEnvironment(name: string): string | undefined {
+  try {
+    return globalThis.Deno?.env.get(name) || undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+let shared: Promise<Device> | undefined;
+
+/** The device that tensors use, opened on first need. */
+export function defaultDevice(): Promise<Device> {
+  return shared ??= openDevice();
+}
+
+/** Makes `device` the one that tensors use from now on. */
+export function setDefaultDevice(device: Device): void {
+  shared = Promise.resolve(device);
+}
