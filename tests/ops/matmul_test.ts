@@ -1,0 +1,120 @@
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import { matmul, type MatmulAttrs, matmulOp } from "../../src/ops/matmul.ts";
+import { Node, sizeOf, type Tensor } from "../../src/program/graph.ts";
+import { type Device, openDevice } from "../../src/gpu/device.ts";
+import { type HostTensor, placeholder, runOp } from "../testing/run_op.ts";
+
+const layouts: MatmulAttrs[] = [
+  { transposeA: false, transposeB: false },
+  { transposeA: false, transposeB: true },
+  { transposeA: true, transposeB: false },
+  { transposeA: true, transposeB: true },
+];
+
+/** Numbers of both signs without a period that tiles could share. */
+function numbers(count: number, seed: number): Float32Array {
+  let state = seed * 2654435761 >>> 0;
+  return Float32Array.from({ length: count }, () => {
+    state = Math.imul(state, 1664525) + 1013904223 >>> 0;
+    return state / 2 ** 31 - 1;
+  });
+}
+
+/** Shapes of the operands of one product; `batch` empty for matrices, a shared second operand if `shared`. */
+function operands(batch: number[], m: number, n: number, k: number, attrs: MatmulAttrs, shared = false): HostTensor[] {
+  const a = [...batch, ...attrs.transposeA ? [k, m] : [m, k]];
+  const b = [...shared ? [] : batch, ...attrs.transposeB ? [n, k] : [k, n]];
+  return [{ data: numbers(sizeOf(a), 1), shape: a }, { data: numbers(sizeOf(b), 2), shape: b }];
+}
+
+/** Largest error of `got` against float64 products, relative to the sum of |a| |b|. */
+function worstError(got: ArrayLike<number>, [a, b]: HostTensor[], attrs: MatmulAttrs): number {
+  const [m, k] = (attrs.transposeA ? a!.shape.slice(-2).toReversed() : a!.shape.slice(-2)) as [number, number];
+  const n = b!.shape.at(attrs.transposeB ? -2 : -1)!;
+  const batch = sizeOf(a!.shape) / (m * k), bStride = sizeOf(b!.shape) > n * k ? n * k : 0;
+  let worst = 0;
+  for (let i = 0; i < batch * m * n; i++) {
+    const column = i % n, row = Math.floor(i / n) % m, z = Math.floor(i / (m * n));
+    let sum = 0, scale = 0;
+    for (let j = 0; j < k; j++) {
+      const x = a!.data[z * m * k + (attrs.transposeA ? j * m + row : row * k + j)]!;
+      const y = b!.data[z * bStride + (attrs.transposeB ? column * k + j : j * n + column)]!;
+      sum += x * y;
+      scale += Math.abs(x * y);
+    }
+    const error = Math.abs(got[i]! - sum) / scale;
+    worst = error <= worst ? worst : error; // NaN wins
+    if (Number.isNaN(error)) return NaN;
+  }
+  return worst;
+}
+
+async function checkProduct(device: Device, inputs: HostTensor[], attrs: MatmulAttrs): Promise<void> {
+  const [got] = await runOp(matmulOp, inputs, attrs, device);
+  const error = worstError(got!, inputs, attrs);
+  const what = inputs.map((t, i) => `[${t.shape}]${(i ? attrs.transposeB : attrs.transposeA) ? "^T" : ""}`).join(" x ");
+  assert(error < 1e-6, `${what}: error ${error}`);
+}
+
+const sizes: [number[], number, number, number][] = [
+  [[], 1, 1, 1],
+  [[], 1, 7, 13],
+  [[], 33, 2, 5],
+  [[], 64, 64, 64],
+  [[], 67, 61, 59],
+  [[], 36, 68, 132],
+  [[2, 3], 17, 20, 12],
+];
+
+for (const kind of ["cpu", "gpu"] as const) {
+  Deno.test(`matmul() equals a float64 product in all layouts on a ${kind} adapter`, async () => {
+    const device = await openDevice({ kind });
+    for (const attrs of layouts) {
+      for (const [batch, m, n, k] of sizes) await checkProduct(device, operands(batch, m, n, k, attrs), attrs);
+    }
+    device.close();
+  });
+
+  Deno.test(`matmul() shares a 2-D second operand with the batch on a ${kind} adapter`, async () => {
+    const device = await openDevice({ kind });
+    for (const attrs of layouts.slice(0, 2)) {
+      await checkProduct(device, operands([3, 5], 7, 12, 16, attrs, true), attrs);
+    }
+    device.close();
+  });
+}
+
+Deno.test("matmul() infers the shape of the result", () => {
+  assertEquals(matmul(placeholder([2, 3, 4]), placeholder([4, 5])).shape, [2, 3, 5]);
+  assertEquals(matmul(placeholder([2, 4, 3]), placeholder([2, 5, 4]), { transposeA: true, transposeB: true }).shape, [
+    2,
+    3,
+    5,
+  ]);
+});
+
+Deno.test("matmul() refuses shapes that do not fit, with a sentence", () => {
+  const refused = (a: number[], b: number[], attrs: Partial<MatmulAttrs>, words: string) => {
+    assertThrows(() => matmul(placeholder(a), placeholder(b), attrs), RangeError, words);
+  };
+  refused([2, 3], [4, 5], {}, "Cannot multiply matrices f32[2,3] and f32[4,5]: the inner axes must be equal");
+  refused([3], [3, 5], {}, "both must have at least 2 axes");
+  refused([2, 3, 4], [3, 4, 5], {}, "the batch axes must be equal, or the second must have 2 axes");
+  refused([2, 4, 3], [4, 5], { transposeA: true }, "(transposed)");
+  assertThrows(() => matmul(placeholder([2, 2], "i32"), placeholder([2, 2])), RangeError, "both must be f32");
+});
+
+Deno.test("matmul() has gradients of the operands' shapes", () => {
+  const shapes = (tensors: (Tensor | null)[]) => tensors.map((t) => t!.shape);
+  for (const attrs of layouts) {
+    for (const batch of [[], [2, 3]]) {
+      const [a, b] = operands(batch, 5, 7, 11, attrs).map((t) => placeholder(t.shape));
+      const node = new Node(matmulOp, [a!, b!], attrs);
+      const gradients = matmulOp.vjp!(node, [placeholder([...batch, 5, 7])]);
+      assertEquals(shapes(gradients), [a!.shape, b!.shape]);
+    }
+  }
+  const node = new Node(matmulOp, [placeholder([2, 3, 5, 11]), placeholder([11, 7])], layouts[0]!);
+  const gradients = matmulOp.vjp!(node, [placeholder([2, 3, 5, 7])]);
+  assertEquals(shapes(gradients), [[2, 3, 5, 11], [11, 7]]);
+});
