@@ -1,0 +1,58 @@
+/**
+ * The walk that groups sub-queues of pairs by similarity (GRIT-VLP, section 3.2, Eq. 5), all of them in one dispatch.
+ *
+ * @module
+ */
+import { type Aval, type Op, sameShape } from "../program/graph.ts";
+import { specialize } from "../gpu/wgsl.ts";
+import prelude from "../../kernels/prelude.wgsl" with { type: "text" };
+import source from "../../kernels/grit_walk.wgsl" with { type: "text" };
+
+/** The most pairs that a sub-queue may hold: 32 columns for each of 256 threads. */
+export const MAX_SUB_QUEUE = 8192;
+
+/**
+ * Inputs: image-to-text similarity `[G, M, M]` and its transpose, text-to-image similarity `[G, M, M]`, in f32; `starts`
+ * `[G]` and `sizes` `[G]` in u32, with `starts < sizes <= M`. Result: `[G, M]` u32, row `g` the positions `0..sizes[g]-1`
+ * in walk order, then `sizes[g]..M-1`. Equal similarities: the lowest position wins. No gradient.
+ *
+ * G sub-queues take `2 G M^2` floats, half of it in one binding: give as many at a time as the adapter allows.
+ */
+export const groupingWalkOp: Op<null> = {
+  name: "groupingWalk",
+  infer(inputs: readonly Aval[]): Aval[] {
+    const [imageToText, textToImage, starts, sizes] = inputs as [Aval, Aval, Aval, Aval];
+    const [g = 1, m = 1] = imageToText.shape;
+    if (m > MAX_SUB_QUEUE) {
+      throw new RangeError(`Cannot walk over sub-queues: M must be at most ${MAX_SUB_QUEUE}: it is ${m}`);
+    }
+    expect("the image-to-text similarity", imageToText, "f32", [g, m, m]);
+    expect("the text-to-image similarity", textToImage, "f32", [g, m, m]);
+    expect("the list of starts", starts, "u32", [g]);
+    expect("the list of sizes", sizes, "u32", [g]);
+    return [{ shape: [g, m], dtype: "u32" }];
+  },
+  lower(ctx, node): void {
+    const [g, m] = node.avals[0]!.shape as [number, number];
+    const levels = threadLevels(m, ctx.device.kind);
+    ctx.dispatch({
+      name: `groupingWalk ${2 ** levels} threads`,
+      code: prelude + specialize(source, { consts: { THREADS: 2 ** levels, LEVELS: levels } }),
+      bindings: [...ctx.inputs, ctx.outputs[0]!, { words: [g, m] }],
+      workgroups: g,
+    });
+  },
+};
+
+/** log2 of the threads: 32 columns each where barriers cost more than loads, 4 columns each where it is the other way. */
+function threadLevels(m: number, kind: "cpu" | "gpu"): number {
+  const [columns, least] = kind === "cpu" ? [32, 3] : [4, 5];
+  return Math.min(8, Math.max(least, Math.ceil(Math.log2(m / columns))));
+}
+
+function expect(what: string, aval: Aval, dtype: Aval["dtype"], shape: readonly number[]): void {
+  if (aval.dtype === dtype && sameShape(aval.shape, shape)) return;
+  throw new RangeError(
+    `Cannot walk over sub-queues: ${what} must be ${dtype} [${shape}]: it is ${aval.dtype} [${aval.shape}]`,
+  );
+}
