@@ -1,0 +1,53 @@
+// Put before the row-wise kernels (after the prelude): LANES threads share a row, ROWS rows share a workgroup.
+// On CPU adapters a thread has a row for itself and there are no barriers; on GPUs a workgroup has one row and reduces in
+// workgroup memory, in a fixed order. A kernel written with `row_of`, `lane_of` and `row_sum` is right for both.
+const VECTOR = true; // whether rows are read four elements at a time
+const SHARED = false; // whether LANES > 1
+const LANES = 1u;
+const ROWS = 16u;
+const THREADS = 16u; // LANES * ROWS
+const BLOCK = 64u; // elements that a thread adds up before it adds to the sum of blocks, against rounding
+
+//#if VECTOR
+alias F = vec4<f32>;
+const WIDTH = 4u;
+fn total(v: F) -> f32 { return (v.x + v.y) + (v.z + v.w); }
+fn largest(v: F) -> f32 { return max(max(v.x, v.y), max(v.z, v.w)); }
+//#else
+alias F = f32;
+const WIDTH = 1u;
+fn total(v: F) -> f32 { return v; }
+fn largest(v: F) -> f32 { return v; }
+//#end
+
+// e to the x for x <= 0, without denormals.
+fn exp_below(x: F) -> F { return exp(max(x, F(-87.0))); }
+
+//#if SHARED
+var<workgroup> shared_values: array<f32, LANES>;
+fn row_of(group: u32, thread: u32) -> u32 { return group; }
+fn lane_of(thread: u32) -> u32 { return thread; }
+fn row_sum(lane: u32, value: f32) -> f32 {
+  shared_values[lane] = value;
+  workgroupBarrier();
+  for (var half = LANES / 2u; half > 0u; half /= 2u) {
+    if (lane < half) { shared_values[lane] += shared_values[lane + half]; }
+    workgroupBarrier();
+  }
+  return workgroupUniformLoad(&shared_values[0]);
+}
+fn row_max(lane: u32, value: f32) -> f32 {
+  shared_values[lane] = value;
+  workgroupBarrier();
+  for (var half = LANES / 2u; half > 0u; half /= 2u) {
+    if (lane < half) { shared_values[lane] = max(shared_values[lane], shared_values[lane + half]); }
+    workgroupBarrier();
+  }
+  return workgroupUniformLoad(&shared_values[0]);
+}
+//#else
+fn row_of(group: u32, thread: u32) -> u32 { return group * ROWS + thread; }
+fn lane_of(thread: u32) -> u32 { return 0u; }
+fn row_sum(lane: u32, value: f32) -> f32 { return value; }
+fn row_max(lane: u32, value: f32) -> f32 { return value; }
+//#end

@@ -1,0 +1,106 @@
+/**
+ * What the row-wise and indexing ops share: how rows are spread over threads, how kernels are put together, axis checks.
+ *
+ * @module
+ */
+import prelude from "../../kernels/prelude.wgsl" with { type: "text" };
+import rows from "../../kernels/rows.wgsl" with { type: "text" };
+import type { DeviceProfile } from "../gpu/device.ts";
+import { type Specialization, specialize } from "../gpu/wgsl.ts";
+import type { Aval } from "../program/graph.ts";
+
+/** A row-wise kernel for rows of one length: its text and how it is launched. */
+export interface RowKernel {
+  readonly code: string;
+  /** Elements that one load takes: 4 where rows divide by it. */
+  readonly width: 1 | 4;
+  /** Workgroups for a number of rows. */
+  workgroups(rows: number): number;
+}
+
+/** Assembles the row-wise kernel `source` for rows of `length` elements. */
+export function rowKernel(
+  device: DeviceProfile,
+  source: string,
+  length: number,
+  with_: Specialization = {},
+): RowKernel {
+  const width = length % 4 === 0 ? 4 : 1;
+  const lanes = lanesPerRow(device, length / width);
+  const rowsPerGroup = lanes > 1 ? 1 : device.kind === "cpu" ? 16 : 64;
+  const consts = {
+    ...with_.consts,
+    VECTOR: width === 4,
+    SHARED: lanes > 1,
+    LANES: lanes,
+    ROWS: rowsPerGroup,
+    THREADS: lanes * rowsPerGroup,
+  };
+  return {
+    code: specialize(prelude + rows + source, { ...with_, consts }),
+    width,
+    workgroups: (count) => Math.ceil(count / rowsPerGroup),
+  };
+}
+
+/** Threads for a row of `loads` loads: one on CPU adapters, where barriers cost, and where a row is very short. */
+function lanesPerRow(device: DeviceProfile, loads: number): number {
+  if (device.kind === "cpu" || loads <= 8) return 1;
+  return loads >= 512 ? 256 : loads >= 64 ? 64 : 32;
+}
+
+/** A kernel with one result element (or four) a thread: its text and how it is launched. */
+export interface FlatKernel {
+  readonly code: string;
+  workgroups(threads: number): number;
+}
+
+/** Assembles a kernel in which every thread works for itself. */
+export function flatKernel(device: DeviceProfile, source: string, with_: Specialization = {}): FlatKernel {
+  const threads = device.kind === "cpu" ? 16 : 128;
+  return {
+    code: specialize(prelude + source, { ...with_, consts: { ...with_.consts, THREADS: threads } }),
+    workgroups: (count) => Math.ceil(count / threads),
+  };
+}
+
+/** `axis` counted from the front; negative ones count from the end. */
+export function checkAxis(name: string, axis: number, rank: number): number {
+  const at = axis < 0 ? axis + rank : axis;
+  if (!Number.isInteger(at) || at < 0 || at >= rank) {
+    throw new RangeError(`Cannot apply ${name}: axis must be an integer from ${-rank} to ${rank - 1}: axis is ${axis}`);
+  }
+  return at;
+}
+
+/** Throws unless `input` has one of the element types. */
+export function checkType(name: string, role: string, input: Aval, ...allowed: readonly string[]): void {
+  if (!allowed.includes(input.dtype)) {
+    throw new TypeError(`Cannot apply ${name}: ${role} must be ${allowed.join(" or ")}: it is ${input.dtype}`);
+  }
+}
+
+/** Throws unless `input` has the shape. */
+export function checkShape(name: string, role: string, input: Aval, shape: readonly number[]): void {
+  if (input.shape.length !== shape.length || input.shape.some((n, i) => n !== shape[i])) {
+    throw new RangeError(`Cannot apply ${name}: ${role} must have shape [${shape}]: its shape is [${input.shape}]`);
+  }
+}
+
+/** Throws unless `input` has `rank` axes, or at least so many where `atLeast`. */
+export function checkRank(name: string, role: string, input: Aval, rank: number, atLeast = false): void {
+  const given = input.shape.length;
+  if (atLeast ? given < rank : given !== rank) {
+    const axes = rank === 1 ? "axis" : "axes";
+    throw new RangeError(
+      `Cannot apply ${name}: ${role} must have ${
+        atLeast ? "at least " : ""
+      }${rank} ${axes}: its shape is [${input.shape}]`,
+    );
+  }
+}
+
+/** Length of the last axis. */
+export function lastAxis(input: Aval): number {
+  return input.shape[input.shape.length - 1]!;
+}

@@ -1,0 +1,179 @@
+/**
+ * Reductions: sum, mean and max over any set of axes.
+ *
+ * @module
+ */
+import columnsKernel from "../../kernels/reduce_columns.wgsl" with { type: "text" };
+import rowsKernel from "../../kernels/reduce_rows.wgsl" with { type: "text" };
+import { apply, type Aval, type Node, type Op, sizeOf, Tensor } from "../program/graph.ts";
+import { type BufferRef, f32Bits, type Lowering } from "../program/lowering.ts";
+import { checkAxis, checkType, flatKernel, rowKernel } from "./_rows.ts";
+import { broadcastTo, divide, equal, multiply } from "./elementwise.ts";
+import { reshape } from "./shape.ts";
+
+/** Options of the reductions. */
+export interface ReduceOptions {
+  /** Axes to reduce, negative ones from the end; default: all. */
+  readonly axes?: readonly number[];
+  /** Keep the reduced axes with length 1. Default false. */
+  readonly keepDims?: boolean;
+}
+
+/** A reduction of `count` neighbouring axes from `axis` on, kept with length 1; the result is multiplied by `scale`. */
+interface ReduceAttrs {
+  readonly axis: number;
+  readonly count: number;
+  readonly scale: number;
+}
+
+/** What is reduced, as [outer, length, inner]. */
+interface Extent {
+  readonly outer: number;
+  readonly length: number;
+  readonly inner: number;
+  readonly scale: number;
+}
+
+type Kind = "sum" | "max";
+
+const combine: Record<Kind, string> = {
+  sum: "const IDENTITY = 0.0;\nfn combine(a: F, b: F) -> F { return a + b; }",
+  max: "const IDENTITY = -3.4e38;\nfn combine(a: F, b: F) -> F { return max(a, b); }",
+};
+
+const across: Record<Kind, string> = {
+  sum: "\nfn across_lanes(v: F) -> f32 { return total(v); }\n" +
+    "fn across_row(lane: u32, v: f32) -> f32 { return row_sum(lane, v); }",
+  max: "\nfn across_lanes(v: F) -> f32 { return largest(v); }\n" +
+    "fn across_row(lane: u32, v: f32) -> f32 { return row_max(lane, v); }",
+};
+
+function inferReduce(name: string, [x]: readonly Aval[], { axis, count }: ReduceAttrs): Aval[] {
+  checkType(name, "the input", x!, "f32");
+  return [{ shape: x!.shape.map((n, i) => i >= axis && i < axis + count ? 1 : n), dtype: "f32" }];
+}
+
+function lowerReduce(kind: Kind, ctx: Lowering, { shape }: Aval, { axis, count, scale }: ReduceAttrs): void {
+  const extent = {
+    outer: sizeOf(shape.slice(0, axis)),
+    length: sizeOf(shape.slice(axis, axis + count)),
+    inner: sizeOf(shape.slice(axis + count)),
+    scale,
+  };
+  (extent.inner === 1 ? reduceRows : reduceColumns)(kind, ctx, ctx.inputs[0]!, ctx.outputs[0]!, extent);
+}
+
+/** Dispatches that reduce the rows of [outer, length]; long rows where there are few go through partial results. */
+function reduceRows(kind: Kind, ctx: Lowering, from: BufferRef, to: BufferRef, { outer, length, scale }: Extent): void {
+  const kernel = rowKernel(ctx.device, rowsKernel, length, { hooks: { combine: combine[kind] + across[kind] } });
+  const loads = length / kernel.width;
+  const enough = ctx.device.kind === "cpu" ? 32 : 1024;
+  const chunk = outer < enough && loads > 2048 ? 1024 : loads;
+  const chunks = Math.ceil(loads / chunk);
+  const result = chunks === 1 ? to : ctx.scratch(outer * chunks * 4);
+  const words = [outer * chunks, loads, chunk, chunks, f32Bits(chunks === 1 ? scale : 1)];
+  ctx.dispatch({
+    name: `${kind}/rows`,
+    code: kernel.code,
+    bindings: [from, result, { words }],
+    workgroups: kernel.workgroups(outer * chunks),
+  });
+  if (chunks > 1) reduceRows(kind, ctx, result, to, { outer, length: chunks, inner: 1, scale });
+}
+
+/** Dispatches that reduce the middle axis of [outer, length, inner], in two stages where one has too few threads. */
+export function reduceColumns(kind: Kind, ctx: Lowering, from: BufferRef, to: BufferRef, extent: Extent): void {
+  const { outer, length, inner, scale } = extent;
+  const width = inner % 4 === 0 ? 4 : 1;
+  const kernel = flatKernel(ctx.device, columnsKernel, {
+    consts: { VECTOR: width === 4 },
+    hooks: { combine: combine[kind] },
+  });
+  const columns = inner / width;
+  const chunks = columnChunks(ctx, outer * columns, length);
+  const count = outer * chunks * columns;
+  const result = chunks === 1 ? to : ctx.scratch(count * width * 4);
+  const words = [count, length, columns, Math.ceil(length / chunks), chunks, f32Bits(chunks === 1 ? scale : 1)];
+  ctx.dispatch({
+    name: `${kind}/columns`,
+    code: kernel.code,
+    bindings: [from, result, { words }],
+    workgroups: kernel.workgroups(count),
+  });
+  if (chunks > 1) reduceColumns(kind, ctx, result, to, { outer, length: chunks, inner, scale });
+}
+
+/** Into how many parts a column of `length` is cut so that the device is busy. */
+export function columnChunks(ctx: Lowering, columns: number, length: number): number {
+  const [enough, shortest] = ctx.device.kind === "cpu" ? [32, 64] : [32768, 16];
+  if (columns >= enough || length < 4 * shortest) return 1;
+  const chunk = Math.ceil(length / Math.min(Math.ceil(length / shortest), Math.ceil(enough / columns)));
+  return Math.ceil(length / chunk);
+}
+
+const sumOp: Op<ReduceAttrs> = {
+  name: "sum",
+  infer: (inputs, attrs) => inferReduce("sum", inputs, attrs),
+  lower: (ctx, node) => lowerReduce("sum", ctx, node.inputs[0]!, node.attrs),
+  vjp: ({ inputs: [x], attrs: { scale } }, [ct]) => [broadcastTo(scale === 1 ? ct! : multiply(ct!, scale), x!.shape)],
+};
+
+const maxOp: Op<ReduceAttrs> = {
+  name: "max",
+  infer: (inputs, attrs) => inferReduce("max", inputs, attrs),
+  lower: (ctx, node) => lowerReduce("max", ctx, node.inputs[0]!, node.attrs),
+  vjp: (node, [ct]) => {
+    const { inputs: [x], attrs: { axis, count } } = node;
+    const hits = equal(x!, new Tensor(node as Node));
+    const axes = Array.from({ length: count }, (_, i) => axis + i);
+    return [multiply(hits, divide(ct!, sum(hits, { axes, keepDims: true })))];
+  },
+};
+
+function reduce(op: Op<ReduceAttrs>, x: Tensor, scale: number, { axes, keepDims = false }: ReduceOptions): Tensor {
+  const rank = x.shape.length;
+  const reduced = new Set((axes ?? x.shape.map((_, i) => i)).map((axis) => checkAxis(op.name, axis, rank)));
+  const kept = x.shape.map((n, i) => reduced.has(i) ? 1 : n);
+  const runs = neighbours(x.shape, reduced);
+  const last = runs.length - 1;
+  let y = x;
+  runs.forEach(([axis, count], i) => y = apply(op, [y], { axis, count, scale: i === last ? scale : 1 }));
+  return keepDims ? reshape(y, kept) : reshape(y, kept.filter((_, i) => !reduced.has(i)));
+}
+
+/** The reduced axes as runs of neighbours, [first, count]; axes of length 1 join neighbours and are not reduced alone. */
+function neighbours(shape: readonly number[], reduced: ReadonlySet<number>): [number, number][] {
+  const runs: [number, number][] = [];
+  let open = false;
+  shape.forEach((n, i) => {
+    const run = runs[runs.length - 1];
+    if (open && (reduced.has(i) || n === 1)) run![1]++;
+    else if (reduced.has(i) && n > 1) runs.push([i, 1]), open = true;
+    else open = false;
+  });
+  return runs;
+}
+
+/**
+ * Sum over `axes` (default: all). Partial sums are added in a fixed order, so results are the same in every run.
+ *
+ * @param x f32, any shape.
+ */
+export function sum(x: Tensor, options: ReduceOptions = {}): Tensor {
+  return reduce(sumOp, x, 1, options);
+}
+
+/** Arithmetic mean over `axes` (default: all); see {@linkcode sum}. */
+export function mean(x: Tensor, options: ReduceOptions = {}): Tensor {
+  const axes = options.axes ?? x.shape.map((_, i) => i);
+  const count = new Set(axes.map((axis) => checkAxis("mean", axis, x.shape.length)));
+  return reduce(sumOp, x, 1 / sizeOf([...count].map((axis) => x.shape[axis]!)), options);
+}
+
+/** Largest element over `axes` (default: all). The gradient is divided among equal largest elements. */
+export function max(x: Tensor, options: ReduceOptions = {}): Tensor {
+  return reduce(maxOp, x, 1, options);
+}
+
+/** The ops, for tests of a single kernel. */
+export const reduceOps: Readonly<Record<Kind, Op<ReduceAttrs>>> = { sum: sumOp, max: maxOp };

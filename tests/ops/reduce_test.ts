@@ -1,0 +1,56 @@
+import { assertEquals, assertThrows } from "@std/assert";
+import { max, mean, reduceOps, sum } from "../../src/ops/reduce.ts";
+import { placeholder, runOp } from "../testing/run_op.ts";
+import { assertClose, randomTensor, reduceMiddle, testOnEachKind } from "../testing/reference.ts";
+
+// [outer, length, inner], reduced along length.
+const extents: [number, number, number][] = [
+  [1, 1, 1],
+  [1, 7, 1],
+  [5, 13, 1],
+  [37, 64, 1],
+  [1, 70001, 1],
+  [3, 10004, 1],
+  [1, 13, 3],
+  [1, 520, 12],
+  [2, 301, 5],
+  [1, 2080, 128],
+  [7, 3, 33],
+  [3, 70000, 1],
+];
+
+testOnEachKind("sum and max reduce any axis like the float64 reference", async (device) => {
+  for (const extent of extents) {
+    const x = randomTensor(extent, 1 + extent[1]);
+    const attrs = { axis: 1, count: 1, scale: 1 };
+    const [total] = await runOp(reduceOps.sum, [x], { ...attrs, scale: 0.5 }, device);
+    const expected = reduceMiddle(x.data, extent, (a, b) => a + b, 0);
+    assertClose(total!, expected.map((v) => v / 2), 1e-5, 1e-5);
+    const [top] = await runOp(reduceOps.max, [x], attrs, device);
+    assertEquals(Array.from(top!), Array.from(reduceMiddle(x.data, extent, Math.max, -Infinity)));
+  }
+});
+
+testOnEachKind("sum of a million equal numbers loses no digits", async (device) => {
+  const x = { data: new Float32Array(1 << 20).fill(0.1), shape: [1 << 20] };
+  const [total] = await runOp(reduceOps.sum, [x], { axis: 0, count: 1, scale: 1 }, device);
+  assertClose(total!, [Math.fround(0.1) * 2 ** 20], 1e-6);
+});
+
+Deno.test("sum(), mean() and max() have the shape that axes and keepDims ask for", () => {
+  const x = placeholder([2, 3, 1, 5]);
+  assertEquals(sum(x).shape, []);
+  assertEquals(sum(x, { keepDims: true }).shape, [1, 1, 1, 1]);
+  assertEquals(mean(x, { axes: [0, 3] }).shape, [3, 1]);
+  assertEquals(max(x, { axes: [-1], keepDims: true }).shape, [2, 3, 1, 1]);
+  assertEquals(sum(x, { axes: [2] }).shape, [2, 3, 5]);
+});
+
+Deno.test("sum() refuses an axis that does not exist and integers", () => {
+  assertThrows(
+    () => sum(placeholder([2, 3]), { axes: [2] }),
+    RangeError,
+    "axis must be an integer from -2 to 1: axis is 2",
+  );
+  assertThrows(() => sum(placeholder([2, 3], "i32")), TypeError, "must be f32: it is i32");
+});
