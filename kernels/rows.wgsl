@@ -13,11 +13,15 @@ alias F = vec4<f32>;
 const WIDTH = 4u;
 fn total(v: F) -> f32 { return (v.x + v.y) + (v.z + v.w); }
 fn largest(v: F) -> f32 { return max(max(v.x, v.y), max(v.z, v.w)); }
+fn first_of(v: F) -> f32 { return v.x; }
+fn element(v: F, i: u32) -> f32 { return v[i]; }
 //#else
 alias F = f32;
 const WIDTH = 1u;
 fn total(v: F) -> f32 { return v; }
 fn largest(v: F) -> f32 { return v; }
+fn first_of(v: F) -> f32 { return v; }
+fn element(v: F, i: u32) -> f32 { return v; }
 //#end
 
 // e to the x for x <= 0, without denormals.

@@ -1,0 +1,42 @@
+// Softmax family over rows of x [rows, length]: y = exp(x - top) / sum (softmax), (x - top) - log(sum) (log-softmax), or one
+// top + log(sum) a row (log-sum-exp), where top is the row's largest element and sum that of exp(x - top).
+const LOG = false;
+const LSE = false;
+
+struct Uniforms { rows: u32, length: u32 }
+@group(0) @binding(0) var<storage, read_write> x: array<F>;
+//#if LSE
+@group(0) @binding(1) var<storage, read_write> y: array<f32>;
+//#else
+@group(0) @binding(1) var<storage, read_write> y: array<F>;
+//#end
+@group(0) @binding(2) var<uniform> u: Uniforms; // length: in loads
+
+@compute @workgroup_size(THREADS)
+fn main(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) thread: u32,
+) {
+  let row = row_of(linear_workgroup(group, groups), thread);
+  if (row >= u.rows) { return; }
+  let lane = lane_of(thread);
+  let base = row * u.length;
+  var tops = F(-3.4e38);
+  for (var i = lane; i < u.length; i += LANES) { tops = max(tops, x[base + i]); }
+  let top = F(row_max(lane, largest(tops)));
+  var all = F(0.0);
+  for (var i = lane; i < u.length; i += LANES) { all += exp_below(x[base + i] - top); }
+  let sum = row_sum(lane, total(all));
+//#if LSE
+  if (lane == 0u) { y[row] = first_of(top) + log(sum); }
+//#else
+  for (var i = lane; i < u.length; i += LANES) {
+//#if LOG
+    y[base + i] = (x[base + i] - top) - log(sum);
+//#else
+    y[base + i] = exp_below(x[base + i] - top) / sum;
+//#end
+  }
+//#end
+}

@@ -1,0 +1,117 @@
+/**
+ * LayerNorm over the last axis.
+ *
+ * @module
+ */
+import forwardKernel from "../../kernels/layer_norm.wgsl" with { type: "text" };
+import gradKernel from "../../kernels/layer_norm_grad.wgsl" with { type: "text" };
+import parametersKernel from "../../kernels/layer_norm_parameters.wgsl" with { type: "text" };
+import { applyAll, type Aval, type Node, type Op, sizeOf, Tensor } from "../program/graph.ts";
+import { f32Bits, type Lowering } from "../program/lowering.ts";
+import { checkRank, checkShape, checkType, flatKernel, lastAxis, rowKernel } from "./_rows.ts";
+import { columnChunks, reduceColumns } from "./reduce.ts";
+
+interface Attrs {
+  readonly eps: number;
+}
+
+/** Result 0 is y; 1 is the mean minus the row's first element, 2 is 1 / sqrt(variance + eps), for the gradient. */
+export const layerNormOp: Op<Attrs> = {
+  name: "layerNorm",
+  emits: true,
+  infer([x, gamma, beta], { eps }): Aval[] {
+    checkType("layerNorm", "the input", x!, "f32");
+    checkRank("layerNorm", "the input", x!, 1, true);
+    for (const [role, parameter] of [["gamma", gamma!], ["beta", beta!]] as const) {
+      checkType("layerNorm", role, parameter, "f32");
+      checkShape("layerNorm", role, parameter, [lastAxis(x!)]);
+    }
+    if (!(eps > 0)) throw new RangeError(`Cannot apply layerNorm: eps must be above 0: it is ${eps}`);
+    const rows: Aval = { shape: x!.shape.slice(0, -1), dtype: "f32" };
+    return [{ shape: x!.shape, dtype: "f32" }, rows, rows];
+  },
+  lower(ctx, { inputs: [x], attrs: { eps } }): void {
+    const kernel = emittingRows(ctx, forwardKernel, lastAxis(x!));
+    const rows = sizeOf(x!.shape) / lastAxis(x!);
+    ctx.dispatch({
+      name: "layerNorm",
+      code: kernel.code,
+      bindings: [
+        ...ctx.inputs,
+        ...ctx.outputs.slice(1),
+        { words: [rows, lastAxis(x!) / kernel.width, f32Bits(eps)] },
+        ...kernel.emit.bindings,
+      ],
+      workgroups: kernel.workgroups(rows),
+    });
+  },
+  vjp(node, [dy]) {
+    const [x, gamma] = node.inputs;
+    const statistics = [1, 2].map((i) => new Tensor(node as Node, i));
+    return dy ? applyAll(layerNormGradOp, [x!, gamma!, ...statistics, dy], undefined) : [null, null, null];
+  },
+};
+
+/** (x, gamma, offset, rstd, dy) to (dx, dgamma, dbeta). */
+export const layerNormGradOp: Op<void> = {
+  name: "layerNormGrad",
+  emits: true,
+  infer: ([x, gamma]) => [x!, gamma!, gamma!].map(({ shape }) => ({ shape, dtype: "f32" })),
+  lower(ctx, { inputs: [x] }): void {
+    const kernel = emittingRows(ctx, gradKernel, lastAxis(x!));
+    const rows = sizeOf(x!.shape) / lastAxis(x!);
+    ctx.dispatch({
+      name: "layerNormGrad/input",
+      code: kernel.code,
+      bindings: [...ctx.inputs, { words: [rows, lastAxis(x!) / kernel.width] }, ...kernel.emit.bindings],
+      workgroups: kernel.workgroups(rows),
+    });
+    lowerParameters(ctx, rows, lastAxis(x!));
+  },
+};
+
+/** A row kernel that has five storage bindings and a uniform before the writer of result 0. */
+function emittingRows(
+  ctx: Lowering,
+  source: string,
+  length: number,
+): ReturnType<typeof rowKernel> & { emit: ReturnType<Lowering["emit"]> } {
+  const emit = ctx.emit(6, length % 4 === 0 ? 4 : 1);
+  return { ...rowKernel(ctx.device, source, length, { hooks: { emit: emit.code } }), emit };
+}
+
+/** Gradients of gamma and beta: partial sums over chunks of rows, then over the chunks. */
+function lowerParameters(ctx: Lowering, rows: number, length: number): void {
+  const [x, , offset, rstd, dy] = ctx.inputs;
+  const width = length % 4 === 0 ? 4 : 1;
+  const kernel = flatKernel(ctx.device, parametersKernel, { consts: { VECTOR: width === 4 } });
+  const columns = length / width;
+  const chunks = columnChunks(ctx, columns, rows);
+  const results = ctx.outputs.slice(1);
+  const partial = chunks === 1 ? results : results.map(() => ctx.scratch(chunks * length * 4));
+  ctx.dispatch({
+    name: "layerNormGrad/parameters",
+    code: kernel.code,
+    bindings: [x!, dy!, offset!, rstd!, ...partial, {
+      words: [chunks * columns, rows, columns, Math.ceil(rows / chunks)],
+    }],
+    workgroups: kernel.workgroups(chunks * columns),
+  });
+  if (chunks === 1) return;
+  partial.forEach((from, i) => {
+    reduceColumns("sum", ctx, from, results[i]!, { outer: 1, length: chunks, inner: length, scale: 1 });
+  });
+}
+
+/**
+ * LayerNorm over the last axis: `(x - mean) / sqrt(variance + eps) * gamma + beta`, with the biased variance computed in
+ * a second pass, so that nothing cancels. A constant row gives `beta`.
+ *
+ * @param x f32 [..., length].
+ * @param gamma f32 [length].
+ * @param beta f32 [length].
+ * @param eps Added to the variance; 1e-6 in ViT, 1e-12 in BERT.
+ */
+export function layerNorm(x: Tensor, gamma: Tensor, beta: Tensor, eps: number): Tensor {
+  return applyAll(layerNormOp, [x, gamma, beta], { eps })[0]!;
+}

@@ -1,0 +1,84 @@
+import { assertEquals, assertThrows } from "@std/assert";
+import { layerNorm, layerNormGradOp, layerNormOp } from "../../src/ops/layer_norm.ts";
+import { type HostTensor, placeholder, runOp } from "../testing/run_op.ts";
+import * as reference from "../testing/reference.ts";
+import { assertClose, assertGradient, randomTensor, testOnEachKind } from "../testing/reference.ts";
+
+const shapes = [[1, 1], [3, 7], [5, 128], [130, 36], [2, 1037], [3, 2052], [600, 8]] as const;
+
+function parameters(length: number): [HostTensor, HostTensor] {
+  return [randomTensor([length], 2, 1, 1), randomTensor([length], 3)];
+}
+
+testOnEachKind("layerNorm equals the float64 reference", async (device) => {
+  for (const [rows, length] of shapes) {
+    const x = randomTensor([rows, length], 1, 2, 0.5);
+    const [gamma, beta] = parameters(length);
+    const [y, , rstd] = await runOp(layerNormOp, [x, gamma, beta], { eps: 1e-6 }, device);
+    assertClose(y!, reference.layerNorm(x.data, gamma.data, beta.data, 1e-6), 2e-6, 1e-6);
+    assertClose(rstd!, reference.eachRow(x.data, length, (row) => [reference.moments(row, 1e-6).rstd]), 1e-6);
+  }
+});
+
+testOnEachKind("layerNorm of constant rows is beta, even with eps 1e-12", async (device) => {
+  for (const length of [3, 64, 100]) {
+    const values = [0.1, -12345.678, 1e-20, 3e18];
+    const x = { data: Float32Array.from(values.flatMap((v) => Array(length).fill(v))), shape: [values.length, length] };
+    const [gamma, beta] = parameters(length);
+    const [y] = await runOp(layerNormOp, [x, gamma, beta], { eps: 1e-12 }, device);
+    assertEquals(Array.from(y!), values.flatMap(() => Array.from(beta.data)));
+  }
+});
+
+testOnEachKind("layerNorm keeps the digits of shrunken inputs and of a large mean", async (device) => {
+  const [gamma, beta] = parameters(96);
+  for (const [scale, shift] of [[1e-6, 0], [1e-5, 1e-5], [1, 4096], [1e4, -1e4]] as const) {
+    const x = randomTensor([4, 96], 5, scale, shift);
+    for (const eps of [1e-6, 1e-12]) {
+      const [y] = await runOp(layerNormOp, [x, gamma, beta], { eps }, device);
+      assertClose(y!, reference.layerNorm(x.data, gamma.data, beta.data, eps), 1e-5);
+    }
+  }
+});
+
+testOnEachKind("layerNormGrad equals finite differences of the reference", async (device) => {
+  for (const [rows, length] of shapes) {
+    if (length === 1) continue;
+    const x = randomTensor([rows, length], 1);
+    const dy = randomTensor([rows, length], 4);
+    const [gamma, beta] = parameters(length);
+    const [, offset, rstd] = await runOp(layerNormOp, [x, gamma, beta], { eps: 1e-6 }, device);
+    const statistics = [offset, rstd].map((data) => ({ data: data!, shape: [rows] }));
+    const inputs = [x, gamma, ...statistics, dy];
+    const [dx, dgamma, dbeta] = await runOp(layerNormGradOp, inputs, undefined, device);
+    const f = (a: ArrayLike<number>, b: ArrayLike<number>, c: ArrayLike<number>) => reference.layerNorm(a, b, c, 1e-6);
+    assertGradient((v) => f(v, gamma.data, beta.data), x.data, dy.data, dx!);
+    assertGradient((v) => f(x.data, v, beta.data), gamma.data, dy.data, dgamma!);
+    assertGradient((v) => f(x.data, gamma.data, v), beta.data, dy.data, dbeta!);
+  }
+});
+
+testOnEachKind("layerNormGrad adds up thousands of rows in stages", async (device) => {
+  const [rows, length] = [2081, 24];
+  const x = randomTensor([rows, length], 1), dy = randomTensor([rows, length], 4);
+  const [gamma, beta] = parameters(length);
+  const [, offset, rstd] = await runOp(layerNormOp, [x, gamma, beta], { eps: 1e-6 }, device);
+  const statistics = [offset, rstd].map((data) => ({ data: data!, shape: [rows] }));
+  const [, dgamma, dbeta] = await runOp(layerNormGradOp, [x, gamma, ...statistics, dy], undefined, device);
+  const normal = reference.layerNorm(x.data, new Float32Array(length).fill(1), new Float32Array(length), 1e-6);
+  const columnSums = (v: ArrayLike<number>) => reference.reduceMiddle(v, [1, rows, length], (a, b) => a + b, 0);
+  assertClose(dgamma!, columnSums(normal.map((v, i) => v * dy.data[i]!)), 1e-6, 1e-5);
+  assertClose(dbeta!, columnSums(dy.data), 1e-6, 1e-5);
+});
+
+Deno.test("layerNorm() names the parameter that does not fit", () => {
+  const x = placeholder([2, 8]), fits = placeholder([8]);
+  assertThrows(
+    () => layerNorm(x, placeholder([7]), fits, 1e-6),
+    RangeError,
+    "gamma must have shape [8]: its shape is [7]",
+  );
+  assertThrows(() => layerNorm(x, fits, placeholder([8], "u32"), 1e-6), TypeError, "beta must be f32: it is u32");
+  assertThrows(() => layerNorm(x, fits, fits, 0), RangeError, "eps must be above 0: it is 0");
+  assertThrows(() => layerNorm(placeholder([]), fits, fits, 1e-6), RangeError, "at least 1 axis");
+});
