@@ -4,6 +4,8 @@
  * @module
  */
 
+import type { Grouping } from "./sampler.ts";
+
 /** Rows of unit vectors, `[rows, width]`, row-major. */
 export interface Features {
   readonly data: Float32Array | Float64Array;
@@ -38,6 +40,15 @@ export function walk(image: Features, text: Features, rows: ArrayLike<number>, s
     visited[current] = 1;
   }
   return chain;
+}
+
+/** The chains of all sub-queues, one {@linkcode walk} each: the reference of a `Group` function on the GPU. */
+export function groupOnCpu(image: Features, text: Features, grouping: Grouping): Uint32Array[] {
+  let at = 0;
+  return Array.from(grouping.subQueues, (size, g) => {
+    const rows = grouping.permutation.subarray(at, at += size);
+    return walk(image, text, rows, grouping.starts[g]!);
+  });
 }
 
 /** Position of the unvisited row of `to` that is most similar to row `row` of `from`. */
