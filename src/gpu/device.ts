@@ -16,6 +16,8 @@ export interface DeviceProfile {
   readonly subgroupSize: number;
   /** Whether f16 storage may be used. */
   readonly f16: boolean;
+  /** Bytes to which the start of a storage binding is aligned. */
+  readonly alignment: number;
   /** Largest storage binding, bytes. */
   readonly maxBindingBytes: number;
   /** Largest workgroup memory, bytes. */
@@ -195,6 +197,7 @@ export async function openDevice(options: DeviceOptions = {}): Promise<Device> {
     subgroups: gpu.features.has("subgroups" as GPUFeatureName),
     subgroupSize: fixed ? info.subgroupMinSize : 0,
     f16: gpu.features.has("shader-f16"),
+    alignment: Math.max(256, gpu.limits.minStorageBufferOffsetAlignment),
     maxBindingBytes: gpu.limits.maxStorageBufferBindingSize,
     workgroupBytes: gpu.limits.maxComputeWorkgroupStorageSize,
     workgroupThreads: gpu.limits.maxComputeInvocationsPerWorkgroup,

@@ -1,22 +1,115 @@
 /**
- * GPU memory that holds one value.
+ * GPU memory of values that outlive a program's run: results, parameters, uploaded data. Memory of values that JavaScript no
+ * longer refers to is used again.
  *
  * @module
  */
 import type { Device } from "./device.ts";
 
-/** A range of a buffer. The buffer belongs to the storage that was created with it. */
+/** The memory of one value. */
 export class Storage {
-  #released = false;
-  constructor(readonly device: Device, readonly buffer: GPUBuffer, readonly offset: number, readonly bytes: number) {}
+  #gone = false;
+  constructor(readonly device: Device, readonly buffer: GPUBuffer, readonly bytes: number) {}
 
-  /** Whether the memory was given to the result of a later call (see `donate`) or released. */
-  get released(): boolean {
-    return this.#released;
+  /** Whether the memory was handed to the result of a later call (see `donate`). */
+  get donated(): boolean {
+    return this.#gone;
   }
 
-  /** Marks the value as gone; the memory itself is managed by the owner. */
+  /** Hands the memory to another storage; this one must not be used any more. */
+  handOver(): Storage {
+    this.#gone = true;
+    collector.unregister(this);
+    return watch(new Storage(this.device, this.buffer, this.bytes));
+  }
+
+  /** Gives the memory back now instead of when the value is garbage. */
   release(): void {
-    this.#released = true;
+    if (this.#gone) return;
+    this.#gone = true;
+    collector.unregister(this);
+    recycle(this);
+  }
+}
+
+const USAGE = 0x80 | 0x04 | 0x08; // STORAGE | COPY_SRC | COPY_DST, by value: the GPUBufferUsage global is absent without WebGPU
+const pools = new WeakMap<Device, Map<number, GPUBuffer[]>>();
+const collector = new FinalizationRegistry<{ device: Device; buffer: GPUBuffer }>(recycle);
+
+function poolOf(device: Device): Map<number, GPUBuffer[]> {
+  let pool = pools.get(device);
+  if (!pool) pools.set(device, pool = new Map());
+  return pool;
+}
+
+function recycle({ device, buffer }: { device: Device; buffer: GPUBuffer }): void {
+  const pool = poolOf(device), free = pool.get(buffer.size) ?? [];
+  free.push(buffer);
+  pool.set(buffer.size, free);
+}
+
+function watch(storage: Storage): Storage {
+  collector.register(storage, { device: storage.device, buffer: storage.buffer }, storage);
+  return storage;
+}
+
+/** Bytes given out since garbage was last asked for; values are small in JavaScript, so its collector would not hurry. */
+let sinceCollection = 0;
+const COLLECT_AFTER = 256 * 2 ** 20;
+
+/** Memory for a value, from what is free or new. */
+export async function allocate(device: Device, bytes: number, purpose: string): Promise<Storage> {
+  const size = Math.max(4, Math.ceil(bytes / 4) * 4);
+  const free = poolOf(device).get(size);
+  const buffer = free?.pop() ?? await device.createBuffer(size, USAGE, purpose);
+  sinceCollection += Math.max(size, 2 ** 16);
+  if (sinceCollection > COLLECT_AFTER) {
+    sinceCollection = 0;
+    new ArrayBuffer(2 ** 26); // counts as pressure on the collector, which then reports dead storages
+  }
+  return watch(new Storage(device, buffer, size));
+}
+
+/** Memory holding `data`. */
+export async function upload(device: Device, data: ArrayBufferView, purpose: string): Promise<Storage> {
+  const storage = await allocate(device, data.byteLength, purpose);
+  writeWords(device, storage.buffer, data);
+  return storage;
+}
+
+/** Writes host data to the start of a buffer, padded to whole words. */
+export function writeWords(device: Device, buffer: GPUBuffer, data: ArrayBufferView): void {
+  const bytes = new Uint8Array(data.buffer as ArrayBuffer, data.byteOffset, data.byteLength);
+  if (bytes.byteLength % 4 === 0) return device.gpu.queue.writeBuffer(buffer, 0, bytes);
+  const padded = new Uint8Array(Math.ceil(bytes.byteLength / 4) * 4);
+  padded.set(bytes);
+  device.gpu.queue.writeBuffer(buffer, 0, padded);
+}
+
+/** Copies of several ranges to the host, with one wait for all of them. */
+export async function readBack(
+  device: Device,
+  ranges: readonly { buffer: GPUBuffer; bytes: number }[],
+): Promise<ArrayBuffer[]> {
+  device.check();
+  const offsets: number[] = [];
+  let size = 0;
+  for (const { bytes } of ranges) {
+    offsets.push(size);
+    size += Math.ceil(bytes / 8) * 8;
+  }
+  const staging = await device.createBuffer(Math.max(8, size), 0x01 | 0x08, "reading back"); // MAP_READ | COPY_DST
+  try {
+    const encoder = device.gpu.createCommandEncoder();
+    ranges.forEach((r, i) => encoder.copyBufferToBuffer(r.buffer, 0, staging, offsets[i]!, Math.ceil(r.bytes / 4) * 4));
+    device.gpu.queue.submit([encoder.finish()]);
+    await staging.mapAsync(0x01);
+    const mapped = staging.getMappedRange();
+    return ranges.map(({ bytes }, i) => mapped.slice(offsets[i]!, offsets[i]! + bytes));
+  } catch (error) {
+    device.check();
+    throw error;
+  } finally {
+    device.destroyBuffer(staging);
   }
 }

@@ -16,6 +16,10 @@
  */
 export interface Expression {
   readonly text: string;
+  /** Inputs that are not broadcast but indexed as arrays of scalars: `$0[1u]`. */
+  readonly arrays?: readonly number[];
+  /** Whether the text uses `@`, so that the op can only be fused where its own shape is the kernel's. */
+  readonly indexed?: boolean;
   /** u32 words that differ between uses of the same text. Floats travel as their bits. */
   readonly uniforms?: readonly number[];
 }

@@ -20,6 +20,13 @@ export interface Aval {
   readonly dtype: DType;
 }
 
+/** A result that is a contiguous part of an input. */
+export interface View {
+  readonly input: number;
+  /** In elements. */
+  readonly offset: number;
+}
+
 /** One kind of computation: its shape rule, its gradient rule and its lowering to kernels. */
 export interface Op<A = unknown> {
   readonly name: string;
@@ -34,8 +41,8 @@ export interface Op<A = unknown> {
   lower?(ctx: Lowering, node: Node<A>): void;
   /** Element-wise ops: one result element as a WGSL expression of input elements. Planned into generated kernels. */
   expression?(attrs: A, inputs: readonly Aval[]): Expression;
-  /** Contiguous views: the element offset into input 0 at which the result starts. No kernel runs. */
-  view?(node: Node<A>): number;
+  /** Contiguous views: which input a result is a part of, and the element offset at which it starts. No kernel runs. */
+  view?(node: Node<A>, result: number): View;
   /** `concat` along the first axis: inputs may be computed directly into their part of the result. */
   readonly packs?: boolean;
   /** [result, input] pairs that may share one buffer because each element is read before it is written by the same thread. */

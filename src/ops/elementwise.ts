@@ -1,0 +1,241 @@
+/**
+ * Element-wise ops with NumPy broadcasting. Each is a WGSL expression and a gradient rule; the planner makes kernels of chains of them.
+ *
+ * @module
+ */
+import { apply, type Aval, type DType, type Node, type Op, sameShape, Tensor } from "../program/graph.ts";
+import { f32Bits } from "../program/lowering.ts";
+import { sum } from "./reduce.ts";
+import { reshape } from "./shape.ts";
+
+/** A tensor, or a number that is broadcast to the other operand. */
+export type Operand = Tensor | number;
+
+interface Attrs {
+  readonly uniforms?: readonly number[];
+  readonly shape?: readonly number[];
+  readonly dtype?: DType;
+}
+
+type Rule = (ct: Tensor, inputs: readonly Tensor[], result: Tensor, attrs: Attrs) => (Tensor | null)[];
+
+/** The shape that `shapes` broadcast to. */
+export function broadcastShapes(name: string, shapes: readonly (readonly number[])[]): number[] {
+  const rank = Math.max(0, ...shapes.map((s) => s.length));
+  return Array.from({ length: rank }, (_, axis) => {
+    let length = 1;
+    for (const shape of shapes) {
+      const n = shape[axis - rank + shape.length] ?? 1;
+      if (n === 1 || n === length) continue;
+      if (length !== 1) {
+        throw new RangeError(
+          `Cannot broadcast the operands of ${name}: axis lengths must be equal or 1: shapes are ${
+            shapes.map((s) => `[${s}]`).join(" and ")
+          }`,
+        );
+      }
+      length = n;
+    }
+    return length;
+  });
+}
+
+function define(name: string, text: string, rule?: Rule, dtype?: DType): Op<Attrs> {
+  return {
+    name,
+    infer: (inputs, attrs) => [{
+      shape: attrs.shape ?? broadcastShapes(name, inputs.map((i) => i.shape)),
+      dtype: attrs.dtype ?? dtype ?? commonType(name, inputs),
+    }],
+    expression: (attrs) => ({ text, ...(attrs.uniforms ? { uniforms: attrs.uniforms } : {}) }),
+    ...(rule
+      ? {
+        vjp: (node: Node<Attrs>, [ct]: readonly (Tensor | null)[]) =>
+          rule(ct!, node.inputs, new Tensor(node as Node), node.attrs)
+            .map((g, i) => g && sumTo(g, node.inputs[i]!.shape)),
+      }
+      : {}),
+  };
+}
+
+function commonType(name: string, inputs: readonly Aval[]): DType {
+  const types = new Set(inputs.map((i) => i.dtype === "f16" ? "f32" : i.dtype));
+  if (types.size > 1) {
+    throw new TypeError(
+      `Cannot apply ${name}: operands must have one element type: they are ${inputs.map((i) => i.dtype).join(" and ")}`,
+    );
+  }
+  return [...types][0]!;
+}
+
+/** Sums a cotangent over the axes along which its value was broadcast. */
+function sumTo(x: Tensor, shape: readonly number[]): Tensor {
+  if (sameShape(x.shape, shape)) return x;
+  const extra = x.shape.length - shape.length;
+  const axes = x.shape.map((_, i) => i).filter((i) => i < extra || (shape[i - extra] === 1 && x.shape[i] !== 1));
+  const summed = axes.length ? sum(x, { axes, keepDims: true }) : x;
+  return reshape(summed, shape);
+}
+
+const constantOp: Op<Attrs> = { ...define("constant", "V(bitcast<f32>(#0))"), recompute: true };
+const integerOp: Op<Attrs> = { ...define("constant", "I(bitcast<i32>(#0))", undefined, "i32"), recompute: true };
+const unsignedOp: Op<Attrs> = { ...define("constant", "U(#0)", undefined, "u32"), recompute: true };
+
+/** A tensor filled with `value`; nothing is stored unless an op needs it in memory. */
+export function constant(value: number, shape: readonly number[] = [], dtype: DType = "f32"): Tensor {
+  const op = { f32: constantOp, f16: constantOp, i32: integerOp, u32: unsignedOp }[dtype];
+  return apply(op, [], { uniforms: [dtype === "f32" ? f32Bits(value) : value >>> 0], shape, dtype });
+}
+
+function operand(x: Operand, like: Operand): Tensor {
+  return x instanceof Tensor ? x : constant(x, [], like instanceof Tensor ? like.dtype : "f32");
+}
+
+function binary(op: Op<Attrs>): (a: Operand, b: Operand) => Tensor {
+  return (a, b) => apply(op, [operand(a, b), operand(b, a)], {});
+}
+
+function unary(op: Op<Attrs>): (x: Tensor) => Tensor {
+  return (x) => apply(op, [x], {});
+}
+
+const truth = (condition: string): string => `select(V(0.0), V(1.0), ${condition})`;
+
+const addOp = define("add", "($0 + $1)", (ct) => [ct, ct]);
+const subtractOp = define("subtract", "($0 - $1)", (ct) => [ct, negate(ct)]);
+const multiplyOp = define("multiply", "($0 * $1)", (ct, [a, b]) => [multiply(ct, b!), multiply(ct, a!)]);
+const divideOp = define("divide", "($0 / $1)", (ct, [, b], y) => [divide(ct, b!), negate(multiply(ct, divide(y, b!)))]);
+const maximumOp = define(
+  "maximum",
+  "max($0, $1)",
+  (ct, [a, b]) => [multiply(ct, greaterEqual(a!, b!)), multiply(ct, less(a!, b!))],
+);
+const minimumOp = define(
+  "minimum",
+  "min($0, $1)",
+  (ct, [a, b]) => [multiply(ct, less(a!, b!)), multiply(ct, greaterEqual(a!, b!))],
+);
+const lessOp = define("less", truth("$0 < $1"), () => [null, null], "f32");
+const greaterEqualOp = define("greaterEqual", truth("$0 >= $1"), () => [null, null], "f32");
+const equalOp = define("equal", truth("$0 == $1"), () => [null, null], "f32");
+const whereOp = define(
+  "where",
+  "select($2, $1, $0 != V(0.0))",
+  (ct, [c]) => [null, multiply(ct, c!), multiply(ct, subtract(1, c!))],
+);
+
+/** a + b. */
+export const add: (a: Operand, b: Operand) => Tensor = binary(addOp);
+/** a - b. */
+export const subtract: (a: Operand, b: Operand) => Tensor = binary(subtractOp);
+/** a * b. */
+export const multiply: (a: Operand, b: Operand) => Tensor = binary(multiplyOp);
+/** a / b. */
+export const divide: (a: Operand, b: Operand) => Tensor = binary(divideOp);
+/** The larger of a and b; where they are equal the gradient goes to a. */
+export const maximum: (a: Operand, b: Operand) => Tensor = binary(maximumOp);
+/** The smaller of a and b; where they are equal the gradient goes to b. */
+export const minimum: (a: Operand, b: Operand) => Tensor = binary(minimumOp);
+/** 1 where a < b, else 0 (f32; no gradient). */
+export const less: (a: Operand, b: Operand) => Tensor = binary(lessOp);
+/** 1 where a >= b, else 0 (f32; no gradient). */
+export const greaterEqual: (a: Operand, b: Operand) => Tensor = binary(greaterEqualOp);
+/** 1 where a equals b, else 0 (f32; no gradient). Works on integers too. */
+export const equal: (a: Operand, b: Operand) => Tensor = binary(equalOp);
+
+/** `a` where `condition` (1 or 0, f32) is not 0, else `b`. */
+export function where(condition: Tensor, a: Operand, b: Operand): Tensor {
+  return apply(whereOp, [condition, operand(a, condition), operand(b, condition)], {});
+}
+
+/** -x. */
+export const negate: (x: Tensor) => Tensor = unary(define("negate", "(-$0)", (ct) => [negate(ct)]));
+/** e to the x; arguments beyond 88 are clamped, so that no infinity arises. */
+export const exp: (x: Tensor) => Tensor = unary(
+  define("exp", "exp(min($0, V(88.0)))", (ct, _, y) => [multiply(ct, y)]),
+);
+/** Natural logarithm of x > 0. */
+export const log: (x: Tensor) => Tensor = unary(define("log", "log($0)", (ct, [x]) => [divide(ct, x!)]));
+/** Square root of x >= 0. */
+export const sqrt: (x: Tensor) => Tensor = unary(
+  define("sqrt", "sqrt($0)", (ct, _, y) => [divide(multiply(ct, 0.5), y)]),
+);
+/** x * x. */
+export const square: (x: Tensor) => Tensor = unary(
+  define("square", "($0 * $0)", (ct, [x]) => [multiply(multiply(ct, 2), x!)]),
+);
+/** Absolute value; gradient 0 at 0. */
+export const abs: (x: Tensor) => Tensor = unary(define("abs", "abs($0)", (ct, [x]) => [multiply(ct, sign(x!))]));
+/** -1, 0 or 1; no gradient. */
+export const sign: (x: Tensor) => Tensor = unary(define("sign", "sign($0)", () => [null]));
+/** Hyperbolic tangent, clamped before overflow. */
+export const tanh: (x: Tensor) => Tensor = unary(
+  define("tanh", "tanh(clamp($0, V(-15.0), V(15.0)))", (ct, _, y) => [multiply(ct, subtract(1, square(y)))]),
+);
+/** 1 / (1 + e^-x). */
+export const sigmoid: (x: Tensor) => Tensor = unary(
+  define(
+    "sigmoid",
+    "(1.0 / (1.0 + exp(clamp(-$0, V(-88.0), V(88.0)))))",
+    (ct, _, y) => [multiply(ct, multiply(y, subtract(1, y)))],
+  ),
+);
+/** max(x, 0). */
+export const relu: (x: Tensor) => Tensor = unary(
+  define("relu", "max($0, V(0.0))", (ct, [x]) => [multiply(ct, subtract(1, less(x!, 0)))]),
+);
+/** The error function. */
+export const erf: (x: Tensor) => Tensor = unary(
+  define("erf", "erf($0)", (ct, [x]) => [multiply(ct, multiply(1.1283791670955126, exp(negate(square(x!)))))]),
+);
+/** Exact GELU, x * Phi(x) (Hendrycks and Gimpel 2016), with the erf and not the tanh form. */
+export const gelu: (x: Tensor) => Tensor = unary(
+  define("gelu", "($0 * normal_cdf($0))", (ct, [x]) => [multiply(ct, geluDerivative(x!))]),
+);
+const geluDerivative = unary(
+  define(
+    "geluDerivative",
+    "fma($0, normal_pdf($0), normal_cdf($0))",
+    (ct, [x]) => [multiply(ct, multiply(subtract(2, square(x!)), normalPdf(x!)))],
+  ),
+);
+const normalPdf = unary(define("normalPdf", "normal_pdf($0)", (ct, [x], y) => [multiply(ct, negate(multiply(x!, y)))]));
+
+/** x limited to [low, high]; gradient only inside. */
+export function clamp(x: Tensor, low: number, high: number): Tensor {
+  return minimum(high, maximum(x, low));
+}
+
+/** x broadcast to `shape`. */
+export function broadcastTo(x: Tensor, shape: readonly number[]): Tensor {
+  if (sameShape(x.shape, shape)) return x;
+  if (!sameShape(broadcastShapes("broadcastTo", [x.shape, shape]), shape)) {
+    throw new RangeError(`Cannot broadcast [${x.shape}] to [${shape}]: every axis must be equal or 1`);
+  }
+  return apply(broadcastOp, [x], { shape });
+}
+const broadcastOp = define("broadcastTo", "$0", (ct) => [ct]);
+
+const castOps: Record<string, Op<Attrs>> = {
+  f32: define("cast", "V($0)", (ct) => [ct], "f32"),
+  i32: define("cast", "I($0)", () => [null], "i32"),
+  u32: define("cast", "U($0)", () => [null], "u32"),
+};
+
+/** x converted to another element type (towards zero from floats); gradients flow between float types only. */
+export function cast(x: Tensor, dtype: "f32" | "i32" | "u32"): Tensor {
+  return x.dtype === dtype ? x : apply(castOps[dtype]!, [x], {});
+}
+
+const iotaOp: Op<Attrs> = {
+  name: "iota",
+  infer: (_, { shape }) => [{ shape: shape!, dtype: "u32" }],
+  expression: (attrs) => ({ text: "index_along(@, #0, #1)", uniforms: attrs.uniforms!, indexed: true }),
+  recompute: true,
+};
+
+/** The position along `axis` of each element of `shape`, u32. */
+export function iota(shape: readonly number[], axis: number): Tensor {
+  const inner = shape.slice(axis + 1).reduce((a, b) => a * b, 1);
+  return apply(iotaOp, [], { shape, uniforms: [inner, shape[axis]!] });
+}

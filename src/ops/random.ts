@@ -1,0 +1,67 @@
+/**
+ * Counter-based randomness: a value is a function of (key, stream, position), so a mask is computed again where it is needed
+ * and a run is a function of its seed. Philox4x32-10 (Salmon et al. 2011).
+ *
+ * @module
+ */
+import { apply, type Op, type Tensor } from "../program/graph.ts";
+import { constant, greaterEqual, multiply } from "./elementwise.ts";
+
+/** Where random numbers come from: two key words on the GPU (they change every step) and a stream number (fixed in the program). */
+export interface Key {
+  /** u32 [2]. */
+  readonly words: Tensor;
+  readonly stream: number;
+}
+
+interface Attrs {
+  readonly shape: readonly number[];
+  readonly stream: number;
+}
+
+const uniformOp: Op<Attrs> = {
+  name: "random",
+  infer: ([key], { shape }) => {
+    if (key!.dtype !== "u32" || key!.shape.length !== 1 || key!.shape[0] !== 2) {
+      throw new TypeError(`Cannot draw random numbers: the key must be u32[2]: it is ${key!.dtype}[${key!.shape}]`);
+    }
+    return [{ shape, dtype: "f32" }];
+  },
+  vjp: () => [null],
+  expression: (attrs) => ({
+    text: "random_uniform(@, #0, vec2<u32>($0[0u], $0[1u]))",
+    uniforms: [attrs.stream],
+    arrays: [0],
+    indexed: true,
+  }),
+  recompute: true,
+};
+
+/** A key from its two words. */
+export function randomKey(words: Tensor): Key {
+  return { words, stream: 0 };
+}
+
+/** An independent key: each place that draws numbers folds in a number of its own. */
+export function foldIn(key: Key, data: number): Key {
+  // A bijective mix of 32 bits (Murmur3's finaliser), so that streams of a short path of small numbers do not meet.
+  let h = (Math.imul(key.stream, 0x9e3779b1) + data + 1) | 0;
+  h = Math.imul(h ^ (h >>> 16), 0x85ebca6b);
+  h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35);
+  return { words: key.words, stream: (h ^ (h >>> 16)) >>> 0 };
+}
+
+/** Uniform numbers in [0, 1), f32 with 24 random bits. */
+export function uniform(key: Key, shape: readonly number[]): Tensor {
+  return apply(uniformOp, [key.words], { shape, stream: key.stream });
+}
+
+/** Each element kept with probability 1 - p and scaled by 1 / (1 - p), else 0. The mask is never stored. */
+export function dropout(x: Tensor, probability: number, key: Key | undefined): Tensor {
+  if (!(probability >= 0 && probability < 1)) {
+    throw new RangeError(`Cannot apply dropout: the probability must be in [0, 1): it is ${probability}`);
+  }
+  if (!key || probability === 0) return x;
+  const keep = greaterEqual(uniform(key, x.shape), constant(probability));
+  return multiply(x, multiply(keep, 1 / (1 - probability)));
+}

@@ -1,0 +1,221 @@
+/**
+ * Ops that move no number or only move numbers: reshape, slice, concat, and the barriers of differentiation.
+ *
+ * @module
+ */
+import copySource from "../../kernels/copy_rows.wgsl" with { type: "text" };
+import prelude from "../../kernels/prelude.wgsl" with { type: "text" };
+import { apply, type Aval, Node, type Op, sameShape, sizeOf, Tensor } from "../program/graph.ts";
+import type { BufferRef, Dispatch } from "../program/lowering.ts";
+import { constant } from "./elementwise.ts";
+
+const reshapeOp: Op<{ shape: readonly number[] }> = {
+  name: "reshape",
+  infer: ([x], { shape }) => {
+    if (sizeOf(shape) !== sizeOf(x!.shape)) {
+      throw new RangeError(
+        `Cannot reshape [${x!.shape}] to [${shape}]: the number of elements must stay ${sizeOf(x!.shape)}: it is ${
+          sizeOf(shape)
+        }`,
+      );
+    }
+    return [{ shape, dtype: x!.dtype }];
+  },
+  vjp: (node, [ct]) => [reshape(ct!, node.inputs[0]!.shape)],
+  view: () => ({ input: 0, offset: 0 }),
+};
+
+/** The same elements in another shape; one axis may be -1. No copy. */
+export function reshape(x: Tensor, shape: readonly number[]): Tensor {
+  const open = shape.indexOf(-1);
+  const full = open < 0 ? shape : shape.with(open, x.size / -sizeOf(shape));
+  return sameShape(full, x.shape) ? x : apply(reshapeOp, [x], { shape: full });
+}
+
+const identityOp: Op<null> = {
+  name: "identity",
+  infer: ([x]) => [{ shape: x!.shape, dtype: x!.dtype }],
+  vjp: (_, [ct]) => [ct!],
+  view: () => ({ input: 0, offset: 0 }),
+};
+
+/** The same value as a node of its own, so that derivatives can be taken with respect to it. */
+export function identity(x: Tensor): Tensor {
+  return apply(identityOp, [x], null);
+}
+
+const stopOp: Op<null> = { ...identityOp, name: "stopGradient", vjp: () => [null] };
+
+const barrierOp: Op<null> = { ...identityOp, name: "barrier" };
+
+/** The same value, with which nothing before is fused: what is computed from it runs late, in a checkpoint's backward pass. */
+export function barrier(x: Tensor): Tensor {
+  return apply(barrierOp, [x], null);
+}
+
+/** The same value, through which no gradient flows. */
+export function stopGradient(x: Tensor): Tensor {
+  return apply(stopOp, [x], null);
+}
+
+/** Rows and columns of a block copy, see kernels/copy_rows.wgsl. In 32-bit words. */
+export interface BlockCopy {
+  readonly rows: number;
+  readonly columns: number;
+  readonly fromStride: number;
+  readonly fromOffset: number;
+  readonly toStride: number;
+  readonly toOffset: number;
+}
+
+/** The dispatch of a block copy. */
+export function copyRows(name: string, from: BufferRef, to: BufferRef, c: BlockCopy): Dispatch {
+  return {
+    name,
+    code: prelude + copySource,
+    bindings: [from, to, { words: [c.rows, c.columns, c.fromStride, c.fromOffset, c.toStride, c.toOffset] }],
+    workgroups: Math.ceil(c.rows * c.columns / 64),
+  };
+}
+
+interface SliceAttrs {
+  readonly axis: number;
+  readonly start: number;
+  readonly end: number;
+}
+
+const sliceOp: Op<SliceAttrs> = {
+  name: "slice",
+  infer: ([x], { axis, start, end }) => {
+    const length = x!.shape[axis];
+    if (length === undefined || start < 0 || end > length || start >= end) {
+      throw new RangeError(
+        `Cannot slice [${x!.shape}] along axis ${axis}: the range must lie in [0, ${
+          length ?? 0
+        }]: it is [${start}, ${end}]`,
+      );
+    }
+    return [{ shape: x!.shape.with(axis, end - start), dtype: x!.dtype }];
+  },
+  vjp: (node, [ct]) => {
+    const { axis, start, end } = node.attrs, shape = node.inputs[0]!.shape;
+    const zeros = (n: number) => n > 0 ? [constant(0, shape.with(axis, n), ct!.dtype)] : [];
+    return [concat([...zeros(start), ct!, ...zeros(shape[axis]! - end)], axis)];
+  },
+  lower: (ctx, node) => {
+    const { axis, start, end } = node.attrs, shape = node.inputs[0]!.shape;
+    const inner = sizeOf(shape.slice(axis + 1)), columns = (end - start) * inner;
+    ctx.dispatch(copyRows("slice", ctx.inputs[0]!, ctx.outputs[0]!, {
+      rows: sizeOf(shape.slice(0, axis)),
+      columns,
+      fromStride: shape[axis]! * inner,
+      fromOffset: start * inner,
+      toStride: columns,
+      toOffset: 0,
+    }));
+  },
+};
+
+const viewSliceOp: Op<SliceAttrs> = {
+  ...sliceOp,
+  view: (node) => ({ input: 0, offset: node.attrs.start * sizeOf(node.inputs[0]!.shape.slice(node.attrs.axis + 1)) }),
+};
+
+/** The elements [start, end) along an axis. A view where they are contiguous (all axes before it are 1). */
+export function slice(x: Tensor, axis: number, start: number, end: number): Tensor {
+  if (start === 0 && end === x.shape[axis]) return x;
+  const contiguous = sizeOf(x.shape.slice(0, axis)) === 1;
+  return apply(contiguous ? viewSliceOp : sliceOp, [x], { axis, start, end });
+}
+
+const concatOp: Op<{ axis: number }> = {
+  name: "concat",
+  infer: (inputs, { axis }) => {
+    const first = inputs[0];
+    if (!first) throw new RangeError("Cannot concatenate: at least 1 tensor is needed: there is none");
+    for (const x of inputs) {
+      if (
+        x.dtype !== first.dtype || axis >= x.shape.length ||
+        !sameShape(x.shape.with(axis, 1), first.shape.with(axis, 1))
+      ) {
+        throw new RangeError(
+          `Cannot concatenate along axis ${axis}: the other axes and the types must be equal: tensors are ${
+            inputs.map(avalText).join(", ")
+          }`,
+        );
+      }
+    }
+    return [{ shape: first.shape.with(axis, inputs.reduce((n, x) => n + x.shape[axis]!, 0)), dtype: first.dtype }];
+  },
+  vjp: (node, [ct]) => {
+    let at = 0;
+    return node.inputs.map((x) => slice(ct!, node.attrs.axis, at, at += x.shape[node.attrs.axis]!));
+  },
+  lower: (ctx, node) => {
+    const { axis } = node.attrs, shape = node.avals[0]!.shape;
+    const inner = sizeOf(shape.slice(axis + 1)), rows = sizeOf(shape.slice(0, axis));
+    let at = 0;
+    node.inputs.forEach((x, i) => {
+      const columns = x.shape[axis]! * inner;
+      ctx.dispatch(copyRows("concat", ctx.inputs[i]!, ctx.outputs[0]!, {
+        rows,
+        columns,
+        fromStride: columns,
+        fromOffset: 0,
+        toStride: shape[axis]! * inner,
+        toOffset: at,
+      }));
+      at += columns;
+    });
+  },
+};
+
+/** Concatenation whose inputs are contiguous parts of the result: they are computed in place where they can be. */
+const packOp: Op<{ axis: number }> = { ...concatOp, packs: true };
+
+/** Tensors one after the other along an axis. */
+export function concat(tensors: readonly Tensor[], axis: number): Tensor {
+  if (tensors.length === 1) return tensors[0]!;
+  const contiguous = tensors[0] !== undefined && sizeOf(tensors[0].shape.slice(0, axis)) === 1;
+  return apply(contiguous ? packOp : concatOp, tensors, { axis });
+}
+
+/** Tensors of one shape stacked along a new first axis. */
+export function stack(tensors: readonly Tensor[]): Tensor {
+  return concat(tensors.map((t) => reshape(t, [1, ...t.shape])), 0);
+}
+
+function avalText(a: Aval): string {
+  return `${a.dtype}[${a.shape}]`;
+}
+
+interface CustomAttrs {
+  readonly results: number;
+  readonly backward: (
+    args: readonly Tensor[],
+    results: readonly Tensor[],
+    cotangents: readonly (Tensor | null)[],
+  ) => (Tensor | null)[];
+}
+
+const customOp: Op<CustomAttrs> = {
+  name: "customVjp",
+  infer: (inputs, { results }) => inputs.slice(0, results).map(({ shape, dtype }) => ({ shape, dtype })),
+  vjp: (node: Node<CustomAttrs>, cotangents) => {
+    const { results, backward } = node.attrs;
+    const outs = node.avals.map((_, i) => new Tensor(node as Node, i));
+    const grads = backward(node.inputs.slice(results), outs, cotangents);
+    return [...outs.map(() => null), ...grads];
+  },
+  view: (_, result) => ({ input: result, offset: 0 }),
+};
+
+/** Results whose gradient with respect to `args` is what `backward` says (the ground of `customVjp` and `checkpoint`). */
+export function withBackward(
+  results: readonly Tensor[],
+  args: readonly Tensor[],
+  backward: CustomAttrs["backward"],
+): Tensor[] {
+  const node = new Node(customOp, [...results, ...args], { results: results.length, backward }) as unknown as Node;
+  return results.map((_, i) => new Tensor(node, i));
+}

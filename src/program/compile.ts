@@ -1,0 +1,175 @@
+/**
+ * Functions that are traced once and replayed, and values that are computed when they are asked for.
+ *
+ * @module
+ */
+import { defaultDevice, type Device } from "../gpu/device.ts";
+import { readBack, upload } from "../gpu/storage.ts";
+import { type Aval, type DType, type HostArray, sameShape, sizeOf, Tensor } from "./graph.ts";
+import { type CompileProgress, type KernelTime, placeholder, Program } from "./program.ts";
+import { entries, fromLeaves, leaves, mapTree, signature, type Tree } from "./tree.ts";
+
+const arrays = { f32: Float32Array, i32: Int32Array, u32: Uint32Array, f16: Uint16Array } as const;
+
+/** A tensor from host data: a number, nested lists or a typed array with its shape. It is copied to the GPU when it is used. */
+export function tensor(data: number | readonly number[] | HostArray, shape?: readonly number[], dtype?: DType): Tensor {
+  const type = dtype ??
+    (data instanceof Int32Array
+      ? "i32"
+      : data instanceof Uint32Array
+      ? "u32"
+      : data instanceof Uint16Array
+      ? "f16"
+      : "f32");
+  const host = ArrayBuffer.isView(data)
+    ? data as HostArray
+    : arrays[type].from(typeof data === "number" ? [data] : data);
+  const full = shape ?? (typeof data === "number" ? [] : [host.length]);
+  if (!(host instanceof arrays[type])) {
+    throw new TypeError(
+      `Cannot make a tensor: ${type} data must be a ${arrays[type].name}: it is a ${host.constructor.name}`,
+    );
+  }
+  if (host.length !== sizeOf(full)) {
+    throw new RangeError(
+      `Cannot make a tensor of shape [${full}]: it needs ${sizeOf(full)} elements: there are ${host.length}`,
+    );
+  }
+  const t = placeholder({ shape: full, dtype: type });
+  t.node.host = host;
+  return t;
+}
+
+/** Options of {@linkcode compile}. */
+export interface CompileOptions {
+  /** Numbers of the arguments whose memory the results may take over; those arguments must not be used afterwards. */
+  readonly donate?: readonly number[];
+  /** Told of each kernel as it is compiled on the first call. */
+  readonly progress?: CompileProgress;
+  /** The device to run on; the default one otherwise. */
+  readonly device?: Device;
+}
+
+/** A function that runs as a replayed program. */
+export interface Compiled<A extends readonly Tree[], R extends Tree> {
+  (...args: A): Promise<R>;
+  /** The program for arguments of these shapes, as text or for its memory, without running it. */
+  program(...args: A): Promise<Program>;
+  /** Times of the kernels of one run (needs time stamps; the run changes donated arguments and returns nothing). */
+  profile(...args: A): Promise<KernelTime[]>;
+  /** Frees the memory of all programs of this function. */
+  destroy(): void;
+}
+
+/**
+ * Traces `fn` once per structure of its arguments and replays the program afterwards: no graph, no allocation, one submit.
+ * `fn` sees tensors without values, must be a pure function of them, and returns tensors in records and lists.
+ */
+export function compile<A extends readonly Tree[], R extends Tree>(
+  fn: (...args: A) => R,
+  options: CompileOptions = {},
+): Compiled<A, R> {
+  const cache = new Map<string, { program: Program; result: R }>();
+  const lookUp = async (args: A): Promise<{ program: Program; result: R }> => {
+    const key = args.map(signature).join("|");
+    let entry = cache.get(key);
+    if (!entry) cache.set(key, entry = trace(fn, args, options, options.device ?? await defaultDevice()));
+    return entry;
+  };
+  const call = async (...args: A): Promise<R> => {
+    const { program, result } = await lookUp(args);
+    checkDonation(args, options.donate ?? []);
+    await program.build(options.progress);
+    return fromLeaves(result, await program.run(args.flatMap(leaves)));
+  };
+  return Object.assign(call, {
+    program: async (...args: A) => (await lookUp(args)).program,
+    profile: async (...args: A) => await (await lookUp(args)).program.profile(args.flatMap(leaves)),
+    destroy: () => {
+      for (const { program } of cache.values()) program.destroy();
+      cache.clear();
+    },
+  });
+}
+
+function trace<A extends readonly Tree[], R extends Tree>(
+  fn: (...args: A) => R,
+  args: A,
+  options: CompileOptions,
+  device: Device,
+): { program: Program; result: R } {
+  const traced = args.map((tree) => mapTree(tree, (leaf: Aval) => placeholder(leaf))) as unknown as A;
+  const result = fn(...traced);
+  const donated = (options.donate ?? []).flatMap((i) => leaves(traced[i]!));
+  return { program: new Program(device, traced.flatMap(leaves), leaves(result), donated), result };
+}
+
+function checkDonation(args: readonly Tree[], donate: readonly number[]): void {
+  const seen = new Map<unknown, string>();
+  args.forEach((tree, i) => {
+    for (const [path, leaf] of entries(tree, String(i))) {
+      const storage = leaf.node.storage[leaf.index];
+      if (!storage) continue;
+      const other = seen.get(storage);
+      if (other !== undefined && (donate.includes(i) || donate.includes(Number(other.split(".")[0])))) {
+        throw new Error(
+          `Cannot donate argument ${path}: argument ${other} uses the same memory; pass separate tensors`,
+        );
+      }
+      seen.set(storage, path);
+    }
+  });
+}
+
+/** Computes tensors (made by ops outside of `compile`) as one program, and keeps the values. */
+export async function evaluate<T extends Tree>(tree: T): Promise<T> {
+  const pending = [...new Set(leaves(tree))].filter((t) => !t.node.storage[t.index] && !t.node.host);
+  if (pending.length) {
+    const program = new Program(await defaultDevice(), [], pending);
+    const values = await program.run([]);
+    pending.forEach((t, i) => t.node.storage[t.index] = values[i]!.node.storage[0]);
+    program.destroy();
+  }
+  return tree;
+}
+
+/** Moves host tensors to the GPU, so that they are not sent again with every call. */
+export async function toDevice<T extends Tree>(tree: T): Promise<T> {
+  const device = await defaultDevice();
+  for (const t of leaves(tree)) {
+    if (t.node.host && !t.node.storage[0]) t.node.storage[0] = await upload(device, t.node.host, `${t}`);
+  }
+  return await evaluate(tree);
+}
+
+/** The values of tensors on the host, with one wait for all of them. Each read-back costs some 10 ms: read seldom, read many. */
+export async function read(tensors: readonly Tensor[]): Promise<HostArray[]> {
+  await evaluate(tensors as Tensor[]);
+  const device = await defaultDevice();
+  const remote = tensors.filter((t) => t.node.storage[t.index]);
+  for (const t of remote) {
+    if (t.node.storage[t.index]!.donated) throw new Error(`Cannot read a ${t}: its memory was donated to a later call`);
+  }
+  const owner = remote[0]?.node.storage[remote[0].index]?.device ?? device;
+  const data = remote.length
+    ? await readBack(
+      owner,
+      remote.map((t) => ({ buffer: t.node.storage[t.index]!.buffer, bytes: t.size * (t.dtype === "f16" ? 2 : 4) })),
+    )
+    : [];
+  let at = 0;
+  return tensors.map((t) => t.node.storage[t.index] ? new arrays[t.dtype](data[at++]!) : t.node.host!);
+}
+
+/** The value of one tensor on the host. */
+export async function data(t: Tensor): Promise<HostArray> {
+  return (await read([t]))[0]!;
+}
+
+/** The value of a scalar. */
+export async function item(t: Tensor): Promise<number> {
+  if (!sameShape(t.shape, []) && t.size !== 1) {
+    throw new RangeError(`Cannot take the value of a ${t}: it must hold 1 element`);
+  }
+  return (await data(t))[0]!;
+}

@@ -1,0 +1,189 @@
+/**
+ * Which nodes run together: element-wise ops join the kernel that makes their input, or one another.
+ *
+ * @module
+ */
+import { Node, type Op, Tensor } from "./graph.ts";
+
+/** Nodes that one lowering computes: a root kernel with element-wise ops in its epilogue, or element-wise ops alone. */
+export interface Group {
+  root: Node | null;
+  /** Element-wise nodes in order. */
+  members: Node[];
+}
+
+/** A tensor that is stored, and the element offset of a view into it. */
+export interface Resolved {
+  readonly base: Tensor;
+  readonly offset: number;
+  /** A checkpoint lies between: fusing across it would undo the recomputation. */
+  readonly barrier: boolean;
+}
+
+/** Follows views down to the value that is stored. */
+export function resolve(t: Tensor): Resolved {
+  let offset = 0, barrier = false;
+  while (t.node.op.view && !isLeaf(t)) {
+    const view = t.node.op.view(t.node, t.index);
+    barrier ||= t.node.op.name === "barrier";
+    offset += view.offset;
+    t = t.node.inputs[view.input]!;
+  }
+  return { base: t, offset, barrier };
+}
+
+/** Whether a tensor's value is there before the program runs. */
+export function isLeaf(t: Tensor): boolean {
+  return !!t.node.storage[t.index] || !!t.node.host || t.node.op.name === "input";
+}
+
+/** A key for maps of tensors: two tensors that are the same result of the same node have the same key. */
+export function valueKey(t: Tensor): number {
+  return t.node.id * 4096 + t.index;
+}
+
+/** Whether a node costs nothing to compute again: constants, indices, random numbers, and what is made of these alone. */
+export function isInline(node: Node): boolean {
+  if (node.op.recompute) return true;
+  return !!node.op.expression && node.inputs.length > 0 &&
+    node.inputs.every((t) => !isLeaf(t) && !t.node.op.view && isInline(t.node));
+}
+
+/** Whether an inline node depends on positions, so that it can only be computed where its own shape is the kernel's. */
+export function isIndexed(node: Node): boolean {
+  return !!expressionOf(node).indexed || (!node.op.recompute && node.inputs.some((t) => isIndexed(t.node)));
+}
+
+/** The expression of an element-wise node. */
+export function expressionOf(node: Node): ReturnType<NonNullable<Op["expression"]>> {
+  return node.op.expression!(node.attrs, node.inputs);
+}
+
+/** All nodes that `outputs` need, in order of creation, without views and leaves; inline nodes only where they must be stored. */
+export function reachable(outputs: readonly Tensor[]): Node[] {
+  const seen = new Set<Node>();
+  const stack = outputs.map((t) => resolve(t).base);
+  while (stack.length) {
+    const base = stack.pop()!;
+    if (isLeaf(base) || seen.has(base.node)) continue;
+    seen.add(base.node);
+    stack.push(...loads(base.node).map((t) => resolve(t).base));
+  }
+  return [...seen].sort((a, b) => a.id - b.id);
+}
+
+/** The tensors that a node reads from memory: its inputs, through those that it computes itself. */
+export function loads(node: Node): Tensor[] {
+  return node.inputs.flatMap((t) => canInline(t, node) ? loads(resolve(t).base.node) : [t]);
+}
+
+/** Whether `consumer` computes its input itself instead of loading it: constants always, random numbers at equal positions. */
+export function canInline(input: Tensor, consumer: Node): boolean {
+  const { base } = resolve(input);
+  if (!consumer.op.expression || consumer.op.recompute || isLeaf(base) || !isInline(base.node)) return false;
+  return !isIndexed(base.node) || (base === input && input.size === new Tensor(consumer).size);
+}
+
+/** How many nodes apart two fused nodes may be: farther ones would keep the inputs of a kernel alive for long. */
+const REACH = 64;
+
+/** Groups in an order in which they can run. `kept` are values that must be stored whoever else uses them. */
+export function fuse(nodes: readonly Node[], maxBindings: number): Group[] {
+  const groups = new Map<Node, Group>();
+  for (const node of nodes) {
+    groups.set(node, node.op.expression ? { root: null, members: [node] } : { root: node, members: [] });
+  }
+  const inputsOf = (g: Group): Set<Group> => {
+    const found = new Set<Group>();
+    for (const node of nodesOf(g)) {
+      for (const t of loads(node)) {
+        const from = groups.get(resolve(t).base.node);
+        if (from && from !== g) found.add(from);
+      }
+    }
+    return found;
+  };
+  const leadsAround = (from: Group, to: Group): boolean => {
+    const first = Math.min(...nodesOf(from).map((n) => n.id)), seen = new Set<Group>();
+    const stack = [...inputsOf(to)].filter((g) => g !== from);
+    while (stack.length) {
+      const g = stack.pop()!;
+      if (g === from) return true;
+      if (seen.has(g) || lastId(g) < first) continue;
+      seen.add(g);
+      stack.push(...inputsOf(g));
+    }
+    return false;
+  };
+  for (const node of nodes) {
+    if (!node.op.expression) continue;
+    const result = new Tensor(node);
+    for (const t of node.inputs) {
+      if (canInline(t, node)) continue;
+      const { base, offset, barrier } = resolve(t);
+      const from = groups.get(base.node), to = groups.get(node)!;
+      if (!from || from === to || barrier || offset !== 0 || node.id - base.node.id > REACH) continue;
+      if (base.size !== result.size || base.size !== t.size || isVector(base) !== isVector(result)) continue;
+      if (from.root && (to.root || base.node !== from.root || base.index !== 0 || !from.root.op.emits)) {
+        if (to.root || !from.members.includes(base.node)) continue;
+      }
+      if (bindings(from) + bindings(to) > maxBindings || !selfContained(from, to) || leadsAround(from, to)) continue;
+      from.root ??= to.root;
+      from.members = [...from.members, ...to.members].sort((a, b) => a.id - b.id);
+      for (const n of nodesOf(to)) groups.set(n, from);
+    }
+  }
+  return order([...new Set(groups.values())], inputsOf);
+}
+
+/** Whether rows are whole vectors of four; kernels of one width are not mixed with the other. */
+function isVector(t: Tensor): boolean {
+  return (t.shape.at(-1) ?? 1) % 4 === 0;
+}
+
+/** All nodes of a group. */
+export function nodesOf(g: Group): Node[] {
+  return g.root ? [g.root, ...g.members] : g.members;
+}
+
+/** Whether everything that two groups read of one another is the same element of a value that one kernel has at hand. */
+function selfContained(a: Group, b: Group): boolean {
+  const own = new Set([...nodesOf(a), ...nodesOf(b)]);
+  return [...own].every((node) =>
+    loads(node).every((t) => {
+      const { base, offset } = resolve(t);
+      if (!own.has(base.node)) return true;
+      return base.index === 0 && offset === 0 && base.size === t.size && t.size === new Tensor(node).size;
+    })
+  );
+}
+
+function lastId(g: Group): number {
+  return Math.max(...nodesOf(g).map((n) => n.id));
+}
+
+/** An upper bound of the storage buffers that a group binds. */
+function bindings(g: Group): number {
+  return nodesOf(g).reduce((n, node) => n + node.inputs.length + (node === g.root ? 4 : 1), 0) - (g.members.length - 1);
+}
+
+/** Topological order; among groups that can run, the one whose last node was created first. */
+function order(groups: readonly Group[], inputsOf: (g: Group) => Set<Group>): Group[] {
+  const keyed = [...groups].map((g) => ({ g, key: lastId(g) })).sort((a, b) => a.key - b.key).map((k) => k.g);
+  const done = new Set<Group>(), out: Group[] = [];
+  const place = (g: Group): void => {
+    const stack = [g];
+    while (stack.length) {
+      const top = stack[stack.length - 1]!;
+      const waiting = done.has(top) ? [] : [...inputsOf(top)].filter((i) => !done.has(i));
+      if (waiting.length) {
+        stack.push(...waiting.sort((a, b) => lastId(b) - lastId(a)));
+        continue;
+      }
+      stack.pop();
+      if (!done.has(top)) done.add(top), out.push(top);
+    }
+  };
+  keyed.forEach(place);
+  return out;
+}

@@ -1,0 +1,324 @@
+/**
+ * From a graph to a list of dispatches: groups are lowered, every value gets a place, donated memory is reused.
+ *
+ * @module
+ */
+import type { DeviceProfile } from "../gpu/device.ts";
+import { copyRows } from "../ops/shape.ts";
+import { elementwiseKernel, emitter, type Placement } from "./codegen.ts";
+import { fuse, type Group, isLeaf, loads, nodesOf, reachable, resolve, valueKey } from "./fuse.ts";
+import { byteLength, bytesPerElement, type DType, type Node, Tensor } from "./graph.ts";
+import type { BufferRef, Dispatch, Lowering } from "./lowering.ts";
+import { type Layout, planMemory } from "./memory.ts";
+
+/** Where a value of a plan is: in an arena, or in the memory of a leaf (an argument or a captured value). */
+export interface Slot {
+  readonly name: string;
+  bytes: number;
+  /** The leaf whose memory this is; otherwise the value is placed in an arena. */
+  leaf: number | undefined;
+  from: number;
+  to: number;
+  /** A value inside another one (a part of a concatenation). */
+  parent: { slot: number; offset: number } | undefined;
+}
+
+/** What a result of the program is: a value of the program, or a leaf handed through. */
+export interface PlannedResult {
+  readonly ref: BufferRef;
+  /** The donated leaf whose memory now holds the result. */
+  readonly donated: number | undefined;
+  /** Whether the value must be copied into that memory at the end. */
+  readonly copied: boolean;
+}
+
+/** A program before it has memory and pipelines. */
+export interface Plan {
+  readonly leaves: readonly Tensor[];
+  readonly slots: readonly Slot[];
+  readonly steps: readonly Dispatch[];
+  readonly results: readonly PlannedResult[];
+  readonly layout: Layout;
+  /** Place of each slot that is in an arena. */
+  readonly places: readonly ({ arena: number; offset: number } | undefined)[];
+}
+
+/** Plans the computation of `outputs`. `donated` are leaves whose memory the results may take over. */
+export function plan(
+  outputs: readonly Tensor[],
+  donated: readonly Tensor[],
+  device: DeviceProfile,
+  maxArenaBytes: number,
+): Plan {
+  return new Planner(outputs, donated, device).run(maxArenaBytes);
+}
+
+class Planner {
+  readonly #leaves: Tensor[] = [];
+  readonly #slots: Slot[] = [];
+  readonly #slotOf = new Map<number, number>();
+  readonly #steps: Dispatch[] = [];
+  readonly #copies = new Map<string, BufferRef>();
+  readonly #groups: Group[];
+  readonly #wanted = new Set<number>();
+  readonly #donation = new Map<number, number>();
+  readonly #inPlace = new Set<number>();
+
+  constructor(readonly outputs: readonly Tensor[], donated: readonly Tensor[], readonly device: DeviceProfile) {
+    for (const t of donated) this.#leafSlot(t);
+    const nodes = reachable(outputs);
+    this.#groups = fuse(nodes, Math.min(device.maxStorageBuffers, 16) - 2);
+    this.#markWanted();
+    this.#matchDonations(donated);
+  }
+
+  run(maxArenaBytes: number): Plan {
+    this.#groups.forEach((g) => {
+      this.#packInputs(g);
+      this.#lower(g);
+    });
+    const results = this.outputs.map((t) => this.#result(t));
+    this.#settle(results);
+    const arena = this.#slots.map((s, i) => ({ s, i })).filter(({ s }) => s.leaf === undefined && !s.parent);
+    const layout = planMemory(arena.map(({ s }) => s), this.device.alignment, maxArenaBytes);
+    const places: (Plan["places"][number])[] = this.#slots.map(() => undefined);
+    arena.forEach(({ i }, k) => places[i] = layout.places[k]!);
+    return { leaves: this.#leaves, slots: this.#slots, steps: this.#steps, results, layout, places };
+  }
+
+  /** Values that some other group or the caller needs; the others live only in registers. */
+  #markWanted(): void {
+    for (const t of this.outputs) this.#wanted.add(valueKey(resolve(t).base));
+    for (const g of this.#groups) {
+      const own = new Set(nodesOf(g));
+      for (const node of own) {
+        for (const t of loads(node)) {
+          const { base, offset } = resolve(t);
+          const inside = own.has(base.node) && offset === 0 && base.size === t.size && !(node === g.root);
+          if (!inside) this.#wanted.add(valueKey(base));
+        }
+      }
+    }
+  }
+
+  /** Which result goes where a donated leaf was: the first of equal shape and type, in order. */
+  #matchDonations(donated: readonly Tensor[]): void {
+    const free = [...donated];
+    const position = new Map<Node, number>();
+    this.#groups.forEach((g, i) => nodesOf(g).forEach((n) => position.set(n, i)));
+    for (const t of this.outputs) {
+      const { base } = resolve(t);
+      const at = free.findIndex((d) => d.dtype === t.dtype && d.size === t.size);
+      if (at < 0 || isLeaf(base) || this.#donation.has(valueKey(base))) continue;
+      const [leaf] = free.splice(at, 1);
+      const slot = this.#leafSlot(leaf!);
+      this.#donation.set(valueKey(base), slot);
+      if (base.size === t.size && this.#canWriteInPlace(base, leaf!, position)) this.#inPlace.add(valueKey(base));
+    }
+  }
+
+  /** Whether every kernel that reads the leaf has run when `base` is written, or reads each element before writing it. */
+  #canWriteInPlace(base: Tensor, leaf: Tensor, position: ReadonlyMap<Node, number>): boolean {
+    if (base.node.op.packs) return false;
+    const at = position.get(base.node)!, group = this.#groups[at]!;
+    return this.#groups.every((g, i) =>
+      nodesOf(g).every((node) =>
+        loads(node).every((t, k) => {
+          const { base: read, offset } = resolve(t);
+          if (valueKey(read) !== valueKey(leaf) || i < at) return true;
+          if (g !== group) return false;
+          if (node === g.root) {
+            return !!node.op.inPlace?.some(([r, j]) => r === base.index && j === k) && node === base.node;
+          }
+          return !g.root && offset === 0 && t.size === read.size && new Tensor(node).size === t.size;
+        })
+      )
+    );
+  }
+
+  #newSlot(name: string, bytes: number): number {
+    const step = this.#steps.length;
+    return this.#slots.push({ name, bytes, leaf: undefined, from: step, to: step, parent: undefined }) - 1;
+  }
+
+  #leafSlot(t: Tensor): number {
+    const key = valueKey(t), known = this.#slotOf.get(key);
+    if (known !== undefined) return known;
+    const slot = this.#newSlot(`leaf ${t}`, byteLength(t));
+    this.#slots[slot]!.leaf = this.#leaves.push(t) - 1;
+    this.#slotOf.set(key, slot);
+    return slot;
+  }
+
+  /** The slot of a stored value; made when the value is first written or, in a concatenation, before. */
+  #slot(t: Tensor): number {
+    const key = valueKey(t), known = this.#slotOf.get(key);
+    if (known !== undefined) return known;
+    if (isLeaf(t)) return this.#leafSlot(t);
+    const slot = this.#inPlace.has(key)
+      ? this.#donation.get(key)!
+      : this.#newSlot(`${t.node.op.name} ${t}`, byteLength(t));
+    this.#slotOf.set(key, slot);
+    return slot;
+  }
+
+  /** A reference to a tensor's memory, copied to an aligned place first where a view starts in between. */
+  #load(t: Tensor): BufferRef {
+    const { base, offset } = resolve(t);
+    const bytes = offset * bytesPerElement(base.dtype);
+    const ref = this.#touch({ value: this.#slot(base), offset: bytes, bytes: byteLength(t), dtype: t.dtype });
+    if (this.#absolute(ref) % this.device.alignment === 0) return ref;
+    const key = `${ref.value}:${ref.offset}:${ref.bytes}`;
+    const known = this.#copies.get(key);
+    if (known) return this.#touch(known);
+    const copy = { value: this.#newSlot(`copy ${t}`, ref.bytes), offset: 0, bytes: ref.bytes, dtype: t.dtype };
+    this.#copyWords(
+      "view",
+      { ...ref, offset: 0, bytes: this.#slots[ref.value]!.bytes },
+      copy,
+      ref.offset / 4,
+      0,
+      ref.bytes / 4,
+    );
+    this.#copies.set(key, copy);
+    return this.#touch(copy);
+  }
+
+  #absolute(ref: BufferRef): number {
+    let offset = ref.offset, slot = this.#slots[ref.value]!;
+    while (slot.parent) offset += slot.parent.offset, slot = this.#slots[slot.parent.slot]!;
+    return offset;
+  }
+
+  #touch(ref: BufferRef): BufferRef {
+    for (
+      let slot: Slot | undefined = this.#slots[ref.value];
+      slot;
+      slot = slot.parent && this.#slots[slot.parent.slot]
+    ) {
+      slot.to = Math.max(slot.to, this.#steps.length);
+      slot.from = Math.min(slot.from, this.#steps.length);
+    }
+    return ref;
+  }
+
+  #copyWords(
+    name: string,
+    from: BufferRef,
+    to: BufferRef,
+    fromOffset: number,
+    toOffset: number,
+    columns: number,
+  ): void {
+    this.#push(copyRows(name, from, to, { rows: 1, columns, fromStride: 0, fromOffset, toStride: 0, toOffset }));
+  }
+
+  #push(d: Dispatch): void {
+    for (const b of d.bindings) if (!("words" in b)) this.#touch(b);
+    this.#steps.push(d);
+  }
+
+  /** Gives the values that a later concatenation consists of their places inside it. */
+  #packInputs(g: Group): void {
+    for (const node of nodesOf(g)) {
+      for (const pack of this.#packsOf.get(node) ?? []) {
+        const whole = this.#slot(new Tensor(pack));
+        let offset = 0;
+        for (const t of pack.inputs) {
+          const { base, offset: inside } = resolve(t);
+          const key = valueKey(base), bytes = byteLength(t);
+          const free = !isLeaf(base) && !this.#slotOf.has(key) && !this.#inPlace.has(key) && !base.node.op.packs;
+          if (free && inside === 0 && base.size === t.size && offset % this.device.alignment === 0) {
+            const slot = this.#newSlot(`${base.node.op.name} ${base}`, bytes);
+            this.#slots[slot]!.parent = { slot: whole, offset };
+            this.#slotOf.set(key, slot);
+          }
+          offset += bytes;
+        }
+      }
+    }
+  }
+
+  /** Concatenations by the node that first computes a part of them. */
+  get #packsOf(): Map<Node, Node[]> {
+    return this.#packs ??= this.#findPacks();
+  }
+  #packs: Map<Node, Node[]> | undefined;
+  #findPacks(): Map<Node, Node[]> {
+    const found = new Map<Node, Node[]>();
+    const position = new Map<Node, number>();
+    this.#groups.forEach((g, i) => nodesOf(g).forEach((n) => position.set(n, i)));
+    for (const pack of this.#groups.flatMap(nodesOf).filter((n) => n.op.packs)) {
+      const parts = pack.inputs.map((t) => resolve(t).base).filter((b) => !isLeaf(b)).map((b) => b.node);
+      const first = parts.sort((a, b) => position.get(a)! - position.get(b)!)[0];
+      if (first) found.set(first, [...(found.get(first) ?? []), pack]);
+    }
+    return found;
+  }
+
+  #lower(g: Group): void {
+    const place: Placement = {
+      load: (t) => this.#load(t),
+      store: (t) => this.#wanted.has(valueKey(t)) ? this.#output(t) : undefined,
+    };
+    if (!g.root) return this.#push(elementwiseKernel(g.members, place));
+    if (g.root.op.packs) return this.#lowerPack(g.root);
+    this.#lowerRoot(g.root, g.members, place);
+  }
+
+  #lowerRoot(root: Node, members: readonly Node[], place: Placement): void {
+    if (!root.op.lower) throw new Error(`Cannot run ${root.op.name}: the op has no lowering`);
+    const results = root.avals.map((_, i) => new Tensor(root, i));
+    const emits = !!root.op.emits;
+    const ctx: Lowering = {
+      device: this.device,
+      inputs: root.inputs.map((t) => this.#load(t)),
+      outputs: results.map((t, i) =>
+        i === 0 && emits && !this.#wanted.has(valueKey(t)) ? this.#nowhere(t) : this.#output(t)
+      ),
+      scratch: (bytes, dtype: DType = "f32") => {
+        const size = Math.max(4, Math.ceil(bytes / 4) * 4);
+        return this.#touch({ value: this.#newSlot(`${root.op.name} scratch`, size), offset: 0, bytes: size, dtype });
+      },
+      emit: (first, width) => emitter(results[0]!, members, place, first, width),
+      dispatch: (d) =>
+        this.#push(members.length ? { ...d, name: [d.name, ...members.map((m) => m.op.name)].join("+") } : d),
+    };
+    root.op.lower(ctx, root);
+  }
+
+  /** An emitted result that nobody stores; binding it would be a mistake of the kernel. */
+  #nowhere(t: Tensor): BufferRef {
+    return { value: -1, offset: 0, bytes: 0, dtype: t.dtype };
+  }
+
+  #output(t: Tensor): BufferRef {
+    return this.#touch({ value: this.#slot(t), offset: 0, bytes: byteLength(t), dtype: t.dtype });
+  }
+
+  #lowerPack(node: Node): void {
+    const whole = this.#output(new Tensor(node));
+    let offset = 0;
+    for (const t of node.inputs) {
+      const { base } = resolve(t), bytes = byteLength(t);
+      const slot = this.#slots[this.#slotOf.get(valueKey(base)) ?? -1];
+      const placed = slot?.parent?.slot === whole.value && slot.parent.offset === offset && base.size === t.size;
+      if (!placed) this.#copyWords("concat", this.#load(t), whole, 0, offset / 4, bytes / 4);
+      offset += bytes;
+    }
+  }
+
+  #result(t: Tensor): PlannedResult {
+    const { base, offset } = resolve(t);
+    const key = valueKey(base), bytes = byteLength(t);
+    const ref = { value: this.#slot(base), offset: offset * bytesPerElement(base.dtype), bytes, dtype: t.dtype };
+    const donatedSlot = this.#donation.get(key);
+    const donated = donatedSlot === undefined ? undefined : this.#slots[donatedSlot]!.leaf;
+    return { ref, donated, copied: donated !== undefined && !this.#inPlace.has(key) };
+  }
+
+  /** Results live to the end, where they are copied out. */
+  #settle(results: readonly PlannedResult[]): void {
+    for (const r of results) this.#touch(r.ref);
+  }
+}

@@ -1,0 +1,335 @@
+/**
+ * A planned program with its memory, pipelines and bind groups: made once, replayed with one submit per run.
+ *
+ * @module
+ */
+import type { Device } from "../gpu/device.ts";
+import { formatBytes, KernelError } from "../gpu/errors.ts";
+import { allocate, Storage, upload, writeWords } from "../gpu/storage.ts";
+import { type Aval, Node, type Op, Tensor } from "./graph.ts";
+import type { BufferRef, Dispatch, Uniform } from "./lowering.ts";
+import { type Plan, plan } from "./plan.ts";
+
+const inputOp: Op<Aval> = { name: "input", infer: (_, { shape, dtype }) => [{ shape, dtype }] };
+
+/** A tensor whose value comes later: an argument while a function is traced. */
+export function placeholder({ shape, dtype }: Aval): Tensor {
+  return new Tensor(new Node(inputOp, [], { shape, dtype }) as Node);
+}
+
+/** A tensor whose value is in `storage`. */
+export function stored({ shape, dtype }: Aval, storage: Storage): Tensor {
+  const t = placeholder({ shape, dtype });
+  t.node.storage[0] = storage;
+  return t;
+}
+
+interface Step {
+  readonly dispatch: Dispatch;
+  readonly pipeline: GPUComputePipeline;
+  readonly size: readonly [number, number];
+  readonly leaves: readonly number[];
+  group: GPUBindGroup | undefined;
+}
+
+/** Called before the pipelines of a new program are compiled, one by one. */
+export type CompileProgress = (done: number, total: number, kernel: string) => void;
+
+/** Receives the wall-clock share of each dispatch when a program is profiled. */
+export interface KernelTime {
+  readonly name: string;
+  readonly nanoseconds: number;
+  readonly flop: number;
+  readonly bytes: number;
+}
+
+/** A compiled program. */
+export class Program {
+  readonly plan: Plan;
+  #device: Device;
+  #arenas: GPUBuffer[] = [];
+  #uniforms: GPUBuffer | undefined;
+  #uniformAt = new Map<Uniform, number>();
+  #steps: Step[] | undefined;
+  #leafBuffers: GPUBuffer[] = [];
+  #hostBuffers = new Map<number, GPUBuffer>();
+  #proven = false;
+  readonly #parameters: readonly number[];
+
+  constructor(
+    device: Device,
+    readonly parameters: readonly Tensor[],
+    outputs: readonly Tensor[],
+    readonly donated: readonly Tensor[] = [],
+  ) {
+    this.#device = device;
+    this.plan = plan(outputs, donated, device.profile, device.gpu.limits.maxBufferSize);
+    this.#avals = outputs.map(({ shape, dtype }) => ({ shape, dtype }));
+    this.#parameters = parameters.map((p) => this.plan.leaves.indexOf(p));
+  }
+  readonly #avals: readonly Aval[];
+
+  /** Bytes of intermediate memory. */
+  get arenaBytes(): number {
+    return this.plan.layout.arenas.reduce((a, b) => a + b, 0);
+  }
+
+  /** Allocates memory and compiles kernels, once. */
+  async build(progress?: CompileProgress): Promise<void> {
+    if (this.#steps) return;
+    const { layout, steps } = this.plan;
+    for (const [i, bytes] of layout.arenas.entries()) {
+      this.#arenas.push(
+        await this.#device.createBuffer(bytes, 0x80 | 0x04 | 0x08, `the intermediates of a program (arena ${i})`),
+      );
+    }
+    await this.#writeUniforms(steps);
+    const built: Step[] = [];
+    for (const [i, dispatch] of steps.entries()) {
+      progress?.(i, steps.length, dispatch.name);
+      built.push(await this.#step(dispatch));
+    }
+    for (const t of this.plan.leaves) await this.#placeCaptured(t);
+    this.#steps = built;
+  }
+
+  async #step(dispatch: Dispatch): Promise<Step> {
+    const pipeline = await this.#device.pipeline(dispatch);
+    const slots = dispatch.bindings.flatMap((b) => "words" in b ? [] : [this.#rootSlot(b.value).leaf]);
+    const leaves = [...new Set(slots.filter((l) => l !== undefined))];
+    return { dispatch, pipeline, size: foldWorkgroups(dispatch.workgroups), leaves, group: undefined };
+  }
+
+  #rootSlot(value: number): Plan["slots"][number] {
+    let slot = this.plan.slots[value]!;
+    while (slot.parent) slot = this.plan.slots[slot.parent.slot]!;
+    return slot;
+  }
+
+  async #placeCaptured(t: Tensor): Promise<void> {
+    if (t.node.host && !t.node.storage[0] && !this.parameters.includes(t)) {
+      t.node.storage[0] = await upload(this.#device, t.node.host, `a captured ${t}`);
+    }
+  }
+
+  async #writeUniforms(steps: readonly Dispatch[]): Promise<void> {
+    const align = this.#device.gpu.limits.minUniformBufferOffsetAlignment;
+    let size = 0;
+    for (const d of steps) {
+      for (const b of d.bindings) {
+        if ("words" in b) this.#uniformAt.set(b, size), size += Math.ceil(uniformBytes(b) / align) * align;
+      }
+    }
+    if (!size) return;
+    const words = new Uint32Array(size / 4);
+    for (const [u, at] of this.#uniformAt) words.set(u.words, at / 4);
+    this.#uniforms = await this.#device.createBuffer(size, 0x40 | 0x08, "the constants of a program");
+    this.#device.gpu.queue.writeBuffer(this.#uniforms, 0, words);
+  }
+
+  /** Runs the program once. Donated arguments must not be used afterwards. */
+  async run(args: readonly Tensor[]): Promise<Tensor[]> {
+    await this.build();
+    this.#device.check();
+    const storages = await this.#bindLeaves(args);
+    const results = await this.#allocateResults(storages);
+    if (!this.#proven) await this.#prove();
+    const encoder = this.#device.gpu.createCommandEncoder();
+    this.#encode(encoder);
+    this.#copyResults(encoder, results);
+    this.#device.gpu.queue.submit([encoder.finish()]);
+    return results.map((r) => r.tensor);
+  }
+
+  /** Runs the kernels once with a time stamp around each. Results are discarded; donated arguments are overwritten. */
+  async profile(args: readonly Tensor[]): Promise<KernelTime[]> {
+    await this.build();
+    await this.#bindLeaves(args);
+    const { gpu } = this.#device, steps = this.#steps!;
+    const querySet = gpu.createQuerySet({ type: "timestamp", count: 2 });
+    const target = await this.#device.createBuffer(256, 0x200 | 0x04, "time stamps"); // QUERY_RESOLVE | COPY_SRC
+    const staging = await this.#device.createBuffer(16 * steps.length, 0x01 | 0x08, "time stamps");
+    const encoder = gpu.createCommandEncoder();
+    steps.forEach((step, i) => {
+      const pass = encoder.beginComputePass({
+        timestampWrites: { querySet, beginningOfPassWriteIndex: 0, endOfPassWriteIndex: 1 },
+      });
+      this.#dispatch(pass, step);
+      pass.end();
+      encoder.resolveQuerySet(querySet, 0, 2, target, 0);
+      encoder.copyBufferToBuffer(target, 0, staging, i * 16, 16);
+    });
+    gpu.queue.submit([encoder.finish()]);
+    await staging.mapAsync(0x01);
+    const times = new BigUint64Array(staging.getMappedRange().slice(0));
+    this.#device.destroyBuffer(staging);
+    this.#device.destroyBuffer(target);
+    querySet.destroy();
+    return steps.map(({ dispatch }, i) => ({
+      name: dispatch.name,
+      nanoseconds: Number(times[2 * i + 1]! - times[2 * i]!),
+      flop: dispatch.flop ?? 0,
+      bytes: dispatch.bindings.reduce((n, b) => n + ("words" in b ? 0 : b.bytes), 0),
+    }));
+  }
+
+  /** Finds the buffers of all leaves; a changed buffer invalidates the bind groups that name it. */
+  async #bindLeaves(args: readonly Tensor[]): Promise<(Storage | undefined)[]> {
+    const storages: (Storage | undefined)[] = this.plan.leaves.map((t) => t.node.storage[t.index]);
+    const changed = new Set<number>();
+    const bind = (leaf: number, buffer: GPUBuffer): void => {
+      if (this.#leafBuffers[leaf] === buffer) return;
+      this.#leafBuffers[leaf] = buffer;
+      changed.add(leaf);
+    };
+    for (const [i, arg] of args.entries()) {
+      const leaf = this.#parameters[i]!;
+      if (leaf < 0) continue;
+      const storage = storages[leaf] = await this.#argument(arg, leaf);
+      bind(leaf, storage?.buffer ?? this.#hostBuffers.get(leaf)!);
+    }
+    storages.forEach((s, leaf) => s && bind(leaf, s.buffer));
+    if (changed.size) {
+      for (const step of this.#steps!) if (step.leaves.some((l) => changed.has(l))) step.group = undefined;
+    }
+    return storages;
+  }
+
+  /** The memory of an argument. Host data goes to a buffer of the program, or to memory of its own if it is donated. */
+  async #argument(arg: Tensor, leaf: number): Promise<Storage | undefined> {
+    const storage = arg.node.storage[arg.index];
+    if (storage?.donated) {
+      throw new Error(`Cannot use a ${arg}: its memory was donated to an earlier call; use that call's result instead`);
+    }
+    if (storage) return storage;
+    const host = arg.node.host;
+    if (!host) {
+      throw new Error(`Cannot use a ${arg} as an argument: its value has not been computed; await evaluate() first`);
+    }
+    if (this.donated.includes(this.plan.leaves[leaf]!)) return await upload(this.#device, host, `a donated ${arg}`);
+    let buffer = this.#hostBuffers.get(leaf);
+    if (!buffer) {
+      buffer = await this.#device.createBuffer(host.byteLength, 0x80 | 0x04 | 0x08, `an argument ${arg}`);
+      this.#hostBuffers.set(leaf, buffer);
+    }
+    writeWords(this.#device, buffer, host);
+    return undefined;
+  }
+
+  async #allocateResults(
+    storages: readonly (Storage | undefined)[],
+  ): Promise<{ tensor: Tensor; from: BufferRef; copy: boolean; buffer: GPUBuffer }[]> {
+    const out = [];
+    for (const [i, r] of this.plan.results.entries()) {
+      const aval = this.#avals[i]!;
+      const storage = r.donated === undefined
+        ? await allocate(this.#device, r.ref.bytes, `a result ${aval.dtype}[${aval.shape}]`)
+        : storages[r.donated]!.handOver();
+      out.push({
+        tensor: stored(aval, storage),
+        from: r.ref,
+        copy: r.donated === undefined || r.copied,
+        buffer: storage.buffer,
+      });
+    }
+    return out;
+  }
+
+  #copyResults(
+    encoder: GPUCommandEncoder,
+    results: readonly { from: BufferRef; copy: boolean; buffer: GPUBuffer }[],
+  ): void {
+    for (const { from, copy, buffer } of results) {
+      if (!copy) continue;
+      const source = this.#resource(from);
+      encoder.copyBufferToBuffer(source.buffer, source.offset!, buffer, 0, Math.ceil(from.bytes / 4) * 4);
+    }
+  }
+
+  #resource(b: BufferRef | Uniform): GPUBufferBinding & { offset: number } {
+    if ("words" in b) return { buffer: this.#uniforms!, offset: this.#uniformAt.get(b)!, size: uniformBytes(b) };
+    let offset = b.offset, value = b.value, slot = this.plan.slots[value]!;
+    while (slot.parent) offset += slot.parent.offset, value = slot.parent.slot, slot = this.plan.slots[value]!;
+    if (slot.leaf !== undefined) return { buffer: this.#leafBuffers[slot.leaf]!, offset, size: b.bytes };
+    const place = this.plan.places[value]!;
+    return { buffer: this.#arenas[place.arena]!, offset: place.offset + offset, size: b.bytes };
+  }
+
+  #dispatch(pass: GPUComputePassEncoder, step: Step): void {
+    const { gpu } = this.#device;
+    step.group ??= gpu.createBindGroup({
+      layout: this.#device.layout(step.dispatch.bindings.map((b) => "words" in b ? "u" : "s").join("")),
+      entries: step.dispatch.bindings.map((b, binding) => ({ binding, resource: this.#resource(b) })),
+    });
+    pass.setPipeline(step.pipeline);
+    pass.setBindGroup(0, step.group);
+    pass.dispatchWorkgroups(...step.size);
+  }
+
+  #encode(encoder: GPUCommandEncoder): void {
+    if (!this.#steps!.length) return;
+    const pass = encoder.beginComputePass();
+    for (const step of this.#steps!) this.#dispatch(pass, step);
+    pass.end();
+  }
+
+  /** Encodes each dispatch alone under an error scope, without submitting, so that a refused one is named. */
+  async #prove(): Promise<void> {
+    const { gpu } = this.#device;
+    const scopes = this.#steps!.map((step) => {
+      gpu.pushErrorScope("validation");
+      const encoder = gpu.createCommandEncoder(), pass = encoder.beginComputePass();
+      this.#dispatch(pass, step);
+      pass.end();
+      encoder.finish();
+      return gpu.popErrorScope();
+    });
+    for (const [i, error] of (await Promise.all(scopes)).entries()) {
+      if (!error) continue;
+      const { name, bindings, workgroups } = this.#steps![i]!.dispatch;
+      const sizes = bindings.map((b) =>
+        "words" in b ? "uniform" : `${this.plan.slots[b.value]!.name} (${formatBytes(b.bytes)})`
+      );
+      throw new KernelError(
+        `Cannot run the kernel "${name}" (${workgroups} workgroups over ${sizes.join(", ")}): ${error.message}`,
+      );
+    }
+    this.#proven = true;
+  }
+
+  /** Frees the memory of the program; its results stay valid. */
+  destroy(): void {
+    for (const b of [...this.#arenas, ...this.#hostBuffers.values(), ...(this.#uniforms ? [this.#uniforms] : [])]) {
+      this.#device.destroyBuffer(b);
+    }
+    this.#arenas = [];
+    this.#hostBuffers.clear();
+    this.#uniforms = undefined;
+    this.#steps = undefined;
+  }
+
+  /** The program as text: one line per dispatch with the values it reads and writes. */
+  toString(): string {
+    const label = (b: BufferRef | Uniform): string => {
+      if ("words" in b) return "";
+      const slot = this.plan.slots[b.value]!;
+      return `%${b.value}${b.offset ? `+${b.offset}` : ""}:${slot.name.replace(/^leaf /, "")}`;
+    };
+    const lines = this.plan.steps.map((d) =>
+      `${d.name} x${d.workgroups}(${d.bindings.map(label).filter(Boolean).join(", ")})`
+    );
+    const results = this.plan.results.map((r) => label(r.ref)).join(", ");
+    return `program(${this.parameters.join(", ")}), ${formatBytes(this.arenaBytes)} of intermediates\n` +
+      `${lines.map((l) => `  ${l}\n`).join("")}  return ${results}\n`;
+  }
+}
+
+function uniformBytes(u: Uniform): number {
+  return Math.max(16, Math.ceil(u.words.length / 4) * 16);
+}
+
+/** A linear number of workgroups as dispatch dimensions: folded to two beyond 65,535. */
+export function foldWorkgroups(workgroups: number): [number, number] {
+  const y = Math.ceil(workgroups / 65535);
+  return [Math.ceil(workgroups / y), y];
+}
