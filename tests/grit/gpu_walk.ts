@@ -1,6 +1,7 @@
 /** The walk kernel behind the interface of the CPU walk. */
 import { groupingWalkOp } from "../../src/ops/grouping_walk.ts";
 import type { Features } from "../../src/grit/walk.ts";
+import type { Group } from "../../src/grit/sampler.ts";
 import type { Device } from "../../src/gpu/device.ts";
 import { runOp } from "../testing/run_op.ts";
 import { similarity } from "./features.ts";
@@ -68,3 +69,13 @@ function padded(m: number, matrices: readonly (readonly [Float32Array, number])[
   });
   return out;
 }
+
+/** All sub-queues of a grouping in one dispatch. */
+export const groupOnGpu: Group<Features> = async (image, text, { permutation, subQueues, starts }) => {
+  const queues = Array.from(subQueues, (size, g) => {
+    const at = g * subQueues[0]!;
+    return { rows: permutation.subarray(at, at + size), start: starts[g]! };
+  });
+  const chains = await gpuWalks(image, text, queues);
+  return chains.map((chain, g) => chain.subarray(0, subQueues[g]));
+};
