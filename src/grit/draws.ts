@@ -9,13 +9,13 @@ import { Random } from "../data/random.ts";
 /** Random choices of the sampler. */
 export interface Draws {
   /** A fresh random order of `count` examples at the start of `epoch`. */
-  order(epoch: number, count: number): ArrayLike<number>;
+  order(epoch: number, count: number): Int32Array;
   /** Example-level shuffle of the epoch's `queue`-th full (or last) queue: new[i] = old[result[i]]. */
-  examples(epoch: number, queue: number, count: number): ArrayLike<number>;
+  examples(epoch: number, queue: number, count: number): Int32Array;
   /** Start position of the walk in each of the queue's sub-queues, which have these sizes. */
-  starts(epoch: number, queue: number, sizes: Uint32Array): ArrayLike<number>;
+  starts(epoch: number, queue: number, sizes: Uint32Array): Uint32Array;
   /** Mini-batch-level shuffle at the end of the epoch's collecting: new chunk i = old chunk result[i]. */
-  chunks(epoch: number, count: number): ArrayLike<number>;
+  chunks(epoch: number, count: number): Int32Array;
 }
 
 /**

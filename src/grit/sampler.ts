@@ -61,7 +61,7 @@ export class GritSampler {
     const { examples, miniBatch, mode } = this.options;
     this.#draws = draws;
     this.#pass = mode === "naive" ? "survey" : "train";
-    this.#order = Int32Array.from(draws.order(0, examples));
+    this.#order = draws.order(0, examples);
     this.#grouped = new Int32Array(mode === "off" ? 0 : examples - examples % miniBatch);
   }
 
@@ -142,13 +142,14 @@ export class GritSampler {
   collect(indices: ArrayLike<number>): number | undefined {
     if (this.needsGrouping) throw new Error("Cannot collect a mini-batch: the full queue must be grouped first");
     const expected = this.batch(this.#step);
-    const wrong = expected.findIndex((example, i) => example !== indices[i]);
-    if (wrong >= 0 || indices.length !== expected.length) {
-      const at = wrong < 0 ? expected.length : wrong;
-      throw new RangeError(
-        `Cannot collect mini-batch ${this.#step}: entry ${at} must be example ${expected[at]}: it is ${indices[at]}`,
-      );
+    const refuse = (reason: string): never => {
+      throw new RangeError(`Cannot collect mini-batch ${this.#step}: ${reason}`);
+    };
+    if (indices.length !== expected.length) {
+      refuse(`it must have ${expected.length} examples: it has ${indices.length}`);
     }
+    const wrong = expected.findIndex((example, i) => example !== indices[i]);
+    if (wrong >= 0) refuse(`entry ${wrong} must be example ${expected[wrong]}: it is ${indices[wrong]}`);
     const row = this.collecting ? this.queued : undefined;
     this.#step++;
     return row;
@@ -160,9 +161,9 @@ export class GritSampler {
     const queue = this.#groupedCount / this.options.queue;
     const subQueues = subQueueSizes(this.queued, this.options.subQueue);
     const permutation = this.options.mode === "grit"
-      ? Int32Array.from(this.#draws.examples(this.#epoch, queue, this.queued))
+      ? this.#draws.examples(this.#epoch, queue, this.queued)
       : Int32Array.from({ length: this.queued }, (_, i) => i);
-    return { permutation, subQueues, starts: Uint32Array.from(this.#draws.starts(this.#epoch, queue, subQueues)) };
+    return { permutation, subQueues, starts: this.#draws.starts(this.#epoch, queue, subQueues) };
   }
 
   /** Takes the chains of {@linkcode GritSampler.grouping} and empties the queue. Throws RangeError if one is not a permutation. */

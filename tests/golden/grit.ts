@@ -116,7 +116,7 @@ function storedDraws(tensors: Tensors, { search_space, queue_size }: EpochConfig
     examples: (_, queue) => integers(tensors, `perm${queue}`),
     starts: (_, queue, sizes) => {
       const first = queue * queue_size / search_space;
-      return integers(tensors, "starts").subarray(first, first + sizes.length);
+      return Uint32Array.from(integers(tensors, "starts").subarray(first, first + sizes.length));
     },
     chunks: () => integers(tensors, "chunk_perm"),
   };
