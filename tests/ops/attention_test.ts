@@ -1,6 +1,11 @@
 import { assertEquals } from "@std/assert";
-import { runOp } from "../testing/run_op.ts";
-import type { Op } from "../../src/program/graph.ts";
+import { type HostTensor, runOp } from "../testing/run_op.ts";
+import { philox } from "../../src/data/random.ts";
+import { type Device, openDevice } from "../../src/gpu/device.ts";
+import { attentionOp } from "../../src/ops/attention.ts";
+import { attentionGradOp } from "../../src/ops/attention_grad.ts";
+import type { AttentionAttrs } from "../../src/ops/attention_kernel.ts";
+import type { HostArray, Op } from "../../src/program/graph.ts";
 import random from "../../kernels/random.wgsl" with { type: "text" };
 
 /** Runs `philox4x32` on rows of four counter words and two key words. */
@@ -37,4 +42,154 @@ Deno.test("philox4x32() gives the known answers of its authors", async () => {
     [...bits!].map((word) => word.toString(16).padStart(8, "0")).join(" "),
     "6627e8d5 e169c58d bc57ac4c 9b00dbd8 408f276d 41c83b0e a20bc7c6 6d5451fd d16cfe09 94fdcceb 5001e420 24126ea1",
   );
+});
+
+/** One attention to check: sizes, options, host data. */
+interface Case {
+  readonly batch: number;
+  readonly tq: number;
+  readonly tk: number;
+  readonly heads: number;
+  readonly width: number;
+  readonly causal?: boolean;
+  readonly mask?: (b: number, j: number) => number;
+  readonly dropout?: number;
+  readonly size?: number;
+}
+
+const stream = 7, key = Uint32Array.of(0x1234567, 0x89abcdef);
+
+/** Results of the formulas in f64: out, lse, dq, dk, dv. */
+function reference(c: Case, [q, k, v, g]: readonly ArrayLike<number>[]): Float64Array[] {
+  const { batch, tq, tk, heads, width } = c;
+  const depth = heads * width, scale = 1 / Math.sqrt(width);
+  const [out, dq] = [0, 0].map(() => new Float64Array(batch * tq * depth)) as [Float64Array, Float64Array];
+  const [dk, dv] = [0, 0].map(() => new Float64Array(batch * tk * depth)) as [Float64Array, Float64Array];
+  const lse = new Float64Array(batch * heads * tq);
+  for (let group = 0; group < batch * heads; group++) {
+    const b = Math.floor(group / heads), column = (group % heads) * width;
+    for (let i = 0; i < tq; i++) {
+      const at = (b * tq + i) * depth + column;
+      const other = (j: number) => (b * tk + j) * depth + column;
+      const dot = (x: ArrayLike<number>, xAt: number, y: ArrayLike<number>, yAt: number) => {
+        let sum = 0;
+        for (let d = 0; d < width; d++) sum += x[xAt + d]! * y[yAt + d]!;
+        return sum;
+      };
+      const n = c.causal ? i + 1 : tk;
+      const s = Array.from({ length: n }, (_, j) => scale * dot(q!, at, k!, other(j)) + (c.mask?.(b, j) ?? 0));
+      const top = s.reduce((x, y) => Math.max(x, y));
+      const sum = s.reduce((x, y) => x + Math.exp(y - top), 0);
+      lse[group * tq + i] = top + Math.log(sum);
+      const p = s.map((x) => Math.exp(x - top) / sum);
+      const keep = p.map((_, j) => keepFactor(c.dropout ?? 0, group, i, j));
+      const dp = p.map((_, j) => keep[j]! * dot(g!, at, v!, other(j)));
+      const delta = dp.reduce((x, y, j) => x + y * p[j]!, 0);
+      for (let j = 0; j < n; j++) {
+        const kept = p[j]! * keep[j]!, ds = p[j]! * (dp[j]! - delta) * scale;
+        for (let d = 0; d < width; d++) {
+          out[at + d]! += kept * v![other(j) + d]!;
+          dv[other(j) + d]! += kept * g![at + d]!;
+          dq[at + d]! += ds * k![other(j) + d]!;
+          dk[other(j) + d]! += ds * q![at + d]!;
+        }
+      }
+    }
+  }
+  return [out, lse, dq, dk, dv];
+}
+
+/** 0 for a dropped probability, else 1 / (1 - p): 16 bits of Philox for each, eight keys a counter. */
+function keepFactor(probability: number, group: number, i: number, j: number): number {
+  const threshold = Math.round(probability * 65536);
+  if (threshold === 0) return 1;
+  const words = philox([j >> 3, i, group, stream], key);
+  const bits = (words[(j % 8) >> 1]! >>> (16 * (j & 1))) & 0xffff;
+  return bits < threshold ? 0 : 65536 / (65536 - threshold);
+}
+
+/** Numbers in [-1, 1) that look random. */
+function noise(n: number, seed: number): Float32Array {
+  return Float32Array.from({ length: n }, (_, i) => philox([i, seed, 0, 0], [1, 2])[0]! / 2 ** 31 - 1);
+}
+
+function hostData(c: Case): Float32Array[] {
+  const depth = c.heads * c.width, size = c.size ?? 1;
+  const [q, k, v, g] = [c.tq, c.tk, c.tk, c.tq].map((t, i) => noise(c.batch * t * depth, i));
+  const factor = size * Math.sqrt(Math.sqrt(c.width));
+  return [q!.map((x) => x * factor), k!.map((x) => x * factor), v!, g!];
+}
+
+/** out, lse, dq, dk, dv from the kernels. */
+async function computed(c: Case, [q, k, v, g]: readonly Float32Array[], device: Device): Promise<HostArray[]> {
+  const { batch, tq, tk, heads, width } = c;
+  const rows = [batch, tq, heads * width], columns = [batch, tk, heads * width];
+  const inputs: HostTensor[] = [{ data: q!, shape: rows }, { data: k!, shape: columns }, { data: v!, shape: columns }];
+  if (c.mask) {
+    const data = Float32Array.from({ length: batch * tk }, (_, x) => c.mask!(Math.floor(x / tk), x % tk));
+    inputs.push({ data, shape: [batch, tk] });
+  }
+  if (c.dropout) inputs.push({ data: key, shape: [2], dtype: "u32" });
+  const attrs: AttentionAttrs = {
+    heads,
+    causal: c.causal ?? false,
+    scale: 1 / Math.sqrt(width),
+    masked: !!c.mask,
+    ...(c.dropout ? { dropout: { probability: c.dropout, stream } } : {}),
+  };
+  const [out, lse] = await runOp(attentionOp, inputs, attrs, device) as [HostArray, HostArray];
+  const results = [{ data: out, shape: rows }, { data: lse, shape: [batch, heads, tq] }, { data: g!, shape: rows }];
+  return [out, lse, ...await runOp(attentionGradOp, [...inputs, ...results], attrs, device)];
+}
+
+/** Errors are measured against the largest element, or against `floor` where all elements (nearly) cancel. */
+function assertNear(got: ArrayLike<number>, want: Float64Array, tolerance: number, floor: number, what: string): void {
+  const largest = want.reduce((m, x) => Math.max(m, Math.abs(x)), floor);
+  for (let i = 0; i < want.length; i++) {
+    const off = Math.abs(got[i]! - want[i]!) / largest;
+    if (!(off <= tolerance)) throw new Error(`${what}[${i}] is ${got[i]}: it must be ${want[i]} (off by ${off})`);
+  }
+}
+
+async function check(c: Case, tolerance: readonly [number, number] = [2e-5, 1e-4]): Promise<void> {
+  const data = hostData(c);
+  const want = reference(c, data);
+  for (const device of await devices) {
+    const got = await computed(c, data, device);
+    ["out", "lse", "dq", "dk", "dv"].forEach((name, i) => {
+      const what = `${JSON.stringify(c)} on a ${device.profile.kind}: ${name}`;
+      assertNear(got[i]!, want[i]!, tolerance[i < 2 ? 0 : 1], 0.01 * (c.size ?? 1), what);
+    });
+  }
+}
+
+const devices = Promise.all([openDevice({ kind: "cpu" }), openDevice({ kind: "gpu" })]);
+const padded = (b: number, j: number): number => j > 3 + 5 * b ? -10000 : 0;
+
+Deno.test("attention() and its gradients agree with the formulas in the sizes of the models", async () => {
+  await check({ batch: 2, tq: 65, tk: 65, heads: 4, width: 32 });
+  await check({ batch: 3, tq: 16, tk: 16, heads: 4, width: 32, mask: padded });
+  await check({ batch: 2, tq: 16, tk: 65, heads: 4, width: 32 });
+  await check({ batch: 1, tq: 257, tk: 257, heads: 1, width: 64 });
+});
+
+Deno.test("attention() and its gradients agree with the formulas in odd and degenerate sizes", async () => {
+  await check({ batch: 1, tq: 1, tk: 1, heads: 1, width: 1 });
+  await check({ batch: 3, tq: 1, tk: 13, heads: 2, width: 7, mask: padded });
+  await check({ batch: 2, tq: 17, tk: 1, heads: 3, width: 20 });
+  await check({ batch: 1, tq: 37, tk: 53, heads: 2, width: 128 });
+});
+
+Deno.test("attention() is causal when asked", async () => {
+  await check({ batch: 2, tq: 65, tk: 65, heads: 2, width: 32, causal: true });
+  await check({ batch: 2, tq: 19, tk: 19, heads: 1, width: 16, causal: true, mask: (_, j) => j === 2 ? -10000 : 0 });
+});
+
+Deno.test("attention() drops probabilities by the bits of the key and its gradients drop the same ones", async () => {
+  await check({ batch: 2, tq: 65, tk: 67, heads: 2, width: 32, dropout: 0.1 });
+  await check({ batch: 2, tq: 19, tk: 19, heads: 1, width: 16, causal: true, mask: padded, dropout: 0.5 });
+});
+
+Deno.test("attention() keeps finite with scores of +-1e4", async () => {
+  await check({ batch: 1, tq: 33, tk: 40, heads: 1, width: 32, size: 56 }, [5e-3, 5e-2]);
 });

@@ -1,0 +1,324 @@
+// Fused attention, backward, for every head by itself: the probabilities P = exp(scale q k' + mask - lse) are computed again.
+// With K = the kept and rescaled places of the dropout (1 everywhere without), g the gradient of out, delta = rowsum(g * out):
+//
+//   dS = P * (K * (g v') - delta),   dq = scale dS k,   dk = scale dS' q,   dv = (K * P)' g
+//
+// Two variants of one text, so that every result has one owner and no atomics are needed:
+//   rows (not COLUMNS)   a thread owns query rows:  own_x = q, own_y = g;  other_x = k, other_y = v;  dx = dq; leaves delta
+//   COLUMNS              a thread owns keys:        own_x = k, own_y = v;  other_x = q, other_y = g;  dx = dk, dy = dv
+// Each thread keeps ROWS rows of its own side and their gradients in registers, the other side streams by, KEYS rows at a step.
+// Shapes, SHARED and the bits of the dropout: see attention_forward.wgsl.
+//
+// The hook "bindings" declares (equal inputs are bound once, so inputs are read through functions):
+//   own_x_part, own_y_part, other_x_part, other_y_part, out_part (at, part): vec4 number `part` of a head's row
+//   mask_at, key_at, lse_at (i); put_dx, put_dy (at, part, value); delta [B, heads, Tq]; sizes
+const WIDTH = 32u; // columns of a head
+const PARTS = 8u; // vec4 of a head: WIDTH / 4, rounded up
+const ROWS = 4u; // own rows of a thread
+const KEYS = 4u; // other rows of a step
+const THREADS = 8u; // threads of a workgroup
+const LOADS = 4u; // vec4 that a lane loads for a step: KEYS * PARTS / THREADS, rounded up
+const TILE = 8u; // other rows of a tile, a multiple of 8 that divides THREADS * ROWS; 8 if not SHARED
+const SHARED = false;
+const COLUMNS = false;
+const MASK = false;
+const CAUSAL = false;
+const DROPOUT = false;
+
+//#hook bindings
+
+//#if SHARED
+var<workgroup> tile_x: array<vec4<f32>, TILE * PARTS>;
+var<workgroup> tile_y: array<vec4<f32>, TILE * PARTS>;
+//#if COLUMNS
+//#if DROPOUT
+const EIGHTS = THREADS * ROWS / 8u; // groups of eight keys in a workgroup
+var<workgroup> tile_bits: array<vec4<u32>, TILE * EIGHTS>;
+//#end
+//#end
+//#end
+
+@compute @workgroup_size(THREADS)
+fn main(
+  @builtin(workgroup_id) id: vec3<u32>,
+  @builtin(num_workgroups) count: vec3<u32>,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  //#if COLUMNS
+  let own_count = sizes.tk;
+  let other_count = sizes.tq;
+  //#else
+  let own_count = sizes.tq;
+  let other_count = sizes.tk;
+  //#end
+  let number = linear_workgroup(id, count);
+  let blocks = (own_count + ROWS * THREADS - 1u) / (ROWS * THREADS);
+  let group = number / blocks;
+  let batch = group / sizes.heads;
+  if (batch >= sizes.batch) { return; }
+  let head = group % sizes.heads;
+  let first = (number % blocks) * ROWS * THREADS;
+
+  var x: array<vec4<f32>, ROWS * PARTS>;
+  var y: array<vec4<f32>, ROWS * PARTS>;
+  var dx: array<vec4<f32>, ROWS * PARTS>;
+  var own: array<u32, ROWS>;
+  //#if COLUMNS
+  var dy: array<vec4<f32>, ROWS * PARTS>;
+  var own_bias: array<f32, ROWS>;
+  //#else
+  var own_lse: array<f32, ROWS>;
+  var own_delta: array<f32, ROWS>;
+  //#end
+  //#for r 0 ROWS
+  own[$r] = min(first + $r * THREADS + lane, own_count - 1u);
+  let at_own$r = (batch * own_count + own[$r]) * sizes.depth + head * WIDTH;
+  //#for c 0 PARTS
+  x[$r * PARTS + $c] = sizes.scale * own_x_part(at_own$r, $c);
+  y[$r * PARTS + $c] = own_y_part(at_own$r, $c);
+  dx[$r * PARTS + $c] = vec4<f32>();
+  //#end
+  //#if COLUMNS
+  //#for c 0 PARTS
+  dy[$r * PARTS + $c] = vec4<f32>();
+  //#end
+  own_bias[$r] = 0.0;
+  //#if MASK
+  own_bias[$r] = mask_at(batch * sizes.tk + own[$r]);
+  //#end
+  //#else
+  own_lse[$r] = lse_at(group * sizes.tq + own[$r]);
+  own_delta[$r] = 0.0;
+  //#for c 0 PARTS
+  own_delta[$r] += dot(y[$r * PARTS + $c], out_part(at_own$r, $c));
+  //#end
+  if (first + $r * THREADS + lane < own_count) { delta[group * sizes.tq + own[$r]] = own_delta[$r]; }
+  //#end
+  //#end
+
+  var begin = 0u;
+  var limit = other_count;
+  //#if CAUSAL
+  //#if COLUMNS
+  begin = first / TILE * TILE;
+  //#else
+  limit = min(limit, first + ROWS * THREADS);
+  //#end
+  //#end
+  let base = batch * other_count * sizes.depth + head * WIDTH;
+  for (var tile = begin; tile < limit; tile += TILE) {
+    //#if SHARED
+    workgroupBarrier();
+    for (var i = lane; i < TILE * PARTS; i += THREADS) {
+      let at = base + min(tile + i / PARTS, other_count - 1u) * sizes.depth;
+      tile_x[i] = other_x_part(at, i % PARTS);
+      tile_y[i] = other_y_part(at, i % PARTS);
+    }
+    //#if COLUMNS
+    //#if DROPOUT
+    for (var i = lane; i < TILE * EIGHTS; i += THREADS) {
+      let counter = vec4<u32>(first / 8u + i % EIGHTS, tile + i / EIGHTS, group, sizes.stream);
+      tile_bits[i] = philox4x32(counter, vec2<u32>(key_at(0u), key_at(1u)));
+    }
+    //#end
+    //#end
+    workgroupBarrier();
+    //#end
+    for (var eight = tile; eight < min(tile + TILE, limit); eight += 8u) {
+      let stop = min(8u, limit - eight);
+      //#if SHARED
+      //#else
+      let lane_other = min(eight + lane, other_count - 1u);
+      //#if COLUMNS
+      let lane_lse = lse_at(group * sizes.tq + lane_other);
+      let lane_delta = delta[group * sizes.tq + lane_other];
+      //#else
+      //#if MASK
+      let lane_bias = mask_at(batch * sizes.tk + lane_other);
+      //#end
+      //#end
+      //#end
+      //#if DROPOUT
+      var bits: array<vec4<u32>, ROWS>;
+      //#for r 0 ROWS
+      //#if COLUMNS
+      //#if SHARED
+      //#else
+      // A lane draws the bits of one row and eight keys; the lanes exchange them below.
+      let counter$r = vec4<u32>((first + $r * THREADS) / 8u, eight + lane, group, sizes.stream);
+      bits[$r] = philox4x32(counter$r, vec2<u32>(key_at(0u), key_at(1u)));
+      //#end
+      //#else
+      bits[$r] = philox4x32(vec4<u32>(eight / 8u, own[$r], group, sizes.stream), vec2<u32>(key_at(0u), key_at(1u)));
+      //#end
+      //#end
+      //#end
+      for (var j = 0u; j < stop; j += KEYS) {
+        let other = eight + j;
+        //#if SHARED
+        let in_tile = (other - tile) * PARTS;
+        //#else
+        var xs: array<vec4<f32>, LOADS>;
+        var ys: array<vec4<f32>, LOADS>;
+        //#for n 0 LOADS
+        let share$n = lane + $n * THREADS;
+        let at$n = base + min(other + share$n / PARTS, other_count - 1u) * sizes.depth;
+        xs[$n] = other_x_part(at$n, share$n % PARTS);
+        ys[$n] = other_y_part(at$n, share$n % PARTS);
+        //#end
+        //#end
+
+        // Scores, and products of the gradient with the values.
+        var s = array<f32, KEYS * ROWS>();
+        var g = array<f32, KEYS * ROWS>();
+        //#for c 0 PARTS
+        //#for t 0 KEYS
+        {
+          //#if SHARED
+          let a = tile_x[in_tile + $t * PARTS + $c];
+          //#else
+          let a = subgroupBroadcast(xs[($t * PARTS + $c) / THREADS], ($t * PARTS + $c) % THREADS);
+          //#end
+          //#for r 0 ROWS
+          //#for e 0 4
+          s[$t * ROWS + $r] = fma(x[$r * PARTS + $c][$e], a[$e], s[$t * ROWS + $r]);
+          //#end
+          //#end
+        }
+        //#end
+        //#end
+        //#for c 0 PARTS
+        //#for t 0 KEYS
+        {
+          //#if SHARED
+          let b = tile_y[in_tile + $t * PARTS + $c];
+          //#else
+          let b = subgroupBroadcast(ys[($t * PARTS + $c) / THREADS], ($t * PARTS + $c) % THREADS);
+          //#end
+          //#for r 0 ROWS
+          //#for e 0 4
+          g[$t * ROWS + $r] = fma(y[$r * PARTS + $c][$e], b[$e], g[$t * ROWS + $r]);
+          //#end
+          //#end
+        }
+        //#end
+        //#end
+
+        // s becomes dS, g becomes the probabilities after dropout.
+        //#for t 0 KEYS
+        {
+          let valid = other + $t < limit;
+          //#if COLUMNS
+          //#if SHARED
+          let at = group * sizes.tq + min(other + $t, sizes.tq - 1u);
+          let row_lse = lse_at(at);
+          let row_delta = delta[at];
+          //#else
+          let row_lse = subgroupShuffle(lane_lse, j + $t);
+          let row_delta = subgroupShuffle(lane_delta, j + $t);
+          //#end
+          //#else
+          var bias = 0.0;
+          //#if MASK
+          //#if SHARED
+          bias = mask_at(batch * sizes.tk + min(other + $t, sizes.tk - 1u));
+          //#else
+          bias = subgroupShuffle(lane_bias, j + $t);
+          //#end
+          //#end
+          //#end
+          //#for r 0 ROWS
+          {
+            //#if COLUMNS
+            let bias = own_bias[$r];
+            //#else
+            let row_lse = own_lse[$r];
+            let row_delta = own_delta[$r];
+            //#end
+            var seen = valid;
+            //#if CAUSAL
+            //#if COLUMNS
+            seen = seen && own[$r] <= other + $t;
+            //#else
+            seen = seen && other + $t <= own[$r];
+            //#end
+            //#end
+            let p = exp(select(MASKED, s[$t * ROWS + $r] + bias - row_lse, seen));
+            var keep = 1.0;
+            //#if DROPOUT
+            //#if COLUMNS
+            //#if SHARED
+            let drawn = tile_bits[(other + $t - tile) * EIGHTS + ($r * THREADS + lane) / 8u];
+            //#else
+            let drawn = subgroupShuffle(bits[$r], j + $t);
+            //#end
+            let pair = select(drawn.xy, drawn.zw, (lane & 4u) != 0u);
+            let word = select(pair.x, pair.y, (lane & 2u) != 0u) >> (16u * (lane & 1u));
+            //#else
+            let word = bits[$r][$t / 2] >> (16u * ($t % 2u));
+            //#end
+            keep = select(sizes.keep, 0.0, (word & 0xffffu) < sizes.threshold);
+            //#end
+            s[$t * ROWS + $r] = p * fma(keep, g[$t * ROWS + $r], -row_delta);
+            g[$t * ROWS + $r] = p * keep;
+          }
+          //#end
+        }
+        //#end
+        //#if DROPOUT
+        //#if COLUMNS
+        //#else
+        //#for r 0 ROWS
+        bits[$r] = bits[$r].zwxy;
+        //#end
+        //#end
+        //#end
+
+        // Gradients.
+        //#for c 0 PARTS
+        //#for t 0 KEYS
+        {
+          //#if SHARED
+          let a = tile_x[in_tile + $t * PARTS + $c];
+          //#else
+          let a = subgroupBroadcast(xs[($t * PARTS + $c) / THREADS], ($t * PARTS + $c) % THREADS);
+          //#end
+          //#for r 0 ROWS
+          dx[$r * PARTS + $c] = fma(vec4<f32>(s[$t * ROWS + $r]), a, dx[$r * PARTS + $c]);
+          //#end
+        }
+        //#end
+        //#end
+        //#if COLUMNS
+        //#for c 0 PARTS
+        //#for t 0 KEYS
+        {
+          //#if SHARED
+          let b = tile_y[in_tile + $t * PARTS + $c];
+          //#else
+          let b = subgroupBroadcast(ys[($t * PARTS + $c) / THREADS], ($t * PARTS + $c) % THREADS);
+          //#end
+          //#for r 0 ROWS
+          dy[$r * PARTS + $c] = fma(vec4<f32>(g[$t * ROWS + $r]), b, dy[$r * PARTS + $c]);
+          //#end
+        }
+        //#end
+        //#end
+        //#end
+      }
+    }
+  }
+
+  //#for r 0 ROWS
+  if (first + $r * THREADS + lane < own_count) {
+    //#for c 0 PARTS
+    put_dx(at_own$r, $c, sizes.scale * dx[$r * PARTS + $c]);
+    //#end
+    //#if COLUMNS
+    //#for c 0 PARTS
+    put_dy(at_own$r, $c, dy[$r * PARTS + $c]);
+    //#end
+    //#end
+  }
+  //#end
+}

@@ -1,0 +1,211 @@
+// Fused attention, forward, for every head by itself:
+//
+//   out [B, Tq, D] = dropout(softmax(scale q k' + mask)) v,   lse [B, heads, Tq] = log sum exp(scale q k' + mask)
+//
+// q is [B, Tq, D], k and v are [B, Tk, D], a head is WIDTH neighbouring columns, mask is [B, Tk] and is added to the scores.
+//
+// A workgroup owns ROWS * THREADS query rows of one head, a thread ROWS of them: their queries, their results, the largest
+// score so far and the sum of exponentials stay in registers. Keys and values stream by, KEYS at a step (online softmax:
+// Milakov and Gimelshein 2018; FlashAttention-2: Dao 2023), so memory is linear in Tk. They reach the threads
+//   SHARED       through tiles of TILE keys in workgroup memory (GPUs),
+//   not SHARED   through subgroup broadcasts, without barriers: a workgroup is one subgroup of THREADS = 8 lanes, and each lane
+//                loads its share of the step's keys (CPU adapters, where loads cost more than arithmetic).
+//
+// Dropout draws 16 bits a score from philox4x32(key / 8, row, batch * heads + head, stream): word (key % 8) / 2, the lower half
+// for an even key; a score is dropped where they are below sizes.threshold. The backward kernel draws the same bits.
+//
+// The hook "bindings" declares (equal inputs are bound once, so inputs are read through functions):
+//   q_part, k_part, v_part (at, part): vec4 number `part` of the head whose row starts at element `at`, zero beyond WIDTH
+//   mask_at(i), key_at(i): one element; put_out(at, part, value), lse: the results; sizes
+const WIDTH = 32u; // columns of a head
+const PARTS = 8u; // vec4 of a head: WIDTH / 4, rounded up
+const ROWS = 4u; // query rows of a thread
+const KEYS = 4u; // keys of a step; divides 8
+const THREADS = 8u; // threads of a workgroup
+const LOADS = 4u; // vec4 that a lane loads for a step: KEYS * PARTS / THREADS, rounded up
+const TILE = 8u; // keys of a tile, a multiple of 8; 8 if not SHARED
+const SHARED = false;
+const MASK = false;
+const CAUSAL = false;
+const DROPOUT = false;
+
+//#hook bindings
+
+//#if SHARED
+var<workgroup> tile_k: array<vec4<f32>, TILE * PARTS>;
+var<workgroup> tile_v: array<vec4<f32>, TILE * PARTS>;
+//#end
+
+@compute @workgroup_size(THREADS)
+fn main(
+  @builtin(workgroup_id) id: vec3<u32>,
+  @builtin(num_workgroups) count: vec3<u32>,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  let number = linear_workgroup(id, count);
+  let blocks = (sizes.tq + ROWS * THREADS - 1u) / (ROWS * THREADS);
+  let group = number / blocks;
+  let batch = group / sizes.heads;
+  if (batch >= sizes.batch) { return; }
+  let head = group % sizes.heads;
+  let first = (number % blocks) * ROWS * THREADS;
+
+  var q: array<vec4<f32>, ROWS * PARTS>;
+  var o: array<vec4<f32>, ROWS * PARTS>;
+  var row: array<u32, ROWS>;
+  var top: array<f32, ROWS>;
+  var sum: array<f32, ROWS>;
+  //#for r 0 ROWS
+  row[$r] = min(first + $r * THREADS + lane, sizes.tq - 1u);
+  let at_q$r = (batch * sizes.tq + row[$r]) * sizes.depth + head * WIDTH;
+  top[$r] = MASKED;
+  sum[$r] = 0.0;
+  //#for c 0 PARTS
+  q[$r * PARTS + $c] = sizes.scale * q_part(at_q$r, $c);
+  o[$r * PARTS + $c] = vec4<f32>();
+  //#end
+  //#end
+
+  //#if CAUSAL
+  let limit = min(sizes.tk, first + ROWS * THREADS);
+  //#else
+  let limit = sizes.tk;
+  //#end
+  let base = batch * sizes.tk * sizes.depth + head * WIDTH;
+  for (var tile = 0u; tile < limit; tile += TILE) {
+    //#if SHARED
+    workgroupBarrier();
+    for (var i = lane; i < TILE * PARTS; i += THREADS) {
+      let at = base + min(tile + i / PARTS, sizes.tk - 1u) * sizes.depth;
+      tile_k[i] = k_part(at, i % PARTS);
+      tile_v[i] = v_part(at, i % PARTS);
+    }
+    workgroupBarrier();
+    //#end
+    for (var eight = tile; eight < min(tile + TILE, limit); eight += 8u) {
+      let stop = min(8u, limit - eight);
+      //#if MASK
+      let own_bias = mask_at(batch * sizes.tk + min(eight + (lane & 7u), sizes.tk - 1u));
+      //#end
+      //#if DROPOUT
+      var bits: array<vec4<u32>, ROWS>;
+      //#for r 0 ROWS
+      bits[$r] = philox4x32(vec4<u32>(eight / 8u, row[$r], group, sizes.stream), vec2<u32>(key_at(0u), key_at(1u)));
+      //#end
+      //#end
+      for (var j = 0u; j < stop; j += KEYS) {
+        let key = eight + j;
+        //#if SHARED
+        let in_tile = (key - tile) * PARTS;
+        //#else
+        var k: array<vec4<f32>, LOADS>;
+        var v: array<vec4<f32>, LOADS>;
+        //#for n 0 LOADS
+        let share$n = lane + $n * THREADS;
+        let at$n = base + min(key + share$n / PARTS, sizes.tk - 1u) * sizes.depth;
+        k[$n] = k_part(at$n, share$n % PARTS);
+        v[$n] = v_part(at$n, share$n % PARTS);
+        //#end
+        //#end
+
+        // Scores.
+        var s = array<f32, KEYS * ROWS>();
+        //#for c 0 PARTS
+        //#for t 0 KEYS
+        {
+          //#if SHARED
+          let x = tile_k[in_tile + $t * PARTS + $c];
+          //#else
+          let x = subgroupBroadcast(k[($t * PARTS + $c) / THREADS], ($t * PARTS + $c) % THREADS);
+          //#end
+          //#for r 0 ROWS
+          //#for e 0 4
+          s[$t * ROWS + $r] = fma(q[$r * PARTS + $c][$e], x[$e], s[$t * ROWS + $r]);
+          //#end
+          //#end
+        }
+        //#end
+        //#end
+        //#for t 0 KEYS
+        {
+          //#if MASK
+          //#if SHARED
+          let bias = select(MASKED, mask_at(batch * sizes.tk + min(key + $t, sizes.tk - 1u)), key + $t < limit);
+          //#else
+          let bias = select(MASKED, subgroupShuffle(own_bias, j + $t), key + $t < limit);
+          //#end
+          //#else
+          let bias = select(MASKED, 0.0, key + $t < limit);
+          //#end
+          //#for r 0 ROWS
+          //#if CAUSAL
+          s[$t * ROWS + $r] += select(MASKED, bias, key + $t <= row[$r]);
+          //#else
+          s[$t * ROWS + $r] += bias;
+          //#end
+          //#end
+        }
+        //#end
+
+        // Softmax so far; what was added before is scaled down when a larger score appears.
+        var fade: array<f32, ROWS>;
+        //#for r 0 ROWS
+        {
+          var now = top[$r];
+          //#for t 0 KEYS
+          now = max(now, s[$t * ROWS + $r]);
+          //#end
+          fade[$r] = exp(top[$r] - now);
+          top[$r] = now;
+          var added = 0.0;
+          //#for t 0 KEYS
+          s[$t * ROWS + $r] = exp(s[$t * ROWS + $r] - now);
+          added += s[$t * ROWS + $r];
+          //#end
+          sum[$r] = fma(sum[$r], fade[$r], added);
+          //#if DROPOUT
+          //#for t 0 KEYS
+          if (((bits[$r][$t / 2] >> (16u * ($t % 2u))) & 0xffffu) < sizes.threshold) { s[$t * ROWS + $r] = 0.0; }
+          //#end
+          bits[$r] = bits[$r].zwxy;
+          //#end
+        }
+        //#end
+
+        // Values.
+        //#for c 0 PARTS
+        {
+          //#for r 0 ROWS
+          var o$r = o[$r * PARTS + $c] * fade[$r];
+          //#end
+          //#for t 0 KEYS
+          {
+            //#if SHARED
+            let x = tile_v[in_tile + $t * PARTS + $c];
+            //#else
+            let x = subgroupBroadcast(v[($t * PARTS + $c) / THREADS], ($t * PARTS + $c) % THREADS);
+            //#end
+            //#for r 0 ROWS
+            o$r = fma(vec4<f32>(s[$t * ROWS + $r]), x, o$r);
+            //#end
+          }
+          //#end
+          //#for r 0 ROWS
+          o[$r * PARTS + $c] = o$r;
+          //#end
+        }
+        //#end
+      }
+    }
+  }
+
+  //#for r 0 ROWS
+  if (first + $r * THREADS + lane < sizes.tq) {
+    lse[group * sizes.tq + row[$r]] = top[$r] + log(sum[$r]);
+    let norm = sizes.keep / sum[$r];
+    //#for c 0 PARTS
+    put_out(at_q$r, $c, norm * o[$r * PARTS + $c]);
+    //#end
+  }
+  //#end
+}
