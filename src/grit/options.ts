@@ -25,6 +25,7 @@ export interface GritOptions {
   readonly subQueue?: number;
   /** L: examples of the queue that collects features. Default 48,000. */
   readonly queue?: number;
+  /** What all random choices are drawn from: a whole number from 0 to 2^53 - 1. */
   readonly seed: number;
   /** Default "grit". */
   readonly mode?: GritMode;

@@ -8,8 +8,11 @@ import { checkPermutation } from "./order.ts";
 
 /** A sampler between two mini-batches. All but the two arrays is JSON. */
 export interface SamplerState {
+  /** Settings of the sampler, defaults filled in. */
   readonly options: Required<GritOptions>;
+  /** Number of the epoch, from 0. */
   readonly epoch: number;
+  /** Kind of the pass. */
   readonly pass: "survey" | "train";
   /** Mini-batches of the pass that are done. */
   readonly step: number;

@@ -8,7 +8,9 @@ import type { Grouping } from "./sampler.ts";
 
 /** Rows of unit vectors, `[rows, width]`, row-major. */
 export interface Features {
+  /** Rows one after the other. */
   readonly data: Float32Array | Float64Array;
+  /** Elements of a row. */
   readonly width: number;
 }
 
