@@ -4,10 +4,9 @@
  * @module
  */
 import { apply, type Aval, type Op, sameShape, sizeOf, type Tensor } from "../program/graph.ts";
-import { specialize } from "../gpu/wgsl.ts";
 import { reshape } from "./shape.ts";
-import prelude from "../../kernels/prelude.wgsl" with { type: "text" };
-import plainSource from "../../kernels/matmul.wgsl" with { type: "text" };
+import { lowerMatmul } from "./matmul_lowering.ts";
+import { chooseMatmul, type MatmulSizes } from "./matmul_variants.ts";
 
 /** How the operands of {@linkcode matmul} are stored. */
 export interface MatmulAttrs {
@@ -15,14 +14,6 @@ export interface MatmulAttrs {
   readonly transposeA: boolean;
   /** `b` is stored as `[..., N, K]`. */
   readonly transposeB: boolean;
-}
-
-/** Sizes of one batched product, with a 2-D `b` folded into one product of many rows. */
-export interface MatmulSizes {
-  readonly m: number;
-  readonly n: number;
-  readonly k: number;
-  readonly batch: number;
 }
 
 /** The matrix product; see {@linkcode matmul}. */
@@ -48,19 +39,8 @@ export const matmulOp: Op<MatmulAttrs> = {
   },
   lower(ctx, node): void {
     const [a, b] = node.inputs as [Tensor, Tensor];
-    const { m, n, k, batch } = foldedSizes(a, b, node.attrs);
-    const emit = ctx.emit(3, 1);
-    const { transposeA, transposeB } = node.attrs;
-    ctx.dispatch({
-      name: "matmul plain",
-      code: prelude + specialize(plainSource, {
-        consts: { TRANSPOSE_A: transposeA, TRANSPOSE_B: transposeB },
-        hooks: { emit: emit.code },
-      }),
-      bindings: [...ctx.inputs, { words: [m, n, k, batch, m * k, n * k] }, ...emit.bindings],
-      workgroups: Math.ceil(batch * m * n / 64),
-      flop: 2 * batch * m * n * k,
-    });
+    const problem = { ...foldedSizes(a, b, node.attrs), ...node.attrs };
+    lowerMatmul(ctx, problem, chooseMatmul(ctx.device, problem));
   },
 };
 

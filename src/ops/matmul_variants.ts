@@ -1,0 +1,122 @@
+/**
+ * Which kernel multiplies which matrices: the variants of the matrix product and the rule that chooses one.
+ *
+ * @module
+ */
+import type { DeviceProfile } from "../gpu/device.ts";
+
+/** Sizes of one batched product, with a shared second matrix folded into one product of many rows. */
+export interface MatmulSizes {
+  readonly m: number;
+  readonly n: number;
+  readonly k: number;
+  readonly batch: number;
+}
+
+/** One way to multiply matrices: a kernel and the sizes of its tiles. */
+export interface MatmulVariant {
+  readonly name: string;
+  /** Which file of kernels/: matmul.wgsl, matmul_registers.wgsl or matmul_workgroup.wgsl. */
+  readonly kernel: "plain" | "registers" | "workgroup";
+  /** Rows and columns of the result that one workgroup computes. */
+  readonly tile: readonly [number, number];
+  /** Results of one thread: rows, and columns in vec4. */
+  readonly thread: readonly [number, number];
+  /** Whether the threads of a subgroup of 8 share what they load. */
+  readonly share?: boolean;
+  /** Speed on full tiles in GFLOP/s; only the ratios within one kind of device matter. */
+  readonly rate: number;
+  /** Products of fewer floating-point operations do not repay its longer compilation. */
+  readonly minFlop?: number;
+}
+
+/** The reference: one thread per result. Never chosen. */
+export const plainMatmul: MatmulVariant = { name: "plain", kernel: "plain", tile: [1, 64], thread: [1, 1], rate: 1 };
+
+/** Software adapters with subgroups of 8; rates measured on 2 cores of llvmpipe. */
+const cpuShared: readonly MatmulVariant[] = [
+  { name: "registers 16x32 shared", kernel: "registers", tile: [16, 32], thread: [16, 1], share: true, rate: 32 },
+  { name: "registers 32x32 shared", kernel: "registers", tile: [32, 32], thread: [32, 1], share: true, rate: 42 },
+  {
+    name: "registers 64x64 shared",
+    kernel: "registers",
+    tile: [64, 64],
+    thread: [64, 2],
+    share: true,
+    rate: 60,
+    minFlop: 1e9,
+  },
+];
+
+/** Software adapters without. */
+const cpu: readonly MatmulVariant[] = [
+  { name: "registers 8x32", kernel: "registers", tile: [8, 32], thread: [8, 1], rate: 11 },
+  { name: "registers 16x64", kernel: "registers", tile: [16, 64], thread: [16, 2], rate: 20 },
+];
+
+/** Everything else. Rates are estimates from published kernels of this kind. */
+const gpu: readonly MatmulVariant[] = [
+  { name: "workgroup 32x32", kernel: "workgroup", tile: [32, 32], thread: [4, 1], rate: 40 },
+  { name: "workgroup 64x64", kernel: "workgroup", tile: [64, 64], thread: [8, 2], rate: 70 },
+  { name: "workgroup 128x128", kernel: "workgroup", tile: [128, 128], thread: [8, 2], rate: 100 },
+];
+
+/** Workgroups that run at the same time: more do not end sooner. */
+const parallel = { cpu: 2, gpu: 128 };
+
+/** A variant and the number of parts into which it cuts the inner axis. */
+export interface MatmulChoice {
+  readonly variant: MatmulVariant;
+  readonly splits: number;
+}
+
+/** The variants that can run on a device. */
+export function matmulVariants(device: DeviceProfile): readonly MatmulVariant[] {
+  if (device.kind === "gpu") return gpu.filter((v) => workgroupThreads(v) <= device.workgroupThreads);
+  return device.subgroups && device.subgroupSize === 8 ? cpuShared : cpu;
+}
+
+/** Threads of one workgroup. */
+export function workgroupThreads({ tile, thread }: MatmulVariant): number {
+  return tile[0] / thread[0] * tile[1] / (4 * thread[1]);
+}
+
+/** Values of k that the workgroup kernel stages at a time: as many as its threads load at 16 elements each. */
+export function stagedK(variant: MatmulVariant): number {
+  return 16 * workgroupThreads(variant) / (variant.tile[0] + variant.tile[1]);
+}
+
+let override: ((device: DeviceProfile, sizes: MatmulSizes) => MatmulChoice | undefined) | undefined;
+
+/** Puts measured choices before the built-in rule; `undefined` goes back to the rule. */
+export function overrideMatmulChoice(choose: typeof override): void {
+  override = choose;
+}
+
+/** The variant with the least estimated time: full tiles at its rate, in as many waves as the device needs. */
+export function chooseMatmul(device: DeviceProfile, sizes: MatmulSizes): MatmulChoice {
+  const measured = override?.(device, sizes);
+  if (measured) return measured;
+  const flop = 2 * sizes.batch * sizes.m * sizes.n * sizes.k;
+  const choices = matmulVariants(device)
+    .filter((v) => flop >= (v.minFlop ?? 0))
+    .map((variant) => ({ variant, splits: device.kind === "gpu" ? splitsOf(variant, sizes) : 1 }));
+  const costs = choices.map((c) => cost(c, sizes, parallel[device.kind]));
+  return choices[costs.indexOf(Math.min(...costs))]!;
+}
+
+/** Workgroups of one pass over the inner axis. */
+export function tileCount({ tile }: MatmulVariant, { m, n, batch }: MatmulSizes): number {
+  return batch * Math.ceil(m / tile[0]) * Math.ceil(n / tile[1]);
+}
+
+function cost({ variant, splits }: MatmulChoice, sizes: MatmulSizes, lanes: number): number {
+  const waves = Math.ceil(tileCount(variant, sizes) * splits / lanes);
+  return waves * variant.tile[0] * variant.tile[1] / splits / variant.rate;
+}
+
+/** Parts of the inner axis that fill the device when the result alone does not, each at least 256 long. */
+function splitsOf(variant: MatmulVariant, sizes: MatmulSizes): number {
+  const idle = Math.floor(parallel.gpu / tileCount(variant, sizes));
+  return Math.max(1, Math.min(idle, Math.floor(sizes.k / 256), 32));
+}
