@@ -1,0 +1,288 @@
+/**
+ * Reading Python pickles of plain containers without running anything. A pickle is a program for a small stack machine; this
+ * one knows the instructions that build numbers, texts, lists, tuples and dicts, and hands calls of named functions to a
+ * caller that knows a few of them. Every other instruction ends the reading (Python's `pickletools` describes them all).
+ *
+ * @module
+ */
+
+/** A Python tuple. */
+export class Tuple {
+  /** Keeps the items. */
+  constructor(readonly items: readonly PickleValue[]) {}
+}
+
+/** The name of a Python class or function; only a name, never the thing. */
+export class Global {
+  /** Keeps the name, e.g. "collections.OrderedDict". */
+  constructor(readonly name: string) {}
+}
+
+/** Something that the caller made of a call or of a persistent id. */
+export class Made {
+  /** Keeps the value. */
+  constructor(readonly value: object) {}
+}
+
+/** Keys of dicts. */
+export type PickleKey = string | number;
+/** A Python list. */
+export type PickleList = PickleValue[];
+/** A Python dict. */
+export type PickleDict = Map<PickleKey, PickleValue>;
+/** All that a pickle may hold. */
+export type PickleValue =
+  | null
+  | boolean
+  | number
+  | bigint
+  | string
+  | PickleList
+  | PickleDict
+  | Tuple
+  | Global
+  | Made;
+
+/** What the caller of `unpickle` knows beyond plain containers. */
+export interface PickleRules {
+  /** The names that may occur. */
+  isKnown(name: string): boolean;
+  /** The value of calling `name`; throws when the arguments are wrong. */
+  call(name: string, args: readonly PickleValue[]): PickleValue;
+  /** The value of a persistent id. */
+  persistent(id: PickleValue): PickleValue;
+}
+
+const CODES =
+  "( MARK . STOP 0 POP 1 POP_MARK 2 DUP F FLOAT I INT J BININT K BININT1 L LONG M BININT2 N NONE P PERSID " +
+  "Q BINPERSID R REDUCE S STRING T BINSTRING U SHORT_BINSTRING V UNICODE X BINUNICODE a APPEND b BUILD c GLOBAL d DICT " +
+  "} EMPTY_DICT e APPENDS g GET h BINGET i INST j LONG_BINGET l LIST ] EMPTY_LIST o OBJ p PUT q BINPUT r LONG_BINPUT " +
+  "s SETITEM t TUPLE ) EMPTY_TUPLE u SETITEMS G BINFLOAT B BINBYTES C SHORT_BINBYTES \x80 PROTO \x81 NEWOBJ \x82 EXT1 " +
+  "\x83 EXT2 \x84 EXT4 \x85 TUPLE1 \x86 TUPLE2 \x87 TUPLE3 \x88 NEWTRUE \x89 NEWFALSE \x8A LONG1 \x8B LONG4 " +
+  "\x8C SHORT_BINUNICODE \x8D BINUNICODE8 \x8E BINBYTES8 \x8F EMPTY_SET \x90 ADDITEMS \x91 FROZENSET \x92 NEWOBJ_EX " +
+  "\x93 STACK_GLOBAL \x94 MEMOIZE \x95 FRAME \x96 BYTEARRAY8 \x97 NEXT_BUFFER \x98 READONLY_BUFFER";
+
+/** Names of the instructions by their byte. */
+const NAMES = new Map(
+  Array.from(CODES.matchAll(/(\S) (\w+)/g), ([, code, name]): [number, string] => [code!.charCodeAt(0), name!]),
+);
+
+const UTF8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+class Machine {
+  private at = 0;
+  private stack: PickleValue[] = [];
+  private readonly marks: PickleValue[][] = [];
+  private readonly memo = new Map<number, PickleValue>();
+  private readonly view: DataView;
+  private done = false;
+
+  constructor(private readonly bytes: Uint8Array, private readonly rules: PickleRules, private readonly path: string) {
+    this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  }
+
+  run(): PickleValue {
+    while (!this.done) this.step();
+    const value = this.pop();
+    if (this.stack.length > 0 || this.marks.length > 0) this.fail("it stops with values left on its stack");
+    if (this.at !== this.bytes.length) this.fail(`it stops at byte ${this.at} of ${this.bytes.length}`);
+    return value;
+  }
+
+  private fail(what: string): never {
+    throw new SyntaxError(`Cannot read "${this.path}": its pickle is refused, ${what}`);
+  }
+
+  /** Advances by `count` bytes and returns where they start. */
+  private take(count: number): number {
+    const begin = this.at;
+    if (count > this.bytes.length - begin) this.fail(`byte ${begin} asks for ${count} bytes of ${this.bytes.length}`);
+    this.at = begin + count;
+    return begin;
+  }
+
+  private uint(size: 1 | 2 | 4 | 8): number {
+    const at = this.take(size);
+    if (size === 1) return this.view.getUint8(at);
+    if (size === 2) return this.view.getUint16(at, true);
+    return size === 4 ? this.view.getUint32(at, true) : Number(this.view.getBigUint64(at, true));
+  }
+
+  private text(length: number): string {
+    const at = this.take(length);
+    try {
+      return UTF8.decode(this.bytes.subarray(at, at + length));
+    } catch {
+      return this.fail(`the text at byte ${at} is not UTF-8`);
+    }
+  }
+
+  private line(): string {
+    const end = this.bytes.indexOf(10, this.at);
+    if (end < 0) this.fail(`the line at byte ${this.at} does not end`);
+    const line = this.text(end - this.at);
+    this.at++;
+    return line;
+  }
+
+  private long(length: number): number | bigint {
+    const at = this.take(length);
+    let value = 0n;
+    for (let byte = length - 1; byte >= 0; byte--) value = value << 8n | BigInt(this.bytes[at + byte]!);
+    value = BigInt.asIntN(8 * length, value);
+    const number = Number(value);
+    return Number.isSafeInteger(number) ? number : value;
+  }
+
+  private pop(): PickleValue {
+    return this.stack.length > 0
+      ? this.stack.pop()!
+      : this.fail(`there is no value for the instruction at byte ${this.at - 1}`);
+  }
+
+  private top(): PickleValue {
+    return this.stack.length > 0
+      ? this.stack.at(-1)!
+      : this.fail(`there is no value for the instruction at byte ${this.at - 1}`);
+  }
+
+  /** The values since the last mark. */
+  private popMark(): PickleValue[] {
+    const items = this.stack;
+    this.stack = this.marks.pop() ?? this.fail(`there is no mark for the instruction at byte ${this.at - 1}`);
+    return items;
+  }
+
+  private popTuple(count: number): Tuple {
+    const items = Array.from({ length: count }, () => this.pop());
+    return new Tuple(items.reverse());
+  }
+
+  private remember(key: number): void {
+    this.memo.set(key, this.top());
+  }
+
+  private recall(key: number): PickleValue {
+    return this.memo.has(key) ? this.memo.get(key)! : this.fail(`it recalls value ${key}, which was not stored`);
+  }
+
+  private global(module: PickleValue, name: PickleValue): Global {
+    if (typeof module !== "string" || typeof name !== "string") this.fail("a global has no name");
+    const full = `${module}.${name}`;
+    if (!this.rules.isKnown(full)) {
+      this.fail(`it asks for "${full}", which is no tensor and no plain container; nothing was run`);
+    }
+    return new Global(full);
+  }
+
+  private reduce(): PickleValue {
+    const args = this.pop(), callee = this.pop();
+    if (!(callee instanceof Global) || !(args instanceof Tuple)) this.fail("it calls something that is no function");
+    return this.rules.call(callee.name, args.items);
+  }
+
+  private setItems(items: readonly PickleValue[]): void {
+    const dict = this.top();
+    if (!(dict instanceof Map) || items.length % 2 !== 0) this.fail("it sets items of something that is no dict");
+    for (let at = 0; at < items.length; at += 2) {
+      const key = items[at]!;
+      if (typeof key !== "string" && typeof key !== "number") this.fail("a key is neither a text nor a number");
+      dict.set(key, items[at + 1]!);
+    }
+  }
+
+  private append(items: readonly PickleValue[]): void {
+    const list = this.top();
+    if (!Array.isArray(list)) this.fail("it appends to something that is no list");
+    for (const item of items) list.push(item);
+  }
+
+  /** Attributes of an OrderedDict (`_metadata` of a state dict) are read and forgotten; nothing else may have any. */
+  private build(): void {
+    const state = this.pop();
+    if (!(state instanceof Map) || !(this.top() instanceof Map)) {
+      this.fail("it sets attributes of something that is no dict");
+    }
+  }
+
+  private protocol(): void {
+    const version = this.uint(1);
+    if (version < 2 || version > 5) this.fail(`its protocol is ${version}, must be 2 to 5`);
+  }
+
+  private frame(): void {
+    const length = this.uint(8);
+    if (length > this.bytes.length - this.at) this.fail(`a frame claims ${length} bytes`);
+  }
+
+  /** Instructions that push a value. */
+  private readonly values: Readonly<Record<string, () => PickleValue>> = {
+    NONE: () => null,
+    NEWTRUE: () => true,
+    NEWFALSE: () => false,
+    BININT: () => this.view.getInt32(this.take(4), true),
+    BININT1: () => this.uint(1),
+    BININT2: () => this.uint(2),
+    LONG1: () => this.long(this.uint(1)),
+    BINFLOAT: () => this.view.getFloat64(this.take(8)),
+    BINUNICODE: () => this.text(this.uint(4)),
+    SHORT_BINUNICODE: () => this.text(this.uint(1)),
+    BINUNICODE8: () => this.text(this.uint(8)),
+    EMPTY_LIST: () => [],
+    EMPTY_DICT: () => new Map(),
+    EMPTY_TUPLE: () => new Tuple([]),
+    TUPLE: () => new Tuple(this.popMark()),
+    TUPLE1: () => this.popTuple(1),
+    TUPLE2: () => this.popTuple(2),
+    TUPLE3: () => this.popTuple(3),
+    BINGET: () => this.recall(this.uint(1)),
+    LONG_BINGET: () => this.recall(this.uint(4)),
+    GLOBAL: () => this.global(this.line(), this.line()),
+    STACK_GLOBAL: () => this.global(...this.popTuple(2).items as [PickleValue, PickleValue]),
+    REDUCE: () => this.reduce(),
+    BINPERSID: () => this.rules.persistent(this.pop()),
+  };
+
+  /** Instructions that only change what is there. */
+  private readonly actions: Readonly<Record<string, () => void>> = {
+    PROTO: () => this.protocol(),
+    FRAME: () => this.frame(),
+    STOP: () => this.done = true,
+    MARK: () => {
+      this.marks.push(this.stack);
+      this.stack = [];
+    },
+    BINPUT: () => this.remember(this.uint(1)),
+    LONG_BINPUT: () => this.remember(this.uint(4)),
+    MEMOIZE: () => this.remember(this.memo.size),
+    APPEND: () => this.append([this.pop()]),
+    APPENDS: () => this.append(this.popMark()),
+    SETITEM: () => this.setItems(this.popTuple(2).items),
+    SETITEMS: () => this.setItems(this.popMark()),
+    BUILD: () => this.build(),
+  };
+
+  private step(): void {
+    const code = this.uint(1);
+    const name = NAMES.get(code) ?? `0x${code.toString(16)}`;
+    const make = this.values[name], action = this.actions[name];
+    if (make !== undefined) {
+      // First the value: making a tuple changes which stack it goes to.
+      const value = make();
+      this.stack.push(value);
+    } else if (action !== undefined) action();
+    else {this.fail(
+        `it has the instruction ${name} at byte ${this.at - 1}, which plain tensors do not need; nothing was run`,
+      );}
+  }
+}
+
+/**
+ * The value that a pickle of protocol 2 to 5 describes.
+ *
+ * @param path What to call the file in messages.
+ * @throws {SyntaxError} At the first instruction or global that plain containers do not need, with its name.
+ */
+export function unpickle(bytes: Uint8Array, rules: PickleRules, path: string): PickleValue {
+  return new Machine(bytes, rules, path).run();
+}
