@@ -1,7 +1,14 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { matmul, type MatmulAttrs, matmulOp } from "../../src/ops/matmul.ts";
 import { Node, sizeOf, type Tensor } from "../../src/program/graph.ts";
-import { type Device, openDevice } from "../../src/gpu/device.ts";
+import {
+  chooseMatmul,
+  type MatmulChoice,
+  matmulVariants,
+  overrideMatmulChoice,
+  plainMatmul,
+} from "../../src/ops/matmul_variants.ts";
+import { type Device, type DeviceProfile, openDevice } from "../../src/gpu/device.ts";
 import { type HostTensor, placeholder, runOp } from "../testing/run_op.ts";
 
 const layouts: MatmulAttrs[] = [
@@ -56,7 +63,9 @@ async function checkProduct(device: Device, inputs: HostTensor[], attrs: MatmulA
   assert(error < 1e-6, `${what}: error ${error}`);
 }
 
-const sizes: [number[], number, number, number][] = [
+type Sizes = [batch: number[], m: number, n: number, k: number];
+
+const someSizes: Sizes[] = [
   [[], 1, 1, 1],
   [[], 1, 7, 13],
   [[], 33, 2, 5],
@@ -66,11 +75,21 @@ const sizes: [number[], number, number, number][] = [
   [[2, 3], 17, 20, 12],
 ];
 
+/** Runs `test` with every product computed as `choice` says. */
+async function forcing(choice: MatmulChoice, test: () => Promise<void>): Promise<void> {
+  overrideMatmulChoice(() => choice);
+  try {
+    await test();
+  } finally {
+    overrideMatmulChoice(undefined);
+  }
+}
+
 for (const kind of ["cpu", "gpu"] as const) {
   Deno.test(`matmul() equals a float64 product in all layouts on a ${kind} adapter`, async () => {
     const device = await openDevice({ kind });
     for (const attrs of layouts) {
-      for (const [batch, m, n, k] of sizes) await checkProduct(device, operands(batch, m, n, k, attrs), attrs);
+      for (const [batch, m, n, k] of someSizes) await checkProduct(device, operands(batch, m, n, k, attrs), attrs);
     }
     device.close();
   });
@@ -82,7 +101,50 @@ for (const kind of ["cpu", "gpu"] as const) {
     }
     device.close();
   });
+
+  Deno.test(`every matmul() variant for a ${kind} adapter is correct at the borders of its tiles`, async () => {
+    const device = await openDevice({ kind });
+    const profiles = [device.profile, { ...device.profile, subgroups: false }];
+    const variants = new Set([plainMatmul, ...profiles.flatMap(matmulVariants)]);
+    for (const variant of variants) {
+      const [rows, columns] = variant.tile;
+      await forcing({ variant, splits: 1 }, async () => {
+        for (const attrs of layouts) await checkProduct(device, operands([], rows + 4, columns, 36, attrs), attrs);
+        await checkProduct(device, operands([2], rows - 1 || 1, columns + 1, 7, layouts[0]!), layouts[0]!);
+      });
+    }
+    device.close();
+  });
 }
+
+Deno.test("matmul() adds the parts of a split inner axis, empty ones too", async () => {
+  const device = await openDevice({ kind: "gpu" });
+  const variant = matmulVariants(device.profile)[0]!;
+  const cases: Sizes[] = [[[], 36, 8, 300], [[2], 9, 7, 65]];
+  await forcing({ variant, splits: 7 }, async () => {
+    for (const attrs of layouts.slice(1, 3)) {
+      for (const [batch, m, n, k] of cases) await checkProduct(device, operands(batch, m, n, k, attrs), attrs);
+    }
+  });
+  device.close();
+});
+
+Deno.test("chooseMatmul() takes small tiles for small results, large ones for large, and cuts long inner axes", async () => {
+  const device = await openDevice();
+  const cpu = { ...device.profile, kind: "cpu", subgroups: true, subgroupSize: 8 } as const;
+  const gpu = { ...device.profile, kind: "gpu", workgroupThreads: 256 } as const;
+  device.close();
+  const chosen = (profile: DeviceProfile, m: number, n: number, k: number) => {
+    const { variant, splits } = chooseMatmul(profile, { m, n, k, batch: 1 });
+    return `${variant.name} / ${splits}`;
+  };
+  assertEquals(chosen(cpu, 16, 64, 64), "registers 16x32 shared / 1");
+  assertEquals(chosen(cpu, 2080, 128, 128), "registers 32x32 shared / 1");
+  assertEquals(chosen(cpu, 1024, 1024, 1024), "registers 64x64 shared / 1");
+  assertEquals(chosen({ ...cpu, subgroupSize: 4 }, 2080, 128, 128), "registers 16x64 / 1");
+  assertEquals(chosen(gpu, 4096, 4096, 4096), "workgroup 128x128 / 1");
+  assertEquals(chosen(gpu, 64, 64, 65536), "workgroup 32x32 / 32");
+});
 
 Deno.test("matmul() infers the shape of the result", () => {
   assertEquals(matmul(placeholder([2, 3, 4]), placeholder([4, 5])).shape, [2, 3, 5]);
