@@ -10,18 +10,22 @@ const BLOCK = 64u; // elements that a thread adds up before it adds to the sum o
 
 //#if VECTOR
 alias F = vec4<f32>;
+alias C = vec4<u32>;
 const WIDTH = 4u;
 fn total(v: F) -> f32 { return (v.x + v.y) + (v.z + v.w); }
 fn largest(v: F) -> f32 { return max(max(v.x, v.y), max(v.z, v.w)); }
 fn first_of(v: F) -> f32 { return v.x; }
 fn element(v: F, i: u32) -> f32 { return v[i]; }
+fn columns_of(load: u32) -> C { return load * 4u + C(0u, 1u, 2u, 3u); }
 //#else
 alias F = f32;
+alias C = u32;
 const WIDTH = 1u;
 fn total(v: F) -> f32 { return v; }
 fn largest(v: F) -> f32 { return v; }
 fn first_of(v: F) -> f32 { return v; }
 fn element(v: F, i: u32) -> f32 { return v; }
+fn columns_of(load: u32) -> C { return load; }
 //#end
 
 // e to the x for x <= 0, without denormals.

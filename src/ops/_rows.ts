@@ -9,6 +9,12 @@ import type { DeviceProfile } from "../gpu/device.ts";
 import { type Specialization, specialize } from "../gpu/wgsl.ts";
 import type { Aval } from "../program/graph.ts";
 
+/**
+ * What a thread may loop on a CPU adapter: llvmpipe ends every loop of a thread, without a word, once all its loops together
+ * have taken 65,535 turns.
+ */
+export const MOST_TURNS = 60_000;
+
 /** A row-wise kernel for rows of one length: its text and how it is launched. */
 export interface RowKernel {
   readonly code: string;
@@ -18,18 +24,21 @@ export interface RowKernel {
   workgroups(rows: number): number;
 }
 
+/** Constants and hooks of a row kernel, and how much it loops. */
+export interface RowOptions extends Specialization {
+  /** Turns of its loops for a load of the row. Default 3. */
+  readonly passes?: number;
+  /** Turns besides. Default 0. */
+  readonly turns?: number;
+}
+
 /** Assembles the row-wise kernel `source` for rows of `length` elements. */
-export function rowKernel(
-  device: DeviceProfile,
-  source: string,
-  length: number,
-  with_: Specialization = {},
-): RowKernel {
+export function rowKernel(device: DeviceProfile, source: string, length: number, options: RowOptions = {}): RowKernel {
+  const { consts, hooks = {}, passes = 3, turns = 0 } = options;
   const width = length % 4 === 0 ? 4 : 1;
-  const lanes = lanesPerRow(device, length / width);
+  const lanes = lanesPerRow(device, length / width, passes * length / width + turns);
   const rowsPerGroup = lanes > 1 ? 1 : device.kind === "cpu" ? 16 : 64;
-  const consts = {
-    ...with_.consts,
+  const own = {
     VECTOR: width === 4,
     SHARED: lanes > 1,
     LANES: lanes,
@@ -37,16 +46,16 @@ export function rowKernel(
     THREADS: lanes * rowsPerGroup,
   };
   return {
-    code: specialize(prelude + rows + source, { ...with_, consts }),
+    code: specialize(prelude + rows + source, { consts: { ...consts, ...own }, hooks }),
     width,
     workgroups: (count) => Math.ceil(count / rowsPerGroup),
   };
 }
 
-/** Threads for a row of `loads` loads: one on CPU adapters, where barriers cost, and where a row is very short. */
-function lanesPerRow(device: DeviceProfile, loads: number): number {
-  if (device.kind === "cpu" || loads <= 8) return 1;
-  return loads >= 512 ? 256 : loads >= 64 ? 64 : 32;
+/** Threads for a row: one on CPU adapters, where barriers cost, as long as it may loop so much; one for very short rows. */
+function lanesPerRow(device: DeviceProfile, loads: number, turns: number): number {
+  if (device.kind === "cpu") return [1, 16].find((lanes) => turns / lanes < MOST_TURNS) ?? 256;
+  return loads <= 8 ? 1 : loads >= 512 ? 256 : loads >= 64 ? 64 : 32;
 }
 
 /** A kernel with one result element (or four) a thread: its text and how it is launched. */

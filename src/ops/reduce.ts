@@ -68,7 +68,7 @@ function reduceRows(kind: Kind, ctx: Lowering, from: BufferRef, to: BufferRef, {
   const kernel = rowKernel(ctx.device, rowsKernel, length, { hooks: { combine: combine[kind] + across[kind] } });
   const loads = length / kernel.width;
   const enough = ctx.device.kind === "cpu" ? 32 : 1024;
-  const chunk = outer < enough && loads > 2048 ? 1024 : loads;
+  const chunk = loads > (outer < enough ? 2048 : 16384) ? 1024 : loads;
   const chunks = Math.ceil(loads / chunk);
   const result = chunks === 1 ? to : ctx.scratch(outer * chunks * 4);
   const words = [outer * chunks, loads, chunk, chunks, f32Bits(chunks === 1 ? scale : 1)];
@@ -103,11 +103,11 @@ export function reduceColumns(kind: Kind, ctx: Lowering, from: BufferRef, to: Bu
   if (chunks > 1) reduceColumns(kind, ctx, result, to, { outer, length: chunks, inner, scale });
 }
 
-/** Into how many parts a column of `length` is cut so that the device is busy. */
+/** Into how many parts a column of `length` is cut so that the device is busy and no thread loops too long. */
 export function columnChunks(ctx: Lowering, columns: number, length: number): number {
   const [enough, shortest] = ctx.device.kind === "cpu" ? [32, 64] : [32768, 16];
-  if (columns >= enough || length < 4 * shortest) return 1;
-  const chunk = Math.ceil(length / Math.min(Math.ceil(length / shortest), Math.ceil(enough / columns)));
+  const busy = length < 4 * shortest ? 1 : Math.min(Math.ceil(length / shortest), Math.ceil(enough / columns));
+  const chunk = Math.ceil(length / Math.max(busy, Math.ceil(length / 16384)));
   return Math.ceil(length / chunk);
 }
 

@@ -17,6 +17,8 @@ const extents: [number, number, number][] = [
   [1, 2080, 128],
   [7, 3, 33],
   [3, 70000, 1],
+  [33, 70001, 1],
+  [1, 70001, 36],
 ];
 
 testOnEachKind("sum and max reduce any axis like the float64 reference", async (device) => {

@@ -1,0 +1,180 @@
+/**
+ * Cross-entropy of logits against labels, whole or in tiles of columns.
+ *
+ * @module
+ */
+import forwardKernel from "../../kernels/cross_entropy.wgsl" with { type: "text" };
+import lseUpdateKernel from "../../kernels/lse_update.wgsl" with { type: "text" };
+import pickKernel from "../../kernels/pick_labels.wgsl" with { type: "text" };
+import gradKernel from "../../kernels/softmax_tile_grad.wgsl" with { type: "text" };
+import { apply, applyAll, type Aval, type Node, type Op, Tensor } from "../program/graph.ts";
+import { checkRank, checkShape, checkType, flatKernel, lastAxis, rowKernel } from "./_rows.ts";
+import { add, multiply } from "./elementwise.ts";
+import { reshape } from "./shape.ts";
+import { softmax } from "./softmax.ts";
+
+/** Options of {@linkcode crossEntropy}. */
+export interface CrossEntropyOptions {
+  /** Rows with this label have loss 0 and no gradient. Default -100. */
+  readonly ignoreIndex?: number;
+}
+
+interface TileAttrs {
+  readonly offset: number;
+  readonly ignoreIndex: number;
+}
+
+/** Throws unless `tile` is f32 [rows, columns] and `labels` i32 [rows]. */
+function checkTile(name: string, role: string, tile: Aval, labels: Aval): void {
+  checkType(name, role, tile, "f32");
+  checkRank(name, role, tile, 2);
+  checkType(name, "labels", labels, "i32");
+  checkShape(name, "labels", labels, tile.shape.slice(0, 1));
+}
+
+const crossEntropyOp: Op<{ readonly ignoreIndex: number }> = {
+  name: "crossEntropy",
+  infer([logits, labels]): Aval[] {
+    checkTile("crossEntropy", "logits", logits!, labels!);
+    const rows: Aval = { shape: labels!.shape, dtype: "f32" };
+    return [rows, rows];
+  },
+  lower(ctx, { inputs: [logits], attrs: { ignoreIndex } }): void {
+    const [rows, length] = logits!.shape as [number, number];
+    const kernel = rowKernel(ctx.device, forwardKernel, length);
+    ctx.dispatch({
+      name: "crossEntropy",
+      code: kernel.code,
+      bindings: [...ctx.inputs, ...ctx.outputs, { words: [rows, length / kernel.width, ignoreIndex >>> 0] }],
+      workgroups: kernel.workgroups(rows),
+    });
+  },
+  vjp(node, [dLoss, dLse]) {
+    const [logits, labels] = node.inputs as [Tensor, Tensor];
+    const lse = new Tensor(node as Node, 1);
+    const attrs = { offset: 0, ignoreIndex: node.attrs.ignoreIndex };
+    const fromLoss = dLoss && apply(softmaxTileGradOp, [logits, lse, labels, dLoss], attrs);
+    const fromLse = dLse && multiply(softmax(logits), reshape(dLse, [...dLse.shape, 1]));
+    return [fromLoss && fromLse ? add(fromLoss, fromLse) : fromLoss ?? fromLse ?? null, null];
+  },
+};
+
+const softmaxTileGradOp: Op<TileAttrs> = {
+  name: "softmaxTileGrad",
+  infer([tile, lse, labels, scale]): Aval[] {
+    checkTile("softmaxTileGrad", "the tile", tile!, labels!);
+    checkShape("softmaxTileGrad", "lse", lse!, labels!.shape);
+    checkShape("softmaxTileGrad", "scale", scale!, labels!.shape);
+    return [{ shape: tile!.shape, dtype: "f32" }];
+  },
+  lower(ctx, { inputs: [tile], attrs: { offset, ignoreIndex } }): void {
+    const [rows, length] = tile!.shape as [number, number];
+    const kernel = rowKernel(ctx.device, gradKernel, length);
+    ctx.dispatch({
+      name: "softmaxTileGrad",
+      code: kernel.code,
+      bindings: [...ctx.inputs, ...ctx.outputs, { words: [rows, length / kernel.width, offset, ignoreIndex >>> 0] }],
+      workgroups: kernel.workgroups(rows),
+    });
+  },
+};
+
+const lseUpdateOp: Op<void> = {
+  name: "lseUpdate",
+  infer([state, tile]): Aval[] {
+    checkType("lseUpdate", "the tile", tile!, "f32");
+    checkRank("lseUpdate", "the tile", tile!, 2);
+    checkShape("lseUpdate", "state", state!, [tile!.shape[0]!, 2]);
+    return [{ shape: state!.shape, dtype: "f32" }];
+  },
+  lower(ctx, { inputs: [, tile] }): void {
+    const [rows, length] = tile!.shape as [number, number];
+    const kernel = rowKernel(ctx.device, lseUpdateKernel, length);
+    ctx.dispatch({
+      name: "lseUpdate",
+      code: kernel.code,
+      bindings: [...ctx.inputs, ...ctx.outputs, { words: [rows, length / kernel.width] }],
+      workgroups: kernel.workgroups(rows),
+    });
+  },
+};
+
+const pickLabelsOp: Op<{ readonly offset: number }> = {
+  name: "pickLabels",
+  infer([tile, labels]): Aval[] {
+    checkTile("pickLabels", "the tile", tile!, labels!);
+    return [{ shape: labels!.shape, dtype: "f32" }];
+  },
+  lower(ctx, { inputs: [tile], attrs: { offset } }): void {
+    const kernel = flatKernel(ctx.device, pickKernel);
+    const rows = tile!.shape[0]!;
+    ctx.dispatch({
+      name: "pickLabels",
+      code: kernel.code,
+      bindings: [...ctx.inputs, ...ctx.outputs, { words: [rows, lastAxis(tile!), offset] }],
+      workgroups: kernel.workgroups(rows),
+    });
+  },
+};
+
+/**
+ * Cross-entropy of every row and its log-sum-exp: `[loss, lse]`, both [rows].
+ *
+ * Labels must be `ignoreIndex` or from 0 to classes - 1. The GPU does not check them (a label beyond the last class
+ * counts as the last one, without gradient for its column): data loaders do.
+ *
+ * @param logits f32 [rows, classes].
+ * @param labels i32 [rows].
+ */
+export function crossEntropy(logits: Tensor, labels: Tensor, options: CrossEntropyOptions = {}): [Tensor, Tensor] {
+  return applyAll(crossEntropyOp, [logits, labels], { ignoreIndex: options.ignoreIndex ?? -100 }) as [Tensor, Tensor];
+}
+
+/**
+ * Adds a tile of columns to an online log-sum-exp. No gradient rule.
+ *
+ * @param state f32 [rows, 2]: the largest element so far and the sum of exp(x - largest); starts as (-1e30, 0).
+ * @param tile f32 [rows, columns].
+ */
+export function lseUpdate(state: Tensor, tile: Tensor): Tensor {
+  return apply(lseUpdateOp, [state, tile], undefined);
+}
+
+/**
+ * The logit at each row's label where the tile holds that column, else 0. No gradient rule.
+ *
+ * @param tile f32 [rows, columns]: columns from `offset` on.
+ * @param labels i32 [rows].
+ */
+export function pickLabels(tile: Tensor, labels: Tensor, offset: number): Tensor {
+  return apply(pickLabelsOp, [tile, labels], { offset });
+}
+
+/**
+ * Gradient of cross-entropy for a tile of columns: `(exp(tile - lse) - onehot(label - offset)) * scale`; rows with the
+ * label `ignoreIndex` get 0. No gradient rule.
+ *
+ * @param tile f32 [rows, columns]: columns from `offset` on.
+ * @param lse f32 [rows]: log-sum-exp of whole rows.
+ * @param labels i32 [rows].
+ * @param scale f32 [rows].
+ */
+export function softmaxTileGrad(
+  tile: Tensor,
+  lse: Tensor,
+  labels: Tensor,
+  scale: Tensor,
+  offset: number,
+  options: CrossEntropyOptions = {},
+): Tensor {
+  const attrs = { offset, ignoreIndex: options.ignoreIndex ?? -100 };
+  return apply(softmaxTileGradOp, [tile, lse, labels, scale], attrs);
+}
+
+/** The ops, for tests of a single kernel. */
+export const crossEntropyOps = {
+  crossEntropy: crossEntropyOp,
+  softmaxTileGrad: softmaxTileGradOp,
+  lseUpdate: lseUpdateOp,
+  pickLabels: pickLabelsOp,
+} as const;

@@ -1,0 +1,59 @@
+/**
+ * Rows of a ring buffer replaced, for queues that live on the GPU.
+ *
+ * @module
+ */
+import source from "../../kernels/update_rows.wgsl" with { type: "text" };
+import { apply, type Aval, type Op, sizeOf, type Tensor } from "../program/graph.ts";
+import { checkRank, checkShape, checkType, flatKernel } from "./_rows.ts";
+
+/** (target, rows, start) to target with its rows replaced; writes only those where result and target share memory. */
+export const updateRowsOp: Op<void> = {
+  name: "updateRows",
+  inPlace: [[0, 0]],
+  infer([target, rows, start]): Aval[] {
+    checkType("updateRows", "the target", target!, "f32", "i32", "u32");
+    checkType("updateRows", "the rows", rows!, target!.dtype);
+    checkType("updateRows", "start", start!, "u32");
+    checkShape("updateRows", "start", start!, [1]);
+    checkRank("updateRows", "the rows", rows!, 1, true);
+    const [count] = rows!.shape;
+    checkShape("updateRows", "the rows", rows!, [count!, ...target!.shape.slice(1)]);
+    if (count! > target!.shape[0]!) {
+      throw new RangeError(
+        `Cannot apply updateRows: there must be at most as many rows as the target's ${
+          target!.shape[0]
+        }: there are ${count}`,
+      );
+    }
+    return [{ shape: target!.shape, dtype: target!.dtype }];
+  },
+  lower(ctx, { inputs: [target, rows] }): void {
+    const [before, from, start] = ctx.inputs;
+    const out = ctx.outputs[0]!;
+    const inPlace = out.value === before!.value && out.offset === before!.offset;
+    const words = sizeOf(target!.shape.slice(1));
+    const width = words % 4 === 0 ? 4 : 1;
+    const kernel = flatKernel(ctx.device, source, { consts: { VECTOR: width === 4, IN_PLACE: inPlace } });
+    const count = sizeOf((inPlace ? rows! : target!).shape) / width;
+    const uniform = { words: [count, words / width, target!.shape[0]!, rows!.shape[0]!] };
+    ctx.dispatch({
+      name: `updateRows/${inPlace ? "in place" : "copy"}`,
+      code: kernel.code,
+      bindings: [out, from!, start!, uniform, ...(inPlace ? [] : [before!])],
+      workgroups: kernel.workgroups(count),
+    });
+  },
+};
+
+/**
+ * `target` with rows (start + n) mod length replaced by `rows[n]`. Where the target is donated, only those rows are
+ * written. No gradient rule.
+ *
+ * @param target [length, ...rest], 32-bit elements.
+ * @param rows [count, ...rest], count <= length, of the same type.
+ * @param start u32 [1].
+ */
+export function updateRows(target: Tensor, rows: Tensor, start: Tensor): Tensor {
+  return apply(updateRowsOp, [target, rows, start], undefined);
+}

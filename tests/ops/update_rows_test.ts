@@ -1,0 +1,66 @@
+import { assertEquals, assertThrows } from "@std/assert";
+import { updateRows, updateRowsOp } from "../../src/ops/update_rows.ts";
+import { Node } from "../../src/program/graph.ts";
+import type { Dispatch, Lowering } from "../../src/program/lowering.ts";
+import { type HostTensor, placeholder, runOp } from "../testing/run_op.ts";
+import { deviceOfKind, randomTensor, testOnEachKind } from "../testing/reference.ts";
+
+/** updateRowsOp as a planner lowers it that gave result 0 the memory of input 0; result 0 then is the target. */
+const sharedMemoryOp = {
+  ...updateRowsOp,
+  lower: (ctx: Lowering, node: Node<void>) => {
+    const inputs = [ctx.outputs[0]!, ...ctx.inputs.slice(1)];
+    updateRowsOp.lower!({ ...ctx, inputs }, node);
+  },
+};
+
+function updated({ data, shape }: HostTensor, rows: HostTensor, start: number): number[] {
+  const out = Array.from(data);
+  const width = data.length / shape[0]!;
+  Array.from(rows.data).forEach((v, i) => out[(start * width + i) % out.length] = v);
+  return out;
+}
+
+const scalar = (value: number): HostTensor => ({ data: Uint32Array.of(value), shape: [1], dtype: "u32" });
+
+testOnEachKind("updateRows replaces rows and goes round the end", async (device) => {
+  for (const [length, width, count, start] of [[1, 1, 1, 0], [7, 3, 4, 5], [10, 8, 10, 3], [64, 12, 5, 130]] as const) {
+    const target = randomTensor([length, width], 1), rows = randomTensor([count, width], 2);
+    const [y] = await runOp(updateRowsOp, [target, rows, scalar(start)], undefined, device);
+    assertEquals(Array.from(y!), updated(target, rows, start));
+  }
+});
+
+testOnEachKind("updateRows in shared memory writes the replaced rows only", async (device) => {
+  for (const width of [3, 8]) {
+    const target = randomTensor([9, width], 1), rows = randomTensor([4, width], 2);
+    const [y] = await runOp(sharedMemoryOp, [target, rows, scalar(7)], undefined, device);
+    // Rows 2 to 6 are still the poison that results start with.
+    const kept = Array.from(y!.subarray(2 * width, 7 * width));
+    assertEquals(kept.every(Number.isNaN), true);
+    const expected = updated(target, rows, 7);
+    assertEquals(Array.from(y!.subarray(0, 2 * width)), expected.slice(0, 2 * width));
+    assertEquals(Array.from(y!.subarray(7 * width)), expected.slice(7 * width));
+  }
+});
+
+Deno.test("updateRows in shared memory binds the target once", async () => {
+  const target = { value: 0, offset: 0, bytes: 96, dtype: "f32" } as const;
+  const dispatches: Dispatch[] = [];
+  const node = new Node(updateRowsOp, [placeholder([3, 8]), placeholder([1, 8]), placeholder([1], "u32")], undefined);
+  const { profile } = await deviceOfKind("cpu");
+  const inputs = [target, { ...target, value: 1, bytes: 32 }, { ...target, value: 2, bytes: 4 }];
+  const rest = { device: profile, inputs, outputs: [target], dispatch: (d: Dispatch) => dispatches.push(d) };
+  updateRowsOp.lower!(rest as unknown as Lowering, node);
+  assertEquals(dispatches.map((d) => d.bindings.filter((b) => b === target).length), [1]);
+});
+
+Deno.test("updateRows() refuses more rows than the target has", () => {
+  const start = placeholder([1], "u32");
+  assertThrows(
+    () => updateRows(placeholder([3, 8]), placeholder([4, 8]), start),
+    RangeError,
+    "at most as many rows as the target's 3",
+  );
+  assertThrows(() => updateRows(placeholder([3, 8]), placeholder([2, 7]), start), RangeError, "must have shape [2,8]");
+});
