@@ -1,6 +1,6 @@
 // Copies rows: y[n] = table[ids[n]]. table [rows, words], ids [n], y [n, words]; rows of 32-bit words of any type. An id
 // beyond the last row reads the last row. One thread owns one word (or four) of y.
-const THREADS = 16u;
+const THREADS = 128u;
 const VECTOR = true;
 //#if VECTOR
 alias W = vec4<u32>;

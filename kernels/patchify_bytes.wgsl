@@ -1,7 +1,7 @@
 // Patches of 8-bit RGB images, normalised: y[b, token, c, py, px] = (byte / 255 - mean[c]) / deviation[c].
 // images [batch, height, width, 3] bytes packed in words, y [batch, height/patch * width/patch, 3 * patch * patch].
 // side: of a patch. One thread owns one pixel (or four in a row of a patch), in its three channels.
-const THREADS = 16u;
+const THREADS = 128u;
 const VECTOR = true;
 //#if VECTOR
 alias F = vec4<f32>;

@@ -1,5 +1,5 @@
 // y[r] = tile[r, labels[r] - offset] where the tile holds that column, else 0. tile [rows, length], labels, y [rows].
-const THREADS = 16u;
+const THREADS = 128u;
 struct Uniforms { count: u32, length: u32, offset: u32 }
 @group(0) @binding(0) var<storage, read_write> tile: array<f32>;
 @group(0) @binding(1) var<storage, read_write> labels: array<i32>;

@@ -1,6 +1,6 @@
 // Strided copy: y[id] = x[sum over axes of index * stride]. Axes are numbered from y's last one; strides are x's. Words of
 // 32 bits, four at a time where both sides keep the last axis. One thread owns one word (or four) of y.
-const THREADS = 16u;
+const THREADS = 128u;
 const VECTOR = true;
 const RANK = 3u;
 //#if VECTOR

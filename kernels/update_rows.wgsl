@@ -1,7 +1,7 @@
 // Replaces rows of a ring: y[(start + n) % length] = rows[n] for n < count; the other rows are target's.
 // target, y [length, words], rows [count, words], start [1]; words of 32 bits, four at a time where they divide by it.
 // IN_PLACE: y is target, and only the replaced rows are written. One thread owns one word (or four) of what it writes.
-const THREADS = 16u;
+const THREADS = 128u;
 const VECTOR = true;
 const IN_PLACE = false;
 //#if VECTOR

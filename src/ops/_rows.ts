@@ -64,11 +64,18 @@ export interface FlatKernel {
   workgroups(threads: number): number;
 }
 
+/** Constants and hooks of a flat kernel, and how much a thread has to do. */
+export interface FlatOptions extends Specialization {
+  /** Whether a thread loops over much data: CPU adapters then take small workgroups, to share them out evenly. */
+  readonly loops?: boolean;
+}
+
 /** Assembles a kernel in which every thread works for itself. */
-export function flatKernel(device: DeviceProfile, source: string, with_: Specialization = {}): FlatKernel {
-  const threads = device.kind === "cpu" ? 16 : 128;
+export function flatKernel(device: DeviceProfile, source: string, options: FlatOptions = {}): FlatKernel {
+  const { consts, hooks = {}, loops = false } = options;
+  const threads = loops && device.kind === "cpu" ? 16 : 128;
   return {
-    code: specialize(prelude + source, { ...with_, consts: { ...with_.consts, THREADS: threads } }),
+    code: specialize(prelude + source, { consts: { ...consts, THREADS: threads }, hooks }),
     workgroups: (count) => Math.ceil(count / threads),
   };
 }

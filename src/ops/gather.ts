@@ -79,7 +79,7 @@ function rowBytes({ shape, dtype }: Aval): number {
 
 /** Dispatches the sort of the ids: (sorted ids, their positions). */
 function sortIds(ctx: Lowering, count: number): BufferRef[] {
-  const kernel = flatKernel(ctx.device, sortKernel);
+  const kernel = flatKernel(ctx.device, sortKernel, { loops: true });
   const results = [ctx.scratch(count * 4, "u32"), ctx.scratch(count * 4, "u32")];
   ctx.dispatch({
     name: "scatterAdd/sort",
@@ -95,7 +95,7 @@ function lowerSums(ctx: Lowering, sorted: BufferRef[], count: number, out: Aval,
   const size = sizeOf(out.shape.slice(1));
   const width = size % 4 === 0 ? 4 : 1;
   const lanes = ctx.device.kind === "cpu" ? 8 : 32;
-  const kernel = flatKernel(ctx.device, scatterKernel, { consts: { VECTOR: width === 4, LANES: lanes } });
+  const kernel = flatKernel(ctx.device, scatterKernel, { loops: true, consts: { VECTOR: width === 4, LANES: lanes } });
   const loads = Math.max(1, Math.min(16, Math.floor(MOST_TURNS / count)));
   const stripes = Math.ceil(size / width / (loads * lanes));
   const stripe = Math.ceil(size / width / stripes);

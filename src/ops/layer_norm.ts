@@ -84,7 +84,7 @@ function emittingRows(
 function lowerParameters(ctx: Lowering, rows: number, length: number): void {
   const [x, , offset, rstd, dy] = ctx.inputs;
   const width = length % 4 === 0 ? 4 : 1;
-  const kernel = flatKernel(ctx.device, parametersKernel, { consts: { VECTOR: width === 4 } });
+  const kernel = flatKernel(ctx.device, parametersKernel, { loops: true, consts: { VECTOR: width === 4 } });
   const columns = length / width;
   const chunks = columnChunks(ctx, columns, rows);
   const results = ctx.outputs.slice(1);

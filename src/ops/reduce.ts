@@ -86,6 +86,7 @@ export function reduceColumns(kind: Kind, ctx: Lowering, from: BufferRef, to: Bu
   const { outer, length, inner, scale } = extent;
   const width = inner % 4 === 0 ? 4 : 1;
   const kernel = flatKernel(ctx.device, columnsKernel, {
+    loops: true,
     consts: { VECTOR: width === 4 },
     hooks: { combine: combine[kind] },
   });
