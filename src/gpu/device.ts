@@ -52,6 +52,8 @@ export class Device {
   #buffers = 0;
   #lost: string | undefined;
   #uncaptured: string | undefined;
+  /** For tests: every run of a program fills its intermediate memory with NaN first, so that elements never written are found. */
+  poison = false;
 
   constructor(readonly gpu: GPUDevice, readonly adapter: string, readonly profile: DeviceProfile) {
     gpu.lost.then((info: GPUDeviceLostInfo) => this.#lost = info.message || info.reason || "unknown reason");

@@ -83,8 +83,12 @@ const unsignedOp: Op<Attrs> = { ...define("constant", "U(#0)", undefined, "u32")
 
 /** A tensor filled with `value`; nothing is stored unless an op needs it in memory. */
 export function constant(value: number, shape: readonly number[] = [], dtype: DType = "f32"): Tensor {
-  const op = { f32: constantOp, f16: constantOp, i32: integerOp, u32: unsignedOp }[dtype];
-  return apply(op, [], { uniforms: [dtype === "f32" ? f32Bits(value) : value >>> 0], shape, dtype });
+  const float = dtype === "f32" || dtype === "f16";
+  if (!float && !Number.isInteger(value)) {
+    throw new TypeError(`Cannot make a constant of type ${dtype}: the value must be an integer: it is ${value}`);
+  }
+  const op = float ? constantOp : dtype === "i32" ? integerOp : unsignedOp;
+  return apply(op, [], { uniforms: [float ? f32Bits(value) : value >>> 0], shape, dtype });
 }
 
 function operand(x: Operand, like: Operand): Tensor {
@@ -95,8 +99,16 @@ function binary(op: Op<Attrs>): (a: Operand, b: Operand) => Tensor {
   return (a, b) => apply(op, [operand(a, b), operand(b, a)], {});
 }
 
-function unary(op: Op<Attrs>): (x: Tensor) => Tensor {
-  return (x) => apply(op, [x], {});
+const floats: readonly DType[] = ["f32", "f16"];
+const signed: readonly DType[] = [...floats, "i32"];
+
+function unary(op: Op<Attrs>, accepted: readonly DType[] = floats): (x: Tensor) => Tensor {
+  return (x) => {
+    if (!accepted.includes(x.dtype)) {
+      throw new TypeError(`Cannot apply ${op.name}: the operand must be ${accepted.join(" or ")}: it is ${x.dtype}`);
+    }
+    return apply(op, [x], {});
+  };
 }
 
 const truth = (condition: string): string => `select(V(0.0), V(1.0), ${condition})`;
@@ -149,7 +161,7 @@ export function where(condition: Tensor, a: Operand, b: Operand): Tensor {
 }
 
 /** -x. */
-export const negate: (x: Tensor) => Tensor = unary(define("negate", "(-$0)", (ct) => [negate(ct)]));
+export const negate: (x: Tensor) => Tensor = unary(define("negate", "(-$0)", (ct) => [negate(ct)]), signed);
 /** e to the x; arguments beyond 88 are clamped, so that no infinity arises. */
 export const exp: (x: Tensor) => Tensor = unary(
   define("exp", "exp(min($0, V(88.0)))", (ct, _, y) => [multiply(ct, y)]),
@@ -165,9 +177,12 @@ export const square: (x: Tensor) => Tensor = unary(
   define("square", "($0 * $0)", (ct, [x]) => [multiply(multiply(ct, 2), x!)]),
 );
 /** Absolute value; gradient 0 at 0. */
-export const abs: (x: Tensor) => Tensor = unary(define("abs", "abs($0)", (ct, [x]) => [multiply(ct, sign(x!))]));
+export const abs: (x: Tensor) => Tensor = unary(
+  define("abs", "abs($0)", (ct, [x]) => [multiply(ct, sign(x!))]),
+  signed,
+);
 /** -1, 0 or 1; no gradient. */
-export const sign: (x: Tensor) => Tensor = unary(define("sign", "sign($0)", () => [null]));
+export const sign: (x: Tensor) => Tensor = unary(define("sign", "sign($0)", () => [null]), signed);
 /** Hyperbolic tangent, clamped before overflow. */
 export const tanh: (x: Tensor) => Tensor = unary(
   define("tanh", "tanh(clamp($0, V(-15.0), V(15.0)))", (ct, _, y) => [multiply(ct, subtract(1, square(y)))]),
@@ -217,7 +232,7 @@ export function broadcastTo(x: Tensor, shape: readonly number[]): Tensor {
 const broadcastOp = define("broadcastTo", "$0", (ct) => [ct]);
 
 const castOps: Record<string, Op<Attrs>> = {
-  f32: define("cast", "V($0)", (ct) => [ct], "f32"),
+  f32: define("cast", "V($0)", (ct, [x]) => [floats.includes(x!.dtype) ? ct : null], "f32"),
   i32: define("cast", "I($0)", () => [null], "i32"),
   u32: define("cast", "U($0)", () => [null], "u32"),
 };

@@ -134,11 +134,18 @@ export class Program {
     const storages = await this.#bindLeaves(args);
     const results = await this.#allocateResults(storages);
     if (!this.#proven) await this.#prove();
+    if (this.#device.poison) this.#poison();
     const encoder = this.#device.gpu.createCommandEncoder();
     this.#encode(encoder);
     this.#copyResults(encoder, results);
     this.#device.gpu.queue.submit([encoder.finish()]);
     return results.map((r) => r.tensor);
+  }
+
+  #poison(): void {
+    for (const arena of this.#arenas) {
+      this.#device.gpu.queue.writeBuffer(arena, 0, new Uint32Array(arena.size / 4).fill(0x7fc0dead));
+    }
   }
 
   /** Runs the kernels once with a time stamp around each. Results are discarded; donated arguments are overwritten. */

@@ -1,0 +1,255 @@
+import { assertEquals, assertThrows } from "@std/assert";
+import { grad } from "../../src/autograd/grad.ts";
+import {
+  abs,
+  add,
+  broadcastTo,
+  cast,
+  clamp,
+  constant,
+  divide,
+  equal,
+  erf,
+  exp,
+  gelu,
+  greaterEqual,
+  iota,
+  less,
+  log,
+  maximum,
+  minimum,
+  multiply,
+  negate,
+  relu,
+  sigmoid,
+  sign,
+  sqrt,
+  square,
+  subtract,
+  tanh,
+  where,
+} from "../../src/ops/elementwise.ts";
+import { sum } from "../../src/ops/reduce.ts";
+import { data, tensor } from "../../src/program/compile.ts";
+import type { Tensor } from "../../src/program/graph.ts";
+import { checkOp, type CheckOptions, elementwise } from "../testing/check_op.ts";
+import { assertClose, randomTensor } from "../testing/reference.ts";
+import { placeholder } from "../testing/run_op.ts";
+
+/** Abramowitz and Stegun 7.1.5 (series) and 7.1.14 (continued fraction). */
+function erfReference(x: number): number {
+  if (Math.abs(x) > 3) {
+    let fraction = 0;
+    for (let k = 60; k > 0; k--) fraction = k / 2 / (Math.abs(x) + fraction);
+    return Math.sign(x) * (1 - Math.exp(-x * x) / (Math.sqrt(Math.PI) * (Math.abs(x) + fraction)));
+  }
+  let term = x, total = x;
+  for (let n = 1; n < 80; n++) total += (term *= -x * x / n) / (2 * n + 1);
+  return 2 / Math.sqrt(Math.PI) * total;
+}
+const density = (x: number): number => Math.exp(-x * x / 2) / Math.sqrt(2 * Math.PI);
+const geluReference = (x: number): number => x * (1 + erfReference(x / Math.SQRT2)) / 2;
+const sigmoidReference = (x: number): number => 1 / (1 + Math.exp(-x));
+
+interface UnaryCase {
+  readonly op: (x: Tensor) => Tensor;
+  readonly reference: (x: number) => number;
+  /** Inputs are uniform in [centre - radius, centre + radius]. */
+  readonly range?: readonly [centre: number, radius: number];
+  /** The derivative, where its own derivative is checked too. */
+  readonly derivative?: (x: number) => number;
+  readonly options?: CheckOptions;
+}
+
+const unary: Record<string, UnaryCase> = {
+  negate: { op: negate, reference: (x) => -x },
+  exp: { op: exp, reference: Math.exp, derivative: Math.exp },
+  log: { op: log, reference: Math.log, range: [2, 1.5], derivative: (x) => 1 / x },
+  sqrt: { op: sqrt, reference: Math.sqrt, range: [2, 1.5], derivative: (x) => 0.5 / Math.sqrt(x) },
+  square: { op: square, reference: (x) => x * x, derivative: (x) => 2 * x },
+  abs: { op: abs, reference: Math.abs },
+  sign: { op: sign, reference: Math.sign },
+  tanh: { op: tanh, reference: Math.tanh, derivative: (x) => 1 - Math.tanh(x) ** 2 },
+  sigmoid: {
+    op: sigmoid,
+    reference: sigmoidReference,
+    derivative: (x) => sigmoidReference(x) * (1 - sigmoidReference(x)),
+  },
+  relu: { op: relu, reference: (x) => Math.max(x, 0) },
+  erf: { op: erf, reference: erfReference, derivative: (x) => 2 / Math.sqrt(Math.PI) * Math.exp(-x * x) },
+  gelu: {
+    op: gelu,
+    reference: geluReference,
+    derivative: (x) => (1 + erfReference(x / Math.SQRT2)) / 2 + x * density(x),
+  },
+  clamp: { op: (x) => clamp(x, -0.5, 1), reference: (x) => Math.min(1, Math.max(-0.5, x)) },
+};
+
+const shapes = [[], [1], [7], [4, 8], [3, 5, 6], [257], [64, 12]];
+
+for (const [name, { op, reference, range: [centre, radius] = [0, 3], derivative, options }] of Object.entries(unary)) {
+  Deno.test(`${name}() and its gradient equal the float64 reference on every shape`, async () => {
+    for (const [i, shape] of shapes.entries()) {
+      await checkOp(op, [randomTensor(shape, 31 + i, radius, centre)], elementwise(reference), options);
+    }
+  });
+  if (!derivative) continue;
+  Deno.test(`the second derivative of ${name}() equals the reference`, async () => {
+    const first = grad((x: Tensor) => sum(op(x)));
+    await checkOp(first, [randomTensor([3, 7], 5, radius, centre)], elementwise(derivative));
+    await checkOp(first, [randomTensor([4, 4], 6, radius, centre)], elementwise(derivative));
+  });
+}
+
+Deno.test("the third derivative of gelu() equals the reference", async () => {
+  const second = grad((x: Tensor) => sum(grad((y: Tensor) => sum(gelu(y)))(x)));
+  await checkOp(second, [randomTensor([11], 8, 3)], elementwise((x) => (2 - x * x) * density(x)));
+});
+
+interface BinaryCase {
+  readonly op: (a: Tensor, b: Tensor) => Tensor;
+  readonly reference: (a: number, b: number) => number;
+  readonly shift?: number;
+  readonly wrt?: readonly number[];
+}
+
+const binary: Record<string, BinaryCase> = {
+  add: { op: add, reference: (a, b) => a + b },
+  subtract: { op: subtract, reference: (a, b) => a - b },
+  multiply: { op: multiply, reference: (a, b) => a * b },
+  divide: { op: divide, reference: (a, b) => a / b, shift: 3 },
+  maximum: { op: maximum, reference: Math.max },
+  minimum: { op: minimum, reference: Math.min },
+  less: { op: less, reference: (a, b) => Number(a < b) },
+  greaterEqual: { op: greaterEqual, reference: (a, b) => Number(a >= b) },
+  equal: { op: equal, reference: (a, b) => Number(a === b) },
+  where: {
+    op: (a, b) => where(less(a, b), a, multiply(b, 3)),
+    reference: (a, b) => a < b ? a : 3 * b,
+  },
+};
+
+/** Broadcasting along the first, the middle, the last and missing axes, of both operands, in both vector widths. */
+const pairs: [number[], number[]][] = [
+  [[6, 8], [6, 8]],
+  [[5, 7], [5, 7]],
+  [[4, 8], [8]],
+  [[4, 8], [4, 1]],
+  [[3, 1, 4], [1, 5, 1]],
+  [[1, 3, 1, 8], [2, 1, 5, 8]],
+  [[], [3, 4]],
+  [[13], [1]],
+  [[2, 3, 5], [3, 1]],
+  [[1, 1], [7, 4]],
+];
+
+for (const [name, { op, reference, shift = 0, wrt }] of Object.entries(binary)) {
+  Deno.test(`${name}() broadcasts, and its gradients are summed back`, async () => {
+    for (const [i, [a, b]] of pairs.entries()) {
+      const inputs = [randomTensor(a, 100 + i, 2, shift), randomTensor(b, 200 + i, 2, shift)];
+      await checkOp(op, inputs, elementwise(reference), wrt ? { wrt } : {});
+    }
+  });
+}
+
+Deno.test("mixed second derivatives equal the reference", async () => {
+  const first = grad((a: Tensor, b: Tensor) => sum(divide(multiply(a, tanh(b)), b)));
+  const inputs = [randomTensor([4, 5], 1, 1), randomTensor([5], 2, 1, 3)];
+  await checkOp((a, b) => add(first(a, b), multiply(a, 0)), inputs, elementwise((_, b) => Math.tanh(b) / b));
+});
+
+Deno.test("maximum(), minimum() and clamp() give the gradient at equal numbers to the operand that their docs name", async () => {
+  const a = tensor([1, 2, 3, 4]), b = tensor([1, 2, 0, 9]);
+  const [maxA, maxB] = grad(([x, y]: [Tensor, Tensor]) => sum(maximum(x, y)))([a, b]);
+  const [minA, minB] = grad(([x, y]: [Tensor, Tensor]) => sum(minimum(x, y)))([a, b]);
+  assertEquals([...await data(maxA)], [1, 1, 1, 0]);
+  assertEquals([...await data(maxB)], [0, 0, 0, 1]);
+  assertEquals([...await data(minA)], [0, 0, 0, 1]);
+  assertEquals([...await data(minB)], [1, 1, 1, 0]);
+  assertEquals([...await data(grad((x: Tensor) => sum(clamp(x, 2, 3)))(a))], [0, 1, 1, 0]);
+});
+
+Deno.test("no function overflows or gives NaN on numbers up to 1e4", async () => {
+  const x = tensor([-1e4, -300, -89, -16, 16, 89, 300, 1e4]);
+  const large = Array.from(await data(x));
+  const finite = (values: ArrayLike<number>) => Array.from(values).every(Number.isFinite);
+  for (const op of [exp, tanh, sigmoid, erf, gelu, relu, square, abs]) {
+    const slope = grad((y: Tensor) => sum(op(y)))(x),
+      bend = grad((y: Tensor) => sum(grad((z: Tensor) => sum(op(z)))(y)))(x);
+    assertEquals([finite(await data(op(x))), finite(await data(slope)), finite(await data(bend))], [true, true, true]);
+  }
+  assertClose(await data(tanh(x)), large.map(Math.tanh));
+  assertClose(await data(sigmoid(x)), large.map(sigmoidReference));
+  assertClose(await data(gelu(x)), large.map((v) => Math.max(v, 0)), 1e-6);
+  assertClose(await data(erf(x)), large.map(Math.sign));
+});
+
+Deno.test("erf() is exact to 5e-7 from -5 to 5", async () => {
+  const x = Float32Array.from({ length: 2001 }, (_, i) => (i - 1000) / 200);
+  assertClose(await data(erf(tensor(x))), Array.from(x, erfReference), 0, 5e-7);
+});
+
+Deno.test("integers are added, multiplied, compared and converted exactly", async () => {
+  const a = tensor(Int32Array.of(-7, 3, 2 ** 30, 5, 0)), b = tensor(Int32Array.of(2, 3, -1, 4, 9));
+  assertEquals([...await data(add(a, b))], [-5, 6, 2 ** 30 - 1, 9, 9]);
+  assertEquals([...await data(multiply(a, 3))], [-21, 9, (3 * 2 ** 30) | 0, 15, 0]);
+  assertEquals([...await data(equal(a, b))], [0, 1, 0, 0, 0]);
+  assertEquals([...await data(less(a, b))], [1, 0, 0, 0, 1]);
+  assertEquals([...await data(cast(tensor([-2.7, 2.7, 0.5]), "i32"))], [-2, 2, 0]);
+  assertEquals([...await data(cast(tensor(Uint32Array.of(0, 4e9)), "f32"))], [0, 4e9]);
+  assertEquals([...await data(constant(-3, [2], "i32"))], [-3, -3]);
+});
+
+Deno.test("no gradient flows through a conversion of integers", async () => {
+  const scaled = grad((x: Tensor) => sum(multiply(x, cast(cast(x, "i32"), "f32"))));
+  assertEquals([...await data(scaled(tensor([2.5, -3.5])))], [2, -3]);
+  assertEquals([...await data(grad((n: Tensor) => sum(cast(n, "f32")))(tensor(Int32Array.of(4, 5))))], [0, 0]);
+});
+
+Deno.test("iota() counts along its axis", async () => {
+  assertEquals([...await data(iota([2, 3, 2], 1))], [0, 0, 1, 1, 2, 2, 0, 0, 1, 1, 2, 2]);
+  assertEquals([...await data(add(cast(iota([2, 4], 1), "f32"), tensor([10, 20], [2, 1])))], [
+    ...[10, 11, 12, 13],
+    ...[20, 21, 22, 23],
+  ]);
+});
+
+Deno.test("broadcastTo() repeats, and sums back", async () => {
+  await checkOp(
+    (x) => broadcastTo(x, [2, 3, 4]),
+    [randomTensor([3, 1], 3)],
+    (x) => elementwise((v) => v)(x, { data: new Float64Array(24), shape: [2, 3, 4] }),
+  );
+});
+
+Deno.test("an array beyond 65,535 workgroups is computed to its end", async () => {
+  const size = 65536 * 64 + 3;
+  const x = new Float32Array(size);
+  x.set([5, 6, 7], size - 3);
+  const y = await data(add(tensor(x), 1));
+  assertEquals([...y.subarray(0, 2), ...y.subarray(size - 4)], [1, 1, 1, 6, 7, 8]);
+});
+
+Deno.test("shapes and types that do not fit are refused with a sentence", () => {
+  assertThrows(
+    () => add(placeholder([2, 3]), placeholder([4, 3])),
+    RangeError,
+    "Cannot broadcast the operands of add: axis lengths must be equal or 1: shapes are [2,3] and [4,3]",
+  );
+  assertThrows(
+    () => multiply(placeholder([2]), placeholder([2], "i32")),
+    TypeError,
+    "Cannot apply multiply: operands must have one element type: they are f32 and i32",
+  );
+  assertThrows(() => broadcastTo(placeholder([3]), [2, 1]), RangeError, "Cannot broadcast [3] to [2,1]");
+  assertThrows(
+    () => exp(placeholder([2], "i32")),
+    TypeError,
+    "Cannot apply exp: the operand must be f32 or f16: it is i32",
+  );
+  assertThrows(
+    () => multiply(placeholder([2], "i32"), 0.5),
+    TypeError,
+    "Cannot make a constant of type i32: the value must be an integer: it is 0.5",
+  );
+});
