@@ -3,7 +3,20 @@
 // one matrix among the batch.
 const TRANSPOSE_A = false;
 const TRANSPOSE_B = false;
+const HALF_A = false; // A is stored in f16
+const HALF_B = false;
 const THREADS = 64u;
+
+//#if HALF_A
+alias ElementA = f16;
+//#else
+alias ElementA = f32;
+//#end
+//#if HALF_B
+alias ElementB = f16;
+//#else
+alias ElementB = f32;
+//#end
 
 struct Sizes {
   m: u32,
@@ -14,8 +27,8 @@ struct Sizes {
   b_stride: u32,
 }
 
-@group(0) @binding(0) var<storage, read_write> a: array<f32>;
-@group(0) @binding(1) var<storage, read_write> b: array<f32>;
+@group(0) @binding(0) var<storage, read_write> a: array<ElementA>;
+@group(0) @binding(1) var<storage, read_write> b: array<ElementB>;
 @group(0) @binding(2) var<uniform> sizes: Sizes;
 //#hook emit
 
@@ -33,7 +46,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
   var at_b = z * sizes.b_stride + column * select(1u, sizes.k, TRANSPOSE_B);
   var sum = 0.0;
   for (var k = 0u; k < sizes.k; k++) {
-    sum = fma(a[at_a], b[at_b], sum);
+    sum = fma(f32(a[at_a]), f32(b[at_b]), sum);
     at_a += a_step;
     at_b += b_step;
   }

@@ -15,6 +15,8 @@
 // and not emitted. LANES and 4 divide ROWS. LOADS = SHARE ? ROWS / LANES : ROWS; GROUPS = ROWS / 4; SHIFTS = (ROWS - EMITS) * VECS.
 const TRANSPOSE_A = false;
 const TRANSPOSE_B = false;
+const HALF_A = false; // A is stored in f16
+const HALF_B = false;
 const VEC_A = true;
 const VEC_B = true;
 const TAIL = false;
@@ -28,6 +30,17 @@ const GROUPS = 8u;
 const EMITS = 4u;
 const SHIFTS = 28u;
 
+//#if HALF_A
+alias ElementA = f16;
+//#else
+alias ElementA = f32;
+//#end
+//#if HALF_B
+alias ElementB = f16;
+//#else
+alias ElementB = f32;
+//#end
+
 struct Sizes {
   m: u32,
   n: u32,
@@ -38,31 +51,31 @@ struct Sizes {
 }
 
 //#if VEC_A
-@group(0) @binding(0) var<storage, read_write> a: array<vec4<f32>>;
+@group(0) @binding(0) var<storage, read_write> a: array<vec4<ElementA>>;
 //#else
-@group(0) @binding(0) var<storage, read_write> a: array<f32>;
+@group(0) @binding(0) var<storage, read_write> a: array<ElementA>;
 //#end
 //#if VEC_B
-@group(0) @binding(1) var<storage, read_write> b: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read_write> b: array<vec4<ElementB>>;
 //#else
-@group(0) @binding(1) var<storage, read_write> b: array<f32>;
+@group(0) @binding(1) var<storage, read_write> b: array<ElementB>;
 //#end
 @group(0) @binding(2) var<uniform> sizes: Sizes;
 //#hook emit
 
 fn load_a(at: u32) -> vec4<f32> {
   //#if VEC_A
-  return a[at / 4u];
+  return vec4<f32>(a[at / 4u]);
   //#else
-  return vec4(a[at], a[at + 1u], a[at + 2u], a[at + 3u]);
+  return vec4<f32>(vec4(a[at], a[at + 1u], a[at + 2u], a[at + 3u]));
   //#end
 }
 
 fn load_b(at: u32) -> vec4<f32> {
   //#if VEC_B
-  return b[at / 4u];
+  return vec4<f32>(b[at / 4u]);
   //#else
-  return vec4(b[at], b[at + 1u], b[at + 2u], b[at + 3u]);
+  return vec4<f32>(vec4(b[at], b[at + 1u], b[at + 2u], b[at + 3u]));
   //#end
 }
 

@@ -14,6 +14,8 @@
 // counts as 0; rows and columns beyond m and n are computed from whatever is read there and not emitted.
 const TRANSPOSE_A = false;
 const TRANSPOSE_B = false;
+const HALF_A = false; // A is stored in f16
+const HALF_B = false;
 const VEC_A = true;
 const VEC_B = true;
 const WIDE = true; // emit takes vec4
@@ -34,6 +36,17 @@ const PITCH_A = TILE_M / 4u + 1u;
 const PITCH_B = TILE_N / 4u + 1u;
 const BLOCKS_A = TILE_M * STAGED / 16u;
 
+//#if HALF_A
+alias ElementA = f16;
+//#else
+alias ElementA = f32;
+//#end
+//#if HALF_B
+alias ElementB = f16;
+//#else
+alias ElementB = f32;
+//#end
+
 struct Sizes {
   m: u32,
   n: u32,
@@ -46,14 +59,14 @@ struct Sizes {
 }
 
 //#if VEC_A
-@group(0) @binding(0) var<storage, read_write> a: array<vec4<f32>>;
+@group(0) @binding(0) var<storage, read_write> a: array<vec4<ElementA>>;
 //#else
-@group(0) @binding(0) var<storage, read_write> a: array<f32>;
+@group(0) @binding(0) var<storage, read_write> a: array<ElementA>;
 //#end
 //#if VEC_B
-@group(0) @binding(1) var<storage, read_write> b: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read_write> b: array<vec4<ElementB>>;
 //#else
-@group(0) @binding(1) var<storage, read_write> b: array<f32>;
+@group(0) @binding(1) var<storage, read_write> b: array<ElementB>;
 //#end
 @group(0) @binding(2) var<uniform> sizes: Sizes;
 //#hook emit
@@ -65,18 +78,18 @@ var<workgroup> tile_b: array<vec4<f32>, STAGED * PITCH_B>;
 fn load_a(at: u32, count: u32) -> vec4<f32> {
   //#if VEC_A
   if (count == 0u) { return vec4(0.0); }
-  return a[at / 4u];
+  return vec4<f32>(a[at / 4u]);
   //#else
-  return select(vec4(0.0), vec4(a[at], a[at + 1u], a[at + 2u], a[at + 3u]), vec4(0u, 1u, 2u, 3u) < vec4(count));
+  return select(vec4(0.0), vec4<f32>(vec4(a[at], a[at + 1u], a[at + 2u], a[at + 3u])), vec4(0u, 1u, 2u, 3u) < vec4(count));
   //#end
 }
 
 fn load_b(at: u32, count: u32) -> vec4<f32> {
   //#if VEC_B
   if (count == 0u) { return vec4(0.0); }
-  return b[at / 4u];
+  return vec4<f32>(b[at / 4u]);
   //#else
-  return select(vec4(0.0), vec4(b[at], b[at + 1u], b[at + 2u], b[at + 3u]), vec4(0u, 1u, 2u, 3u) < vec4(count));
+  return select(vec4(0.0), vec4<f32>(vec4(b[at], b[at + 1u], b[at + 2u], b[at + 3u])), vec4(0u, 1u, 2u, 3u) < vec4(count));
   //#end
 }
 

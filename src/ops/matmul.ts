@@ -39,15 +39,16 @@ export const matmulOp: Op<MatmulAttrs> = {
   },
   lower(ctx, node): void {
     const [a, b] = node.inputs as [Tensor, Tensor];
-    const problem = { ...foldedSizes(a, b, node.attrs), ...node.attrs };
+    const half = { halfA: a.dtype === "f16", halfB: b.dtype === "f16" };
+    const problem = { ...foldedSizes(a, b, node.attrs), ...node.attrs, ...half };
     lowerMatmul(ctx, problem, chooseMatmul(ctx.device, problem));
   },
 };
 
 /**
- * `a [..., M, K]` times `b [..., K, N]`: `[..., M, N]`, accumulated in f32.
+ * `a [..., M, K]` times `b [..., K, N]`: `[..., M, N]` f32, accumulated in f32.
  *
- * The leading (batch) axes of both are equal, or `b` has two axes and is shared by the batch.
+ * Each may be stored in f16; their gradients are f32. The leading (batch) axes of both are equal, or `b` has two axes and is shared by the batch.
  *
  * @param options `transposeA`: `a` is stored as `[..., K, M]`, and then `b` has the batch axes of `a`; `transposeB`: `b` is
  * stored as `[..., N, K]`.
@@ -71,7 +72,7 @@ function matrixSizes(a: Aval, b: Aval, { transposeA, transposeB }: MatmulAttrs):
     throw new RangeError(`Cannot multiply matrices ${of(a, transposeA)} and ${of(b, transposeB)}: ${required}`);
   };
   if (a.shape.length < 2 || b.shape.length < 2) fail("both must have at least 2 axes");
-  if (a.dtype !== "f32" || b.dtype !== "f32") fail("both must be f32");
+  if (![a, b].every(({ dtype }) => dtype === "f32" || dtype === "f16")) fail("both must be f32 or f16");
   const [aRows, aColumns] = a.shape.slice(-2) as [number, number];
   const [bRows, bColumns] = b.shape.slice(-2) as [number, number];
   const [m, k] = transposeA ? [aColumns, aRows] : [aRows, aColumns];

@@ -22,6 +22,9 @@ import sum from "../../kernels/matmul_sum.wgsl" with { type: "text" };
 
 /** One product, ready to be lowered: sizes, and how the operands are stored. */
 export interface MatmulProblem extends MatmulSizes {
+  /** Whether the operands are stored in f16. */
+  readonly halfA: boolean;
+  readonly halfB: boolean;
   readonly transposeA: boolean;
   readonly transposeB: boolean;
 }
@@ -30,17 +33,22 @@ type Consts = Record<string, number | boolean>;
 
 /** Emits the dispatches of `problem` in the chosen variant, from the inputs of `ctx` to its result. */
 export function lowerMatmul(ctx: Lowering, problem: MatmulProblem, { variant, splits }: MatmulChoice): void {
-  const { m, n, k, batch } = problem;
+  const { m, n, k, batch, halfA, halfB } = problem;
+  if ((halfA || halfB) && !ctx.device.f16) {
+    throw new RangeError(
+      "Cannot multiply f16 matrices: the adapter has no 16-bit floats (shader-f16): cast them to f32",
+    );
+  }
   const results = batch * m * n;
   const width = variant.kernel !== "plain" && n % 4 === 0 ? 4 : 1;
   const partial = splits > 1 ? ctx.scratch(4 * splits * results) : undefined;
   const emit = partial ? storeTo(partial, width) : ctx.emit(3, width);
-  const part = Math.ceil(k / splits / stagedK(variant)) * stagedK(variant);
+  const part = splits > 1 ? Math.ceil(k / splits / stagedK(variant)) * stagedK(variant) : k;
   const { source, consts, workgroups } = kernelOf(variant, problem);
   ctx.dispatch({
     name: `matmul ${variant.name}${splits > 1 ? " split" : ""}`,
-    code: prelude + specialize(source, {
-      consts: { TRANSPOSE_A: problem.transposeA, TRANSPOSE_B: problem.transposeB, ...consts },
+    code: (halfA || halfB ? "enable f16;\n" : "") + prelude + specialize(source, {
+      consts: { ...storage(problem), ...consts },
       hooks: { emit: emit.code },
     }),
     bindings: [...ctx.inputs, { words: [m, n, k, batch, m * k, n * k, splits, part] }, ...emit.bindings],
@@ -48,6 +56,10 @@ export function lowerMatmul(ctx: Lowering, problem: MatmulProblem, { variant, sp
     flop: 2 * results * k,
   });
   if (partial) ctx.dispatch(sumParts(partial, ctx.emit(2, width), width, results, splits));
+}
+
+function storage({ transposeA, transposeB, halfA, halfB }: MatmulProblem): Consts {
+  return { TRANSPOSE_A: transposeA, TRANSPOSE_B: transposeB, HALF_A: halfA, HALF_B: halfB };
 }
 
 /** Kernel text, constants and number of workgroups of a variant. */
@@ -65,7 +77,7 @@ function kernelOf(variant: MatmulVariant, p: MatmulProblem): { source: string; c
   };
   const workgroups = tileCount(variant, p);
   if (variant.kernel === "registers") {
-    const lanes = workgroupThreads(variant), emits = 4;
+    const lanes = workgroupThreads(variant), emits = 2;
     const consts = {
       ...{ ...common, TAIL: p.k % 4 !== 0, SHARE: share, LANES: lanes, LOADS: share ? rows / lanes : rows },
       ...{ GROUPS: rows / 4, EMITS: emits, SHIFTS: (rows - emits) * vecs },

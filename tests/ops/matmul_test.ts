@@ -27,6 +27,10 @@ function numbers(count: number, seed: number): Float32Array {
   });
 }
 
+function halfBits(x: Iterable<number>): Uint16Array {
+  return new Uint16Array(Float16Array.from(x).buffer);
+}
+
 /** Shapes of the operands of one product; `batch` empty for matrices, a shared second operand if `shared`. */
 function operands(batch: number[], m: number, n: number, k: number, attrs: MatmulAttrs, shared = false): HostTensor[] {
   const a = [...batch, ...attrs.transposeA ? [k, m] : [m, k]];
@@ -129,6 +133,21 @@ Deno.test("matmul() adds the parts of a split inner axis, empty ones too", async
   device.close();
 });
 
+Deno.test("matmul() reads operands in f16 and accumulates in f32", async () => {
+  for (const kind of ["cpu", "gpu"] as const) {
+    const device = await openDevice({ kind });
+    for (const [half, k] of [[[true, true], 2052], [[true, false], 21], [[false, true], 68]] as const) {
+      const inputs = operands([], 33, 36, k, layouts[1]!);
+      const rounded = inputs.map((t, i) => half[i] ? { ...t, data: Float32Array.from(t.data, Math.f16round) } : t);
+      const stored = rounded.map((t, i): HostTensor => half[i] ? { ...t, data: halfBits(t.data), dtype: "f16" } : t);
+      const [got] = await runOp(matmulOp, stored, layouts[1]!, device);
+      const error = worstError(got!, rounded, layouts[1]!);
+      assert(error < 1e-6, `${kind}, ${half}: error ${error}`);
+    }
+    device.close();
+  }
+});
+
 Deno.test("chooseMatmul() takes small tiles for small results, large ones for large, and cuts long inner axes", async () => {
   const device = await openDevice();
   const cpu = { ...device.profile, kind: "cpu", subgroups: true, subgroupSize: 8 } as const;
@@ -163,7 +182,7 @@ Deno.test("matmul() refuses shapes that do not fit, with a sentence", () => {
   refused([3], [3, 5], {}, "both must have at least 2 axes");
   refused([2, 3, 4], [3, 4, 5], {}, "the batch axes must be equal, or the second must have 2 axes");
   refused([2, 4, 3], [4, 5], { transposeA: true }, "(transposed)");
-  assertThrows(() => matmul(placeholder([2, 2], "i32"), placeholder([2, 2])), RangeError, "both must be f32");
+  assertThrows(() => matmul(placeholder([2, 2], "i32"), placeholder([2, 2])), RangeError, "both must be f32 or f16");
 });
 
 Deno.test("matmul() has gradients of the operands' shapes", () => {
