@@ -171,13 +171,35 @@ const concatOp: Op<{ axis: number }> = {
 };
 
 /** Concatenation whose inputs are contiguous parts of the result: they are computed in place where they can be. */
-const packOp: Op<{ axis: number }> = { ...concatOp, packs: true };
+const contiguousConcatOp: Op<{ axis: number }> = {
+  ...concatOp,
+  packs: (node) => {
+    let at = 0;
+    return node.inputs.map((x) => (at += x.size) - x.size);
+  },
+};
 
 /** Tensors one after the other along an axis. */
 export function concat(tensors: readonly Tensor[], axis: number): Tensor {
   if (tensors.length === 1) return tensors[0]!;
   const contiguous = tensors[0] !== undefined && sizeOf(tensors[0].shape.slice(0, axis)) === 1;
-  return apply(contiguous ? packOp : concatOp, tensors, { axis });
+  return apply(contiguous ? contiguousConcatOp : concatOp, tensors, { axis });
+}
+
+const packOp: Op<{ offsets: readonly number[]; size: number }> = {
+  name: "pack",
+  infer: (inputs, { size }) => [{ shape: [size], dtype: inputs[0]!.dtype }],
+  vjp: (node, [ct]) =>
+    node.inputs.map((x, i) => {
+      const from = node.attrs.offsets[i]!;
+      return reshape(slice(ct!, 0, from, from + x.size), x.shape);
+    }),
+  packs: (node) => node.attrs.offsets,
+};
+
+/** A flat tensor of `size` elements holding each tensor at its offset (in elements, rising) and 0 in the gaps. */
+export function pack(tensors: readonly Tensor[], offsets: readonly number[], size: number): Tensor {
+  return apply(packOp, tensors, { offsets, size });
 }
 
 /** Tensors of one shape stacked along a new first axis. */

@@ -142,7 +142,7 @@ class Writer {
   }
 
   #bind(ref: BufferRef, type: string): string {
-    const key = `${ref.value}:${ref.offset}:${type}`;
+    const key = `${ref.value}:${ref.offset}:${ref.bytes}:${type}`;
     let name = this.#names.get(key);
     if (!name) {
       name = `b${this.#bindings.length}`;

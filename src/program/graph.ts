@@ -43,8 +43,8 @@ export interface Op<A = unknown> {
   expression?(attrs: A, inputs: readonly Aval[]): Expression;
   /** Contiguous views: which input a result is a part of, and the element offset at which it starts. No kernel runs. */
   view?(node: Node<A>, result: number): View;
-  /** `concat` along the first axis: inputs may be computed directly into their part of the result. */
-  readonly packs?: boolean;
+  /** Results made of inputs: the element offset of each in the result. They are computed in place where they can be; gaps are 0. */
+  packs?(node: Node<A>): readonly number[];
   /** [result, input] pairs that may share one buffer because each element is read before it is written by the same thread. */
   readonly inPlace?: readonly (readonly [number, number])[];
   /** The kernel writes result 0 through `ctx.emit`, so that following element-wise ops can be fused onto it. */

@@ -3,6 +3,8 @@
  *
  * @module
  */
+import clearSource from "../../kernels/clear.wgsl" with { type: "text" };
+import prelude from "../../kernels/prelude.wgsl" with { type: "text" };
 import type { DeviceProfile } from "../gpu/device.ts";
 import { copyRows } from "../ops/shape.ts";
 import { elementwiseKernel, emitter, type Placement } from "./codegen.ts";
@@ -61,8 +63,10 @@ class Planner {
   readonly #copies = new Map<string, BufferRef>();
   readonly #groups: Group[];
   readonly #wanted = new Set<number>();
+  /** The slot of the donated leaf whose memory a result takes, by the number of the result. */
   readonly #donation = new Map<number, number>();
-  readonly #inPlace = new Set<number>();
+  /** Values that are computed into the memory of a donated leaf: its slot. */
+  readonly #inPlace = new Map<number, number>();
 
   constructor(readonly outputs: readonly Tensor[], donated: readonly Tensor[], readonly device: DeviceProfile) {
     for (const t of donated) this.#leafSlot(t);
@@ -77,7 +81,7 @@ class Planner {
       this.#packInputs(g);
       this.#lower(g);
     });
-    const results = this.outputs.map((t) => this.#result(t));
+    const results = this.outputs.map((t, i) => this.#result(t, i));
     this.#settle(results);
     const arena = this.#slots.map((s, i) => ({ s, i })).filter(({ s }) => s.leaf === undefined && !s.parent);
     const layout = planMemory(arena.map(({ s }) => s), this.device.alignment, maxArenaBytes);
@@ -101,19 +105,25 @@ class Planner {
     }
   }
 
-  /** Which result goes where a donated leaf was: the first of equal shape and type, in order. */
+  /** Which result goes where a donated leaf was: a leaf handed through stays, the others take the first of equal size and type. */
   #matchDonations(donated: readonly Tensor[]): void {
-    const free = [...donated];
+    const own = new Map(donated.map((t) => [valueKey(t), t]));
+    const handedThrough = new Set(this.outputs.map((t) => valueKey(resolve(t).base)));
+    const free = donated.filter((t) => !handedThrough.has(valueKey(t)));
     const position = new Map<Node, number>();
     this.#groups.forEach((g, i) => nodesOf(g).forEach((n) => position.set(n, i)));
-    for (const t of this.outputs) {
-      const { base } = resolve(t);
+    for (const [i, t] of this.outputs.entries()) {
+      const { base } = resolve(t), key = valueKey(base), whole = base.size === t.size;
+      if (isLeaf(base)) {
+        if (whole && own.delete(key)) this.#donation.set(i, this.#leafSlot(base));
+        continue;
+      }
       const at = free.findIndex((d) => d.dtype === t.dtype && d.size === t.size);
-      if (at < 0 || isLeaf(base) || this.#donation.has(valueKey(base))) continue;
-      const [leaf] = free.splice(at, 1);
-      const slot = this.#leafSlot(leaf!);
-      this.#donation.set(valueKey(base), slot);
-      if (base.size === t.size && this.#canWriteInPlace(base, leaf!, position)) this.#inPlace.add(valueKey(base));
+      if (at < 0) continue;
+      const leaf = free.splice(at, 1)[0]!, slot = this.#leafSlot(leaf);
+      this.#donation.set(i, slot);
+      const inPlace = whole && !this.#inPlace.has(key) && this.#canWriteInPlace(base, leaf, position);
+      if (inPlace) this.#inPlace.set(key, slot);
     }
   }
 
@@ -155,9 +165,7 @@ class Planner {
     const key = valueKey(t), known = this.#slotOf.get(key);
     if (known !== undefined) return known;
     if (isLeaf(t)) return this.#leafSlot(t);
-    const slot = this.#inPlace.has(key)
-      ? this.#donation.get(key)!
-      : this.#newSlot(`${t.node.op.name} ${t}`, byteLength(t));
+    const slot = this.#inPlace.get(key) ?? this.#newSlot(`${t.node.op.name} ${t}`, byteLength(t));
     this.#slotOf.set(key, slot);
     return slot;
   }
@@ -168,7 +176,7 @@ class Planner {
     const bytes = offset * bytesPerElement(base.dtype);
     const ref = this.#touch({ value: this.#slot(base), offset: bytes, bytes: byteLength(t), dtype: t.dtype });
     if (this.#absolute(ref) % this.device.alignment === 0) return ref;
-    const key = `${ref.value}:${ref.offset}:${ref.bytes}`;
+    const key = `${valueKey(base)}:${ref.offset}:${ref.bytes}`; // not the slot: in place, it holds one value and then another
     const known = this.#copies.get(key);
     if (known) return this.#touch(known);
     const copy = { value: this.#newSlot(`copy ${t}`, ref.bytes), offset: 0, bytes: ref.bytes, dtype: t.dtype };
@@ -223,17 +231,17 @@ class Planner {
     for (const node of nodesOf(g)) {
       for (const pack of this.#packsOf.get(node) ?? []) {
         const whole = this.#slot(new Tensor(pack));
-        let offset = 0;
-        for (const t of pack.inputs) {
+        if (this.#hasGaps(pack)) this.#clear(whole);
+        const offsets = pack.op.packs!(pack);
+        for (const [i, t] of pack.inputs.entries()) {
           const { base, offset: inside } = resolve(t);
-          const key = valueKey(base), bytes = byteLength(t);
+          const key = valueKey(base), bytes = byteLength(t), offset = offsets[i]! * bytesPerElement(t.dtype);
           const free = !isLeaf(base) && !this.#slotOf.has(key) && !this.#inPlace.has(key) && !base.node.op.packs;
           if (free && inside === 0 && base.size === t.size && offset % this.device.alignment === 0) {
             const slot = this.#newSlot(`${base.node.op.name} ${base}`, bytes);
             this.#slots[slot]!.parent = { slot: whole, offset };
             this.#slotOf.set(key, slot);
           }
-          offset += bytes;
         }
       }
     }
@@ -298,23 +306,39 @@ class Planner {
 
   #lowerPack(node: Node): void {
     const whole = this.#output(new Tensor(node));
-    let offset = 0;
-    for (const t of node.inputs) {
-      const { base } = resolve(t), bytes = byteLength(t);
+    const offsets = node.op.packs!(node);
+    for (const [i, t] of node.inputs.entries()) {
+      const { base } = resolve(t), bytes = byteLength(t), offset = offsets[i]! * bytesPerElement(t.dtype);
       const slot = this.#slots[this.#slotOf.get(valueKey(base)) ?? -1];
       const placed = slot?.parent?.slot === whole.value && slot.parent.offset === offset && base.size === t.size;
       if (!placed) this.#copyWords("concat", this.#load(t), whole, 0, offset / 4, bytes / 4);
-      offset += bytes;
     }
   }
 
-  #result(t: Tensor): PlannedResult {
-    const { base, offset } = resolve(t);
-    const key = valueKey(base), bytes = byteLength(t);
-    const ref = { value: this.#slot(base), offset: offset * bytesPerElement(base.dtype), bytes, dtype: t.dtype };
-    const donatedSlot = this.#donation.get(key);
-    const donated = donatedSlot === undefined ? undefined : this.#slots[donatedSlot]!.leaf;
-    return { ref, donated, copied: donated !== undefined && !this.#inPlace.has(key) };
+  #hasGaps(pack: Node): boolean {
+    return pack.inputs.reduce((n, t) => n + t.size, 0) < new Tensor(pack).size;
+  }
+
+  #clear(slot: number): void {
+    const bytes = this.#slots[slot]!.bytes;
+    this.#push({
+      name: "clear",
+      code: prelude + clearSource,
+      bindings: [{ value: slot, offset: 0, bytes, dtype: "u32" }, { words: [bytes / 4] }],
+      workgroups: Math.ceil(bytes / 4 / 256),
+    });
+  }
+
+  #result(t: Tensor, i: number): PlannedResult {
+    const { base, offset } = resolve(t), slot = this.#donation.get(i);
+    const ref = {
+      value: this.#slot(base),
+      offset: offset * bytesPerElement(base.dtype),
+      bytes: byteLength(t),
+      dtype: t.dtype,
+    };
+    const donated = slot === undefined ? undefined : this.#slots[slot]!.leaf;
+    return { ref, donated, copied: slot !== undefined && ref.value !== slot };
   }
 
   /** Results live to the end, where they are copied out. */

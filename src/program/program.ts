@@ -195,7 +195,10 @@ export class Program {
       const storage = storages[leaf] = await this.#argument(arg, leaf);
       bind(leaf, storage?.buffer ?? this.#hostBuffers.get(leaf)!);
     }
-    storages.forEach((s, leaf) => s && bind(leaf, s.buffer));
+    storages.forEach((s, leaf) => {
+      if (s?.donated) throw donatedError(this.plan.leaves[leaf]!);
+      if (s) bind(leaf, s.buffer);
+    });
     if (changed.size) {
       for (const step of this.#steps!) if (step.leaves.some((l) => changed.has(l))) step.group = undefined;
     }
@@ -205,9 +208,7 @@ export class Program {
   /** The memory of an argument. Host data goes to a buffer of the program, or to memory of its own if it is donated. */
   async #argument(arg: Tensor, leaf: number): Promise<Storage | undefined> {
     const storage = arg.node.storage[arg.index];
-    if (storage?.donated) {
-      throw new Error(`Cannot use a ${arg}: its memory was donated to an earlier call; use that call's result instead`);
-    }
+    if (storage?.donated) throw donatedError(arg);
     if (storage) return storage;
     const host = arg.node.host;
     if (!host) {
@@ -329,6 +330,10 @@ export class Program {
     return `program(${this.parameters.join(", ")}), ${formatBytes(this.arenaBytes)} of intermediates\n` +
       `${lines.map((l) => `  ${l}\n`).join("")}  return ${results}\n`;
   }
+}
+
+function donatedError(t: Tensor): Error {
+  return new Error(`Cannot use a ${t}: its memory was donated to an earlier call; use that call's result instead`);
 }
 
 function uniformBytes(u: Uniform): number {

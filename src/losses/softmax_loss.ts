@@ -1,0 +1,191 @@
+/**
+ * Softmax losses over many columns that never keep the matrix of logits: contrastive losses and the vocabulary loss are both
+ * of this kind. Tiles of logits are computed, reduced online and forgotten; the backward pass computes them again.
+ *
+ * @module
+ */
+import { customVjp } from "../autograd/grad.ts";
+import { lseUpdate, pickLabels } from "../ops/cross_entropy.ts";
+import { add, cast, constant, divide, equal, exp, iota, less, log, multiply, type Operand, subtract } from "../ops/elementwise.ts";
+import { matmul } from "../ops/matmul.ts";
+import { sum } from "../ops/reduce.ts";
+import { concat, reshape, slice } from "../ops/shape.ts";
+import { Tensor } from "../program/graph.ts";
+
+/** Logits rows columns^T * scale + bias, [R, K], that are never whole. */
+export interface Logits {
+  /** [R, D]. */
+  readonly rows: Tensor;
+  /** [K, D]. */
+  readonly columns: Tensor;
+  /** [K]. */
+  readonly bias?: Tensor;
+  /** Scalar, the inverse temperature. */
+  readonly scale?: Tensor;
+}
+
+/** The columns that a row is drawn to. */
+export type Targets =
+  /** One column a row, i32 [R]; a negative label leaves only the soft part of the row. */
+  | { readonly labels: Tensor }
+  /** All columns whose id equals the row's (u32 [R] and [K]), in equal shares. */
+  | { readonly rowIds: Tensor; readonly columnIds: Tensor };
+
+/** How the loss is made up. */
+export interface SoftmaxLossOptions {
+  readonly targets: Targets;
+  /** Weight of the targets. @default 1 */
+  readonly hard?: Operand;
+  /** Other logits whose softmax (a constant) is a second target, and its weight. */
+  readonly soft?: { readonly logits: Logits; readonly weight: Operand };
+  /** Largest number of logits that exist at a time. @default 4,194,304 */
+  readonly tile?: number;
+}
+
+interface Range {
+  readonly from: number;
+  readonly to: number;
+}
+
+/**
+ * Per row the cross-entropy of softmax(logits) with hard * targets + soft.weight * softmax(soft.logits): [R]. Gradients flow
+ * to `logits` (rows, columns, bias, scale), not to the targets or the soft logits.
+ */
+export function softmaxLoss(logits: Logits, options: SoftmaxLossOptions): Tensor {
+  const rows = logits.rows.shape[0]!;
+  const tile = options.tile ?? 2 ** 22;
+  const high = Math.max(1, Math.min(rows, Math.floor(tile / Math.min(logits.columns.shape[0]!, 4096))));
+  const parts = ranges(rows, high).map(({ from, to }) => rowBlock(cutRows(logits, from, to), cutTargets(options, from, to), tile));
+  return concat(parts, 0);
+}
+
+function ranges(length: number, size: number): Range[] {
+  return Array.from({ length: Math.ceil(length / size) }, (_, i) => ({ from: i * size, to: Math.min(length, (i + 1) * size) }));
+}
+
+function cutRows(logits: Logits, from: number, to: number): Logits {
+  return { ...logits, rows: slice(logits.rows, 0, from, to) };
+}
+
+function cutTargets(options: SoftmaxLossOptions, from: number, to: number): SoftmaxLossOptions {
+  const { targets, soft } = options;
+  return {
+    ...options,
+    targets: "labels" in targets
+      ? { labels: slice(targets.labels, 0, from, to) }
+      : { ...targets, rowIds: slice(targets.rowIds, 0, from, to) },
+    ...(soft ? { soft: { ...soft, logits: cutRows(soft.logits, from, to) } } : {}),
+  };
+}
+
+/** The loss of rows that are taken together. */
+function rowBlock(logits: Logits, options: SoftmaxLossOptions, tile: number): Tensor {
+  const { rows, columns, bias = constant(0, [columns.shape[0]!]), scale = constant(1) } = logits;
+  const count = rows.shape[0]!, width = Math.max(4, Math.floor(tile / count / 4) * 4);
+  const cuts = ranges(columns.shape[0]!, width);
+  const { hard = 1, soft } = options;
+  const total = soft ? add(operand(hard), operand(soft.weight)) : operand(hard);
+  const share = positiveShare(options.targets);
+  const teacher = soft && { logits: soft.logits, weight: soft.weight, lse: logSumExpOf(soft.logits, cuts) };
+
+  /** Target weights of the columns of one cut: [R, C]. */
+  const weights = (cut: Range): Tensor => {
+    const own = multiply(hardTile(options.targets, cut, share), hard);
+    if (!teacher) return own;
+    return add(own, multiply(exp(subtract(logitTile(teacher.logits, cut), column(teacher.lse))), teacher.weight));
+  };
+  const forward = (rows: Tensor, columns: Tensor, bias: Tensor, scale: Tensor): Tensor[] => {
+    const own = { rows, columns, bias, scale };
+    const tiles = cuts.map((cut) => logitTile(own, cut));
+    const lse = lseOfTiles(tiles, count);
+    const drawn = tiles.map((s, i) => drawnTo(s, cuts[i]!)).reduce((a, b) => add(a, b));
+    return [subtract(multiply(lse, mass()), drawn), lse];
+  };
+  /** Sum over the cut's columns of weight * logit, [R]; a single label is picked without a matrix of weights. */
+  const drawnTo = (s: Tensor, cut: Range): Tensor => {
+    if ("labels" in options.targets && !teacher) return multiply(pickLabels(s, options.targets.labels, cut.from), hard);
+    return sum(multiply(weights(cut), s), { axes: [1] });
+  };
+  /** The sum of a row's target weights: 0 for a row whose label is negative and that has no soft target. */
+  const mass = (): Tensor => {
+    if (!("labels" in options.targets)) return total;
+    const valid = labelValid(options.targets.labels);
+    return teacher ? add(multiply(valid, hard), operand(teacher.weight)) : multiply(valid, hard);
+  };
+  const loss = customVjp(
+    (...args) => forward(...args as [Tensor, Tensor, Tensor, Tensor]),
+    ([rows, columns, bias, scale], [, lse], [ct]) => {
+      const own = { rows: rows!, columns: columns!, bias: bias!, scale: scale! };
+      const grads = cuts.map((cut) => {
+        const s = logitTile(own, cut);
+        const p = multiply(exp(subtract(s, column(lse!))), column(broadcastRow(mass(), count)));
+        const ds = multiply(subtract(p, weights(cut)), column(ct!)); // [R, C]
+        const scaled = multiply(ds, scale!);
+        return {
+          rows: matmul(scaled, slice(columns!, 0, cut.from, cut.to)),
+          columns: matmul(scaled, rows!, { transposeA: true }),
+          bias: sum(ds, { axes: [0] }),
+          scale: sum(multiply(ds, divide(subtract(s, slice(bias!, 0, cut.from, cut.to)), scale!))),
+        };
+      });
+      return [
+        grads.map((g) => g.rows).reduce((a, b) => add(a, b)),
+        concat(grads.map((g) => g.columns), 0),
+        concat(grads.map((g) => g.bias), 0),
+        grads.map((g) => g.scale).reduce((a, b) => add(a, b)),
+      ];
+    },
+  );
+  return loss(rows, columns, bias, scale)[0]!;
+}
+
+function operand(x: Operand): Tensor {
+  return x instanceof Tensor ? x : constant(x);
+}
+
+/** [R] -> [R, 1]. */
+function column(x: Tensor): Tensor {
+  return reshape(x, [x.size, 1]);
+}
+
+function broadcastRow(x: Tensor, count: number): Tensor {
+  return x.size === count ? x : multiply(x, constant(1, [count]));
+}
+
+function logitTile({ rows, columns, bias, scale }: Logits, { from, to }: Range): Tensor {
+  let s = matmul(rows, slice(columns, 0, from, to), { transposeB: true });
+  if (scale) s = multiply(s, scale);
+  return bias ? add(s, slice(bias, 0, from, to)) : s;
+}
+
+function logSumExpOf(logits: Logits, cuts: readonly Range[]): Tensor {
+  return lseOfTiles(cuts.map((cut) => logitTile(logits, cut)), logits.rows.shape[0]!);
+}
+
+function lseOfTiles(tiles: readonly Tensor[], count: number): Tensor {
+  const start = concat([constant(-1e30, [count, 1]), constant(0, [count, 1])], 1);
+  const state = tiles.reduce((state, s) => lseUpdate(state, s), start); // [R, 2]: maximum and sum
+  return reshape(add(slice(state, 1, 0, 1), log(slice(state, 1, 1, 2))), [count]);
+}
+
+/** 1 where there is a label, 0 where it is negative: [R]. */
+function labelValid(labels: Tensor): Tensor {
+  return subtract(1, less(labels, 0));
+}
+
+/** One over the number of positive columns of each row, [R, 1]; only for targets by id. */
+function positiveShare(targets: Targets): Tensor | undefined {
+  if ("labels" in targets) return undefined;
+  const { rowIds, columnIds } = targets;
+  return divide(1, sum(equal(column(rowIds), reshape(columnIds, [1, columnIds.size])), { axes: [1], keepDims: true }));
+}
+
+/** Shares of the targets among the columns of a cut: [R, C]. */
+function hardTile(targets: Targets, { from, to }: Range, share: Tensor | undefined): Tensor {
+  if ("labels" in targets) {
+    const own = iota([1, to - from], 1);
+    return equal(column(targets.labels), add(cast(own, "i32"), from));
+  }
+  const ids = reshape(slice(targets.columnIds, 0, from, to), [1, to - from]);
+  return multiply(equal(column(targets.rowIds), ids), share!);
+}

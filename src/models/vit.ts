@@ -1,0 +1,115 @@
+/**
+ * The vision encoder: a ViT with pre-norm blocks (Dosovitskiy et al. 2021; DeiT-B/16 in ALBEF).
+ *
+ * @module
+ */
+import { checkpoint } from "../autograd/grad.ts";
+import { type AffineSpec, layerNorm, layerNormSpec, linear, linearSpec } from "../nn/layers.ts";
+import { type ParametersOf, Spec } from "../nn/spec.ts";
+import { attention } from "../ops/attention.ts";
+import { add, broadcastTo, gelu } from "../ops/elementwise.ts";
+import { concat, reshape, slice } from "../ops/shape.ts";
+import type { Tensor } from "../program/graph.ts";
+
+/** Sizes of a ViT. */
+export interface VitConfig {
+  /** Side of the square input, pixels; a multiple of `patch`. */
+  readonly resolution: number;
+  /** Side of a patch, pixels. */
+  readonly patch: number;
+  readonly width: number;
+  readonly depth: number;
+  readonly heads: number;
+  /** LayerNorm epsilon. @default 1e-6 */
+  readonly eps: number;
+}
+
+/** Parameters of one block. */
+export type VitBlockSpec = {
+  norm1: AffineSpec;
+  attn: { qkv: AffineSpec; proj: AffineSpec };
+  norm2: AffineSpec;
+  mlp: { fc1: AffineSpec; fc2: AffineSpec };
+};
+
+/** Parameters of a ViT. */
+export type VitSpec = {
+  cls_token: Spec;
+  pos_embed: Spec;
+  patch_embed: { proj: AffineSpec };
+  blocks: VitBlockSpec[];
+  norm: AffineSpec;
+};
+
+/** Number of patches of an image. */
+export function patchCount({ resolution, patch }: Pick<VitConfig, "resolution" | "patch">): number {
+  if (resolution % patch !== 0) {
+    throw new RangeError(`Cannot cut an image in patches: the resolution must be a multiple of ${patch}: it is ${resolution}`);
+  }
+  return (resolution / patch) ** 2;
+}
+
+const weights = { normal: 0.02, truncated: true } as const;
+
+/** Shapes and starting values; the patch projection starts as PyTorch's convolution does. */
+export function vitSpec(config: VitConfig): VitSpec {
+  const { width, patch, depth } = config, features = 3 * patch * patch, uniform = 1 / Math.sqrt(features);
+  return {
+    cls_token: new Spec([1, 1, width], weights),
+    pos_embed: new Spec([1, patchCount(config) + 1, width], weights),
+    patch_embed: {
+      proj: { weight: new Spec([width, 3, patch, patch], { uniform }), bias: new Spec([width], { uniform }) },
+    },
+    blocks: Array.from({ length: depth }, () => ({
+      norm1: layerNormSpec(width),
+      attn: { qkv: linearSpec(width, 3 * width, weights), proj: linearSpec(width, width, weights) },
+      norm2: layerNormSpec(width),
+      mlp: { fc1: linearSpec(width, 4 * width, weights), fc2: linearSpec(4 * width, width, weights) },
+    })),
+    norm: layerNormSpec(width),
+  };
+}
+
+/** Is shown intermediate values while a model is traced, under names such as "block0". */
+export type Tap = (name: string, value: Tensor) => void;
+
+/** How a ViT runs. */
+export interface VitContext {
+  /** Compute the blocks' intermediates again in the backward pass instead of keeping them. @default false */
+  readonly remat?: boolean;
+  readonly tap?: Tap;
+}
+
+/**
+ * Image tokens: [B, P, 3 * patch^2] (see `patchify`) -> [B, P + 1, width], the [CLS] token first. The final LayerNorm is
+ * applied to all tokens.
+ */
+export function vit(p: ParametersOf<VitSpec>, patches: Tensor, config: VitConfig, { remat, tap }: VitContext = {}): Tensor {
+  const { width, eps } = config, [batch, , features] = patches.shape;
+  const { weight, bias } = p.patch_embed.proj;
+  const tokens = linear({ weight: reshape(weight, [width, features!]), bias }, patches); // [B, P, D]
+  tap?.("patches", tokens);
+  const cls = broadcastTo(p.cls_token, [batch!, 1, width]);
+  let x = add(concat([cls, tokens], 1), p.pos_embed); // [B, P + 1, D]
+  for (const [i, block] of p.blocks.entries()) {
+    const run = (b: typeof block, h: Tensor): Tensor => vitBlock(b, h, config);
+    x = (remat ? checkpoint(run) : run)(block, x);
+    tap?.(`block${i}`, x);
+  }
+  return layerNorm(p.norm, x, eps);
+}
+
+/** x + attention(LN(x)), then x + MLP(LN(x)): [B, T, D] -> [B, T, D]. */
+export function vitBlock(p: ParametersOf<VitBlockSpec>, x: Tensor, { width, heads, eps }: VitConfig): Tensor {
+  const h = layerNorm(p.norm1, x, eps);
+  const [q, k, v] = [0, 1, 2].map((i) => linear(part(p.attn.qkv, i, width), h)) as [Tensor, Tensor, Tensor];
+  x = add(x, linear(p.attn.proj, attention(q, k, v, { heads })));
+  const hidden = gelu(linear(p.mlp.fc1, layerNorm(p.norm2, x, eps)));
+  return add(x, linear(p.mlp.fc2, hidden));
+}
+
+/** The i-th of the maps that are fused in one: rows [i * width, (i + 1) * width). A view. */
+function part({ weight, bias }: ParametersOf<AffineSpec>, i: number, width: number): ParametersOf<AffineSpec> {
+  return { weight: slice(weight, 0, i * width, (i + 1) * width), bias: slice(bias, 0, i * width, (i + 1) * width) };
+}
+

@@ -1,0 +1,353 @@
+/**
+ * The sets of GRIT-VLP's pre-training: vit, bert_*, mlm, itc, itm, pretrain_step, ln_eps.
+ */
+import { valueAndGradAux } from "../../src/autograd/grad.ts";
+import { itcLoss } from "../../src/losses/itc.ts";
+import { chooseNegatives } from "../../src/losses/negatives.ts";
+import { mlmLoss } from "../../src/losses/mlm.ts";
+import { type Albef, albefSpec, encodeImage, encodeText, matchLogits, pretrainLoss, TEMPERATURE_BOUNDS } from "../../src/models/albef.ts";
+import { bertEmbed, bertFusion, bertMultimodal, bertText, mlmTransform } from "../../src/models/bert.ts";
+import type { AlbefConfig } from "../../src/models/config.ts";
+import { vit } from "../../src/models/vit.ts";
+import { layerNorm } from "../../src/nn/layers.ts";
+import { adamw, type AdamWState, stepInputs } from "../../src/optim/adamw.ts";
+import { ParameterLayout } from "../../src/optim/layout.ts";
+import { add, broadcastTo, constant, divide, multiply, subtract } from "../../src/ops/elementwise.ts";
+import { gather } from "../../src/ops/gather.ts";
+import { matmul } from "../../src/ops/matmul.ts";
+import { patchify } from "../../src/ops/patchify.ts";
+import { randomKey } from "../../src/ops/random.ts";
+import { sum } from "../../src/ops/reduce.ts";
+import { concat, reshape } from "../../src/ops/shape.ts";
+import { softmax } from "../../src/ops/softmax.ts";
+import { compile, read, tensor } from "../../src/program/compile.ts";
+import type { Tensor } from "../../src/program/graph.ts";
+import { entries, type Tree } from "../../src/program/tree.ts";
+import { type Golden, type Loose, toTensor, Verdict } from "./golden.ts";
+
+/** The sizes that a set's config states. */
+export function albefConfig(c: Loose): AlbefConfig {
+  return {
+    vision: { resolution: c.image_res, patch: c.patch, width: c.vision_width, depth: c.vision_depth, heads: c.vision_heads, eps: 1e-6 },
+    text: {
+      vocabulary: c.vocab,
+      width: c.text_width,
+      layers: c.text_layers,
+      fusionLayer: c.fusion_layer,
+      heads: c.text_heads,
+      intermediate: c.text_intermediate,
+      maxPositions: c.max_pos,
+      encoderWidth: c.vision_width,
+      dropout: 0,
+      eps: 1e-12,
+      padId: c.pad_id ?? 0,
+    },
+    embedding: c.embed_dim ?? 8,
+  };
+}
+
+/** Everything a check has at hand. */
+export interface Setting {
+  readonly verdict: Verdict;
+  readonly config: AlbefConfig;
+  readonly params: Albef;
+  /** Inputs by name: floats as f32, ids as u32, labels as i32. */
+  input(name: string): Tensor;
+  readonly raw: Loose;
+}
+
+async function settingOf(golden: Golden, file: string): Promise<Setting> {
+  const raw = golden.config(file), config = albefConfig(raw);
+  const inputs = await golden.values(golden.sibling(file, "inputs"));
+  const input = (name: string): Tensor => {
+    const value = inputs.get(name);
+    return toTensor(value, name.endsWith("labels") ? "i32" : name.endsWith("ids") ? "u32" : "f32");
+  };
+  const params = await golden.parameters(file, albefSpec(config));
+  return { verdict: new Verdict(file, await golden.values(file), golden.entry(file)), config, params, input, raw };
+}
+
+/** Runs a traced function once and gives its results by path. */
+export async function run(args: Tree[], fn: (...args: Loose[]) => Tree): Promise<Map<string, Float32Array>> {
+  const compiled = compile(fn as (...args: Tree[]) => Tree);
+  const found = entries(await compiled(...args));
+  const values = await read(found.map(([, t]) => t));
+  compiled.destroy();
+  return new Map(found.map(([path], i) => [path, values[i] as Float32Array]));
+}
+
+/** Values that were shown while tracing. */
+function tapped(): { tap: (name: string, value: Tensor) => void; seen: Record<string, Tensor> } {
+  const seen: Record<string, Tensor> = {};
+  return { tap: (name, value) => seen[name] = value, seen };
+}
+
+/** Compares all `grad.*` of a file with a gradient tree of ours (paths below `prefix` of the results). */
+export function compareGradients(verdict: Verdict, results: ReadonlyMap<string, Float32Array>, prefix = "grads."): void {
+  for (const name of verdict.left.filter((n) => n.startsWith("grad."))) {
+    const ours = results.get(prefix + name.slice("grad.".length));
+    if (ours) verdict.gradient(name, ours);
+  }
+}
+
+async function vitSet({ verdict, config, params, input }: Setting): Promise<Verdict> {
+  const { tap, seen } = tapped();
+  const results = await run([{ params, image: input("image") }, input("R_vit")], (own, weights) => {
+    const [loss, grads, out] = valueAndGradAux((q: { params: Albef; image: Tensor }) => {
+      const out = vit(q.params.visual_encoder, patchify(q.image, config.vision.patch), config.vision, { tap });
+      return [sum(multiply(out, weights)), out];
+    })(own);
+    return { loss, out, grads: { ...grads.params, image: grads.image }, ...seen };
+  });
+  verdict.scalar("loss", results.get("loss")![0]!);
+  verdict.forward("out", results.get("out")!);
+  verdict.forward("patch_tokens", results.get("patches")!);
+  for (let i = 0; i < config.vision.depth; i++) verdict.forward(`block${i}_out`, results.get(`block${i}`)!);
+  compareGradients(verdict, results);
+  return verdict;
+}
+
+async function bertSet({ verdict, config, params, input }: Setting, mode: "text" | "fusion" | "multimodal"): Promise<Verdict> {
+  const { tap, seen } = tapped();
+  const args = {
+    params,
+    ...(mode === "text" ? {} : { image_embeds: input("image_embeds") }),
+    ...(mode === "fusion" ? { encoder_embeds: input("encoder_embeds") } : {}),
+  };
+  const constants = {
+    weights: input(`R_${mode}`),
+    mask: input("attention_mask"),
+    ids: input("input_ids"),
+    ...(mode === "multimodal" ? { seen: input("image_atts_partial") } : {}),
+  };
+  const results = await run([args, constants], (own, c) => {
+    const [loss, grads, out] = valueAndGradAux((q: Loose) => {
+      const context = { mask: c.mask, tap, ...(q.image_embeds ? { image: q.image_embeds } : {}), ...(c.seen ? { imageMask: c.seen } : {}) };
+      const encoder = q.params.text_encoder;
+      const out = mode === "text"
+        ? bertText(encoder, c.ids, context, config.text)
+        : mode === "fusion"
+        ? bertFusion(encoder, q.encoder_embeds, context, config.text)
+        : bertMultimodal(encoder, c.ids, context, config.text);
+      return [sum(multiply(out, c.weights)), out];
+    })(own);
+    const { params: own_, ...others } = grads as Loose;
+    return { loss, out, grads: { ...own_, ...others }, ...seen };
+  });
+  verdict.scalar("loss", results.get("loss")![0]!);
+  verdict.forward("out", results.get("out")!);
+  for (const name of verdict.left.filter((n) => n.startsWith("hidden"))) verdict.forward(name, results.get(name)!);
+  compareGradients(verdict, results);
+  return verdict;
+}
+
+async function mlmSet({ verdict, config, params, input }: Setting): Promise<Verdict> {
+  const args = { params, image_embeds: input("image_embeds") };
+  const constants = { ids: input("mlm_input_ids"), labels: input("mlm_labels"), mask: input("attention_mask") };
+  const results = await run([args, constants], (own, c) => {
+    const [loss, grads, logits] = valueAndGradAux((q: typeof args) => {
+      const states = bertMultimodal(q.params.text_encoder, c.ids, { mask: c.mask, image: q.image_embeds }, config.text);
+      const { loss, logits } = headOf(q.params, states, c.labels, config);
+      return [loss, logits];
+    })(own);
+    return { loss, logits, grads: { ...grads.params, image_embeds: grads.image_embeds } };
+  });
+  verdict.scalar("loss", results.get("loss")![0]!);
+  verdict.forward("logits", results.get("logits")!);
+  compareGradients(verdict, results);
+  return verdict;
+}
+
+/** The MLM loss, and the logits that it does not keep. */
+function headOf(p: Albef, states: Tensor, labels: Tensor, { text }: AlbefConfig): { loss: Tensor; logits: Tensor } {
+  const words = p.text_encoder.bert.embeddings.word_embeddings.weight, { bias } = p.text_encoder.cls.predictions;
+  const transformed = mlmTransform(p.text_encoder, states, text);
+  return { loss: mlmLoss(transformed, words, bias, labels), logits: add(matmul(transformed, words, { transposeB: true }), bias) };
+}
+
+/** Inputs of a whole pre-training step. */
+function stepInput({ input, config }: Setting): Loose {
+  const batch: Loose = {};
+  for (const [ours, theirs] of [["ids", "input_ids"], ["mask", "attention_mask"], ["mlmIds", "mlm_input_ids"], ["mlmLabels", "mlm_labels"]] as const) {
+    try {
+      batch[ours] = input(theirs);
+    } catch { /* a set without MLM */ }
+  }
+  return { ...batch, image: input("image"), patch: undefined, ...(config ? {} : {}) };
+}
+
+async function itcSet(setting: Setting): Promise<Verdict> {
+  const { verdict, config, params } = setting, { patch: _, ...batch } = stepInput(setting);
+  const results = await run([params, batch], (own, c) => {
+    const [loss, grads, aux] = valueAndGradAux((p: Albef) => {
+      const image = encodeImage(p, patchify(c.image, config.vision.patch), config).features;
+      const text = encodeText(p, c.ids, { mask: c.mask }, config).features;
+      const scaled = (a: Tensor, b: Tensor): Tensor => divide(matmul(a, b, { transposeB: true }), p.temp);
+      const aux = { image, text, i2t: scaled(image, text), t2i: scaled(text, image), hard: itcLoss(image, text, p.temp, { consistency: 0 }) };
+      return [itcLoss(image, text, p.temp), aux];
+    })(own);
+    return { loss, grads, ...aux };
+  });
+  const of = (name: string): number => setting.verdict.entry.scalars[name].value;
+  verdict.scalar("loss_ita", results.get("loss")![0]!);
+  verdict.close("loss_i2t + loss_t2i", [results.get("hard")![0]!], [(of("loss_i2t") + of("loss_t2i")) / 2], 1e-4);
+  const soft = (results.get("loss")![0]! - results.get("hard")![0]!) / 0.2;
+  verdict.close("loss_c_i2t + loss_c_t2i", [soft], [(of("loss_c_i2t") + of("loss_c_t2i")) / 2], 1e-4);
+  verdict.forward("image_feat", results.get("image")!);
+  verdict.forward("text_feat", results.get("text")!);
+  verdict.forward("sim_i2t", results.get("i2t")!);
+  verdict.forward("sim_t2i", results.get("t2i")!);
+  compareGradients(verdict, results);
+  return verdict;
+}
+
+async function itmSet(setting: Setting): Promise<Verdict> {
+  const { verdict, config, params } = setting, { patch: _, ...batch } = stepInput(setting);
+  const key = randomKey(tensor(Uint32Array.of(0, 0)));
+  const results = await run([params, batch], (own, c) => {
+    const [loss, grads, aux] = valueAndGradAux((p: Albef) => {
+      const patches = patchify(c.image, config.vision.patch);
+      const image = encodeImage(p, patches, config), text = encodeText(p, c.ids, { mask: c.mask }, config);
+      const i2t = divide(matmul(image.features, text.features, { transposeB: true }), p.temp);
+      const t2i = divide(matmul(text.features, image.features, { transposeB: true }), p.temp);
+      const images = chooseNegatives(t2i, "top1", key), texts = chooseNegatives(i2t, "top1", key);
+      const r = pretrainLoss(p, { ...c, patches }, key, config, { negatives: "top1", weights: { itc: 0, mlm: 0 } });
+      const states = concat([text.states, text.states, gather(text.states, texts)], 0);
+      const context = {
+        mask: concat([c.mask, c.mask, gather(c.mask, texts)], 0),
+        image: concat([image.states, gather(image.states, images), image.states], 0),
+      };
+      return [r.loss, { i2t: zeroDiagonal(softmax(i2t)), t2i: zeroDiagonal(softmax(t2i)), images, texts, logits: matchLogits(p, states, context, config) }];
+    })(own);
+    return { loss, grads, ...aux };
+  });
+  verdict.scalar("loss_itm", results.get("loss")![0]!);
+  verdict.forward("weights_i2t", results.get("i2t")!);
+  verdict.forward("weights_t2i", results.get("t2i")!);
+  verdict.exact("image_neg_idx", results.get("images")!);
+  verdict.exact("text_neg_idx", results.get("texts")!);
+  verdict.forward("logits", results.get("logits")!);
+  const count = results.get("images")!.length;
+  verdict.exact("labels", Array.from({ length: 3 * count }, (_, i) => i < count ? 1 : 0));
+  compareGradients(verdict, results);
+  return verdict;
+}
+
+function zeroDiagonal(x: Tensor): Tensor {
+  const n = x.shape[0]!;
+  const eye = tensor(Float32Array.from({ length: n * n }, (_, i) => i % (n + 1) === 0 ? 1 : 0), [n, n]);
+  return multiply(x, subtract(1, eye));
+}
+
+/** Values of the parameters after `steps` steps on one batch, with the losses and negatives of each. */
+async function trainOn(setting: Setting, rate: number, steps: number): Promise<Loose> {
+  const { config, params } = setting, { patch: _, ...batch } = stepInput(setting);
+  const layout = new ParameterLayout(albefSpec(config), { bounds: { temp: TEMPERATURE_BOUNDS } });
+  const host = new Map(entries(params as Tree).map(([name, t]) => [name, t.node.host as Float32Array]));
+  const flat = layout.packHost((name) => host.get(name)!).map((f) => tensor(f));
+  const zeros = (): Tensor[] => layout.flats.map((f) => tensor(new Float32Array(f.size)));
+  let state: AdamWState = { values: flat, first: zeros(), second: zeros() };
+  const step = compile((state: AdamWState, c: Loose, hyper: Loose) => {
+    const p = layout.unpack(state.values) as Albef;
+    const [loss, grads, r] = valueAndGradAux((p: Albef) => {
+      const patches = patchify(c.image, config.vision.patch), key = randomKey(hyper.key);
+      const r = pretrainLoss(p, { ...c, patches }, key, config, { negatives: "top1" });
+      return [r.loss, r];
+    })(p);
+    return { state: adamw(state, layout.pack(grads), layout.flats, hyper.step), loss, r: r as Loose, grads: grads as Loose };
+  }, { donate: [0] });
+  const rows: Loose[] = [];
+  for (let t = 1; t <= steps; t++) {
+    const { rate: lr, correction1, correction2 } = stepInputs(rate, t);
+    const hyper = { key: tensor(Uint32Array.of(1, t)), step: { rate: tensor(lr), correction1: tensor(correction1), correction2: tensor(correction2) } };
+    const out = await step(state, batch, hyper);
+    state = out.state;
+    const shown = { loss: out.loss, itc: out.r.itc, itm: out.r.itm, mlm: out.r.mlm, images: out.r.negativeImages, texts: out.r.negativeTexts, ...(t === 1 ? { grads: out.grads } : {}) };
+    const found = entries(shown as Tree), values = await read(found.map(([, x]) => x));
+    rows.push(Object.fromEntries(found.map(([path], i) => [path, values[i]])));
+  }
+  step.destroy();
+  const values = await read(state.values);
+  return { rows, after: layout.unpackHost(values as Float32Array[]), layout };
+}
+
+async function pretrainSet(setting: Setting): Promise<Verdict> {
+  const { verdict, config, params, input } = setting, { scalars } = verdict.entry;
+  const { rows, after, layout } = await trainOn(setting, 1e-4, 1);
+  const first = rows[0];
+  verdict.scalar("loss_total", first.loss[0]);
+  verdict.scalar("loss_mlm", first.mlm[0]);
+  verdict.scalar("loss_ita", first.itc[0]);
+  verdict.scalar("loss_itm", first.itm[0]);
+  for (const name of verdict.left.filter((n) => n.startsWith("grad."))) verdict.gradient(name, first[`grads.${name.slice(5)}`]);
+  for (const name of verdict.left.filter((n) => n.startsWith("after."))) {
+    const own = after.get(name.slice(6));
+    if (own) verdict.after(name, own.data, verdict.values.get(`grad.${name.slice(6)}`)?.data);
+  }
+  const { notDecayed } = layout.decayGroups();
+  verdict.holds("no_decay_params", !scalars.no_decay_params || String(notDecayed.sort()) === String([...scalars.no_decay_params].sort()));
+  const logits = await run([params, { image: input("image"), ids: input("mlm_input_ids"), labels: input("mlm_labels"), mask: input("attention_mask") }], (p, c) => {
+    const { states } = encodeImage(p, patchify(c.image, config.vision.patch), config);
+    return { logits: headOf(p, bertMultimodal(p.text_encoder, c.ids, { mask: c.mask, image: states }, config.text), c.labels, config).logits };
+  });
+  verdict.forward("mlm_logits", logits.get("logits")!);
+  await compareCurves(setting);
+  return verdict;
+}
+
+/** The loss curves: keys of the index such as `curve_5_lr1e-4` with rows of losses and negatives. */
+async function compareCurves(setting: Setting): Promise<void> {
+  const { verdict } = setting, { scalars } = verdict.entry;
+  for (const [name, curve] of Object.entries(scalars).filter(([n]) => /curve/.test(n)) as [string, Loose][]) {
+    const list: Loose[] = Array.isArray(curve) ? curve : curve.steps ?? curve.rows;
+    const rate = curve.lr ?? (/12|1e-3|0\.001/.test(name) ? 1e-3 : 1e-4);
+    const { rows } = await trainOn(setting, rate, list.length);
+    list.forEach((reference, t) => {
+      const ours = rows[t];
+      const pairs: [string, number][] = [["loss_total", ours.loss[0]], ["loss_ita", ours.itc[0]], ["loss_itm", ours.itm[0]], ["loss_mlm", ours.mlm[0]]];
+      for (const [key, value] of pairs) {
+        const stated = reference[key] ?? reference[key.replace("loss_", "")];
+        if (stated === undefined) continue;
+        const number = typeof stated === "object" ? stated.value : stated;
+        verdict.close(`${name}[${t}].${key}`, [value], [number], 1e-4 * Math.abs(number));
+      }
+      if (reference.image_neg_idx) verdict.close(`${name}[${t}].image_neg_idx`, ours.images, reference.image_neg_idx, 1e-9);
+      if (reference.text_neg_idx) verdict.close(`${name}[${t}].text_neg_idx`, ours.texts, reference.text_neg_idx, 1e-9);
+    });
+  }
+}
+
+async function lnEpsSet({ verdict, config, params, input }: Setting): Promise<Verdict> {
+  const results = await run([params, { image: input("image"), ids: input("input_ids"), mask: input("attention_mask") }], (p, c) => {
+    const v = p.visual_encoder, small = (x: Tensor): Tensor => multiply(x, 1e-3);
+    const patches = patchify(c.image, config.vision.patch), [batch, , features] = patches.shape as [number, number, number];
+    const { weight, bias } = v.patch_embed.proj, { width } = config.vision;
+    const tokens = add(matmul(patches, reshape(small(weight), [width, features]), { transposeB: true }), small(bias));
+    const x = add(concat([broadcastTo(small(v.cls_token), [batch, 1, width]), tokens], 1), small(v.pos_embed));
+    const { embeddings } = p.text_encoder.bert;
+    const tiny = (e: { weight: Tensor }): { weight: Tensor } => ({ weight: multiply(e.weight, 1e-6) });
+    const shrunken = { ...p.text_encoder, bert: { ...p.text_encoder.bert, embeddings: {
+      word_embeddings: tiny(embeddings.word_embeddings),
+      position_embeddings: tiny(embeddings.position_embeddings),
+      token_type_embeddings: tiny(embeddings.token_type_embeddings),
+      LayerNorm: embeddings.LayerNorm,
+    } } };
+    return { vit: layerNorm(v.blocks[0]!.norm1, x, config.vision.eps), bert: bertEmbed(shrunken, c.ids, { mask: c.mask }, config.text), unused: constant(0) };
+  });
+  verdict.forward("vit_norm1_block0", results.get("vit")!, 1e-4);
+  verdict.forward("bert_embedding_out", results.get("bert")!, 1e-4);
+  return verdict;
+}
+
+/** The checks of this file by the name of a set. */
+export const coreSets: Readonly<Record<string, (golden: Golden, file: string) => Promise<Verdict>>> = {
+  vit: async (g, f) => await vitSet(await settingOf(g, f)),
+  bert_text: async (g, f) => await bertSet(await settingOf(g, f), "text"),
+  bert_fusion: async (g, f) => await bertSet(await settingOf(g, f), "fusion"),
+  bert_multimodal: async (g, f) => await bertSet(await settingOf(g, f), "multimodal"),
+  mlm: async (g, f) => await mlmSet(await settingOf(g, f)),
+  itc: async (g, f) => await itcSet(await settingOf(g, f)),
+  itm: async (g, f) => await itmSet(await settingOf(g, f)),
+  pretrain_step: async (g, f) => await pretrainSet(await settingOf(g, f)),
+  ln_eps: async (g, f) => await lnEpsSet(await settingOf(g, f)),
+};
