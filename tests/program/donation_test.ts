@@ -1,0 +1,105 @@
+import { assertEquals, assertRejects } from "@std/assert";
+import { add, multiply } from "../../src/ops/elementwise.ts";
+import { sum } from "../../src/ops/reduce.ts";
+import { reshape, slice } from "../../src/ops/shape.ts";
+import { compile, data, read, tensor, toDevice } from "../../src/program/compile.ts";
+import type { Tensor } from "../../src/program/graph.ts";
+
+const bufferOf = (t: Tensor): GPUBuffer => t.node.storage[t.index]!.buffer;
+const lists = async (tensors: readonly Tensor[]): Promise<number[][]> => (await read(tensors)).map((d) => [...d]);
+
+Deno.test("a donated argument is updated in place", async () => {
+  const step = compile((x: Tensor) => add(multiply(x, 2), 1), { donate: [0] });
+  let x = await toDevice(tensor([1, 2, 3]));
+  const memory = bufferOf(x);
+  for (let i = 0; i < 3; i++) x = await step(x);
+  assertEquals([...await data(x)], [15, 23, 31]);
+  assertEquals(bufferOf(x), memory);
+  assertEquals((await step.program(x)).plan.results[0]!.copied, false);
+});
+
+Deno.test("a donated argument cannot be used or read again, nor captured", async () => {
+  const step = compile((x: Tensor) => add(x, 1), { donate: [0] });
+  const x = await toDevice(tensor([1, 2]));
+  await step(x);
+  await assertRejects(
+    async () => await step(x),
+    Error,
+    "Cannot use a f32[2]: its memory was donated to an earlier call",
+  );
+  await assertRejects(async () => await data(x), Error, "Cannot read a f32[2]: its memory was donated");
+  const capturing = compile((y: Tensor) => add(x, y));
+  await assertRejects(async () => await capturing(tensor([1, 2])), Error, "its memory was donated");
+});
+
+Deno.test("one tensor cannot be donated twice in one call", async () => {
+  const step = compile((a: Tensor, b: Tensor) => [add(a, 1), add(b, 2)], { donate: [0, 1] });
+  const x = await toDevice(tensor([1, 2]));
+  await assertRejects(async () => await step(x, x), Error, "Cannot donate argument 1: argument 0 uses the same memory");
+  assertEquals([...await data(x)], [1, 2]);
+  assertEquals(await lists(await step(x, tensor([3, 4]))), [[2, 3], [5, 6]]);
+});
+
+Deno.test("a donated argument that is read after its result was written keeps its value until then", async () => {
+  const step = compile((x: Tensor) => {
+    const y = multiply(x, 10);
+    return [y, sum(multiply(add(sum(y), x), x))]; // reads x after y is complete
+  }, { donate: [0] });
+  const [y, total] = await step(await toDevice(tensor([1, 2, 3])));
+  assertEquals([...await data(y!)], [10, 20, 30]);
+  assertEquals([...await data(total!)], [61 + 124 + 189]);
+});
+
+Deno.test("a donated argument may be handed through, alone and beside a result that could take its memory", async () => {
+  const x = await toDevice(tensor([1, 2, 3])), memory = bufferOf(x);
+  const through = compile((a: Tensor) => [add(a, 1), a, add(a, 2)], { donate: [0] });
+  const [b, same, c] = await through(x);
+  assertEquals(await lists([b!, same!, c!]), [[2, 3, 4], [1, 2, 3], [3, 4, 5]]);
+  assertEquals(bufferOf(same!), memory);
+});
+
+Deno.test("results that share a value get memory of their own", async () => {
+  const twice = compile((a: Tensor, b: Tensor) => {
+    const y = add(a, b);
+    return [y, y, a, a, slice(y, 0, 1, 3), reshape(a, [1, 4])];
+  }, { donate: [0, 1] });
+  const results = await twice(tensor([1, 2, 3, 4]), tensor([10, 10, 10, 10]));
+  assertEquals(await lists(results), [
+    [11, 12, 13, 14],
+    [11, 12, 13, 14],
+    [1, 2, 3, 4],
+    [1, 2, 3, 4],
+    [12, 13],
+    [1, 2, 3, 4],
+  ]);
+  assertEquals(new Set(results.map(bufferOf)).size, 6);
+});
+
+Deno.test("a part of a donated argument that is read before and after the update has both values", async () => {
+  const step = compile((x: Tensor) => {
+    const before = multiply(slice(x, 0, 1, 2), 100);
+    const y = add(add(x, 1), sum(before));
+    return [y, add(before, slice(y, 0, 1, 2))];
+  }, { donate: [0] });
+  const [y, both] = await step(tensor([1, 2, 3]));
+  assertEquals([...await data(y!)], [202, 203, 204]);
+  assertEquals([...await data(both!)], [200 + 203]);
+});
+
+Deno.test("swapped donated arguments are swapped", async () => {
+  const swap = compile((a: Tensor, b: Tensor) => [multiply(b, 1), multiply(a, 1)], { donate: [0, 1] });
+  const [a, b] = await swap(tensor([1, 2]), tensor([3, 4]));
+  assertEquals(await lists([a!, b!]), [[3, 4], [1, 2]]);
+  const exchange = compile((p: Tensor, q: Tensor) => [q, p], { donate: [0, 1] });
+  assertEquals(await lists(await exchange(tensor([1, 2]), tensor([3, 4]))), [[3, 4], [1, 2]]);
+});
+
+Deno.test("a whole tree is donated at once", async () => {
+  const step = compile((state: { w: Tensor; count: Tensor }, g: Tensor) => ({
+    w: add(state.w, multiply(g, state.count)),
+    count: add(state.count, 1),
+  }), { donate: [0] });
+  let state = { w: tensor([0, 0]), count: tensor(0) };
+  for (let i = 0; i < 4; i++) state = await step(state, tensor([1, -1]));
+  assertEquals(await lists([state.w, state.count]), [[6, -6], [4]]);
+});
