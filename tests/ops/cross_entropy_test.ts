@@ -1,5 +1,8 @@
 import { assertEquals, assertThrows } from "@std/assert";
+import { add, multiply } from "../../src/ops/elementwise.ts";
 import { crossEntropy, crossEntropyOps } from "../../src/ops/cross_entropy.ts";
+import type { Tensor } from "../../src/program/graph.ts";
+import { checkOp } from "../testing/check_op.ts";
 import { type HostTensor, placeholder, runOp } from "../testing/run_op.ts";
 import * as reference from "../testing/reference.ts";
 import { assertClose, assertGradient, eachRow, randomIds, randomTensor, testOnEachKind } from "../testing/reference.ts";
@@ -77,6 +80,23 @@ testOnEachKind("a loss in tiles of columns equals the loss of whole rows", async
     const tile = columns(logits, from, to);
     const [d] = await runOp(crossEntropyOps.softmaxTileGrad, [tile, ...rest], { ...attrs, offset: from }, device);
     assertEquals(d, columns({ data: all!, shape: [rows, classes] }, from, to).data);
+  }
+});
+
+Deno.test("crossEntropy() has the right gradient through loss and log-sum-exp", async () => {
+  for (const classes of [5, 8]) {
+    const inputs = [randomTensor([7, classes], 1, 2), someLabels(7, classes)];
+    await checkOp((x, labels) => crossEntropy(x, labels)[0], inputs, (x, labels) => {
+      return reference.crossEntropy(x!.data, labels!.data, classes);
+    });
+    const penalised = (x: Tensor, labels: Tensor) => {
+      const [loss, lse] = crossEntropy(x, labels);
+      return add(loss, multiply(lse, 0.5));
+    };
+    await checkOp(penalised, inputs, (x, labels) => {
+      const loss = reference.crossEntropy(x!.data, labels!.data, classes);
+      return eachRow(x!.data, classes, (row, r) => [loss[r]! + 0.5 * reference.logSumExp(row)]);
+    });
   }
 });
 

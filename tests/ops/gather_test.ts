@@ -1,5 +1,10 @@
 import { assertEquals, assertThrows } from "@std/assert";
+import { grad } from "../../src/autograd/grad.ts";
 import { gather, gatherOps, scatterAdd } from "../../src/ops/gather.ts";
+import { sum } from "../../src/ops/reduce.ts";
+import { compile, data, tensor } from "../../src/program/compile.ts";
+import type { Tensor } from "../../src/program/graph.ts";
+import { checkOp } from "../testing/check_op.ts";
 import { type HostTensor, placeholder, runOp } from "../testing/run_op.ts";
 import { assertClose, randomIds, randomTensor, testOnEachKind } from "../testing/reference.ts";
 
@@ -52,6 +57,23 @@ testOnEachKind("scatterAdd of one id a thousand times is their sum", async (devi
   const x = randomTensor([1000, 20], 6, 1, 1), ids = randomIds([1000], 7, 3, 4, "u32");
   const [y] = await runOp(gatherOps.scatterAdd, [x, ids], { rows: 6 }, device);
   assertClose(y!, sumsById(x.data, ids.data, 6, 20), 2e-6);
+});
+
+Deno.test("gather() and scatterAdd() are the gradients of each other", async () => {
+  for (const width of [3, 8]) {
+    const ids = randomIds([2, 9], 1, 0, 5, "i32");
+    const table = randomTensor([5, width], 2), rows = randomTensor([2, 9, width], 3);
+    await checkOp((t, i) => gather(t, i), [table, ids], (t, i) => {
+      return Array.from(i!.data).flatMap((id) => Array.from(t!.data.slice(id * width, (id + 1) * width)));
+    });
+    await checkOp((x, i) => scatterAdd(x, i, 5), [rows, ids], (x, i) => sumsById(x!.data, i!.data, 5, width));
+  }
+});
+
+Deno.test("gather() gives the padding row no gradient", async () => {
+  const table = tensor([1, 2, 3, 4]), ids = tensor(Int32Array.of(0, 1, 1, 3, 0));
+  const gradient = compile((t: Tensor, i: Tensor) => grad((a: Tensor) => sum(gather(a, i, { paddingIndex: 0 })))(t));
+  assertEquals(Array.from(await data(await gradient(table, ids))), [0, 2, 0, 1]);
 });
 
 Deno.test("gather() and scatterAdd() have the shapes of ids and rows", () => {

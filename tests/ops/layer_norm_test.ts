@@ -1,5 +1,9 @@
 import { assertEquals, assertThrows } from "@std/assert";
+import { add } from "../../src/ops/elementwise.ts";
 import { layerNorm, layerNormGradOp, layerNormOp } from "../../src/ops/layer_norm.ts";
+import { compile } from "../../src/program/compile.ts";
+import type { Tensor } from "../../src/program/graph.ts";
+import { checkOp } from "../testing/check_op.ts";
 import { type HostTensor, placeholder, runOp } from "../testing/run_op.ts";
 import * as reference from "../testing/reference.ts";
 import { assertClose, assertGradient, randomTensor, testOnEachKind } from "../testing/reference.ts";
@@ -69,6 +73,26 @@ testOnEachKind("layerNormGrad adds up thousands of rows in stages", async (devic
   const columnSums = (v: ArrayLike<number>) => reference.reduceMiddle(v, [1, rows, length], (a, b) => a + b, 0);
   assertClose(dgamma!, columnSums(normal.map((v, i) => v * dy.data[i]!)), 1e-6, 1e-5);
   assertClose(dbeta!, columnSums(dy.data), 1e-6, 1e-5);
+});
+
+Deno.test("layerNorm() has the right gradients for x, gamma and beta", async () => {
+  for (const [rows, length] of [[4, 12], [3, 5]] as const) {
+    await checkOp((x, gamma, beta) => layerNorm(x, gamma, beta, 1e-6), [
+      randomTensor([2, rows, length], 1),
+      ...parameters(length),
+    ], (x, gamma, beta) => reference.layerNorm(x!.data, gamma!.data, beta!.data, 1e-6));
+  }
+});
+
+Deno.test("an element-wise op after layerNorm() is written by its kernel", async () => {
+  const inputs = [randomTensor([3, 8], 1), ...parameters(8), randomTensor([3, 8], 5)];
+  const residual = (x: Tensor, gamma: Tensor, beta: Tensor, r: Tensor) => add(layerNorm(x, gamma, beta, 1e-6), r);
+  await checkOp(residual, inputs, (x, gamma, beta, r) => {
+    return reference.layerNorm(x!.data, gamma!.data, beta!.data, 1e-6).map((v, i) => v + r!.data[i]!);
+  });
+  const [x, gamma, beta, r] = inputs.map((input) => placeholder(input.shape));
+  const program = await compile(residual).program(x!, gamma!, beta!, r!);
+  assertEquals(program.plan.steps.length, 1);
 });
 
 Deno.test("layerNorm() names the parameter that does not fit", () => {

@@ -1,6 +1,7 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { patchify, patchifyBytes, patchifyBytesOp } from "../../src/ops/patchify.ts";
 import { transposeOp } from "../../src/ops/transpose.ts";
+import { checkOp } from "../testing/check_op.ts";
 import { placeholder, runOp } from "../testing/run_op.ts";
 import { assertClose, randomSource, randomTensor, testOnEachKind } from "../testing/reference.ts";
 
@@ -63,6 +64,15 @@ testOnEachKind("patchifyBytes unpacks and normalises", async (device) => {
     const pixel = (b: number, c: number, row: number, column: number) =>
       (bytes[((b * height + row) * width + column) * 3 + c]! / 255 - mean[c]!) / std[c]!;
     assertClose(y!, patches(size, pixel), 1e-6);
+  }
+});
+
+Deno.test("patchify() has the right gradient", async () => {
+  for (const size of sizes.slice(0, 3)) {
+    const { batch, height, width, patch } = size;
+    await checkOp((a) => patchify(a, patch), [randomTensor([batch, 3, height, width], 1)], (a) => {
+      return patches(size, (b, c, row, column) => a!.data[((b * 3 + c) * height + row) * width + column]!);
+    });
   }
 });
 

@@ -1,5 +1,6 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { max, mean, reduceOps, sum } from "../../src/ops/reduce.ts";
+import { checkOp } from "../testing/check_op.ts";
 import { placeholder, runOp } from "../testing/run_op.ts";
 import { assertClose, randomTensor, reduceMiddle, testOnEachKind } from "../testing/reference.ts";
 
@@ -37,6 +38,21 @@ testOnEachKind("sum of a million equal numbers loses no digits", async (device) 
   const x = { data: new Float32Array(1 << 20).fill(0.1), shape: [1 << 20] };
   const [total] = await runOp(reduceOps.sum, [x], { axis: 0, count: 1, scale: 1 }, device);
   assertClose(total!, [Math.fround(0.1) * 2 ** 20], 1e-6);
+});
+
+Deno.test("sum(), mean() and max() over scattered axes have the right gradients", async () => {
+  const x = randomTensor([3, 4, 5], 1);
+  const outer = (data: ArrayLike<number>) => reduceMiddle(data, [3, 4, 5], (a, b) => a + b, 0);
+  const both = (data: ArrayLike<number>) => {
+    const rows = outer(data);
+    return Array.from({ length: 5 }, (_, i) => rows[i]! + rows[5 + i]! + rows[10 + i]!);
+  };
+  await checkOp((a) => sum(a, { axes: [0, 1] }), [x], (a) => both(a!.data));
+  await checkOp((a) => mean(a, { axes: [1], keepDims: true }), [x], (a) => outer(a!.data).map((v) => v / 4));
+  await checkOp((a) => sum(a, { axes: [0, 2] }), [x], ({ data }) => {
+    return [0, 1, 2, 3].map((j) => data.filter((_, i) => Math.floor(i / 5) % 4 === j).reduce((s, v) => s + v, 0));
+  });
+  await checkOp((a) => max(a, { axes: [-2] }), [x], (a) => reduceMiddle(a!.data, [3, 4, 5], Math.max, -Infinity));
 });
 
 Deno.test("sum(), mean() and max() have the shape that axes and keepDims ask for", () => {

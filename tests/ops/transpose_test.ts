@@ -1,5 +1,6 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { transpose, transposeOp } from "../../src/ops/transpose.ts";
+import { checkOp } from "../testing/check_op.ts";
 import { placeholder, runOp } from "../testing/run_op.ts";
 import { randomTensor, testOnEachKind } from "../testing/reference.ts";
 
@@ -30,6 +31,12 @@ testOnEachKind("transpose copies by strides", async (device) => {
     const [y] = await runOp(transposeOp, [x], { permutation }, device);
     assertEquals(Array.from(y!), permuted(x.data, shape, permutation));
   }
+});
+
+Deno.test("transpose() has the right gradient", async () => {
+  const x = randomTensor([2, 3, 4], 1);
+  await checkOp((a) => transpose(a, [1, 2, 0]), [x], (a) => permuted(a!.data, a!.shape, [1, 2, 0]));
+  await checkOp((a) => transpose(a, [1, 0, 2]), [x], (a) => permuted(a!.data, a!.shape, [1, 0, 2]));
 });
 
 Deno.test("transpose() reverses the axes by default and is a view where nothing moves", () => {

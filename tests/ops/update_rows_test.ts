@@ -1,5 +1,6 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { updateRows, updateRowsOp } from "../../src/ops/update_rows.ts";
+import { compile, data, tensor, toDevice } from "../../src/program/compile.ts";
 import { Node } from "../../src/program/graph.ts";
 import type { Dispatch, Lowering } from "../../src/program/lowering.ts";
 import { type HostTensor, placeholder, runOp } from "../testing/run_op.ts";
@@ -53,6 +54,19 @@ Deno.test("updateRows in shared memory binds the target once", async () => {
   const rest = { device: profile, inputs, outputs: [target], dispatch: (d: Dispatch) => dispatches.push(d) };
   updateRowsOp.lower!(rest as unknown as Lowering, node);
   assertEquals(dispatches.map((d) => d.bindings.filter((b) => b === target).length), [1]);
+});
+
+Deno.test("updateRows() of a donated queue keeps its memory", async () => {
+  const push = compile(updateRows, { donate: [0] });
+  let queue = await toDevice(tensor(new Float32Array(5 * 4), [5, 4]));
+  const memory = queue.node.storage[0]!.buffer;
+  for (let i = 0; i < 3; i++) {
+    const rows = tensor(new Float32Array(8).fill(i + 1), [2, 4]);
+    queue = await push(queue, rows, tensor(Uint32Array.of(2 * i)));
+  }
+  assertEquals(Array.from(await data(queue)), [3, 1, 2, 2, 3].flatMap((v) => Array(4).fill(v)));
+  assertEquals(queue.node.storage[queue.index]!.buffer, memory);
+  push.destroy();
 });
 
 Deno.test("updateRows() refuses more rows than the target has", () => {
