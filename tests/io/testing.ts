@@ -1,6 +1,8 @@
 /** Helpers shared by the tests of files. */
 
+import type { Archive } from "../../src/io/archive.ts";
 import type { NamedTensor } from "../../src/io/dtype.ts";
+import type { Shapes } from "./shapes.ts";
 
 /** An F32 tensor of consecutive numbers. */
 export function counting(name: string, shape: readonly number[], start = 0): NamedTensor {
@@ -27,4 +29,16 @@ export async function withFolder<T>(use: (folder: string) => Promise<T>): Promis
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
+}
+
+/** An archive in memory. */
+export function archiveOf(tensors: Iterable<NamedTensor>, path = "x.safetensors"): Archive {
+  const byName = new Map([...tensors].map((tensor) => [tensor.name, tensor]));
+  const read = (name: string) => Promise.resolve(byName.get(name)!);
+  return { path, metadata: new Map(), tensors: byName, read, close: () => {} };
+}
+
+/** Tensors of given shapes, each with numbers of its own. */
+export function filled(shapes: Shapes): NamedTensor[] {
+  return [...shapes].map(([name, shape], at) => counting(name, shape, 1000 * at));
 }

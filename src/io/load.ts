@@ -1,0 +1,230 @@
+/**
+ * Loading parameters: every one must be found with its shape, and all that was not taken is reported. (The official
+ * loaders skip silently what does not fit, which once cost a user 12 points.)
+ *
+ * @module
+ */
+
+import type { Archive, LazyTensor, TensorInfo } from "./archive.ts";
+import { type Dtype, isFloat, type NamedTensor, toFloat32 } from "./dtype.ts";
+import { fillName, matchName, type NameTable, theirNames } from "./names.ts";
+import { albefNames } from "./names_albef.ts";
+import { isSquareGrid, resizePositionTable } from "./posembed.ts";
+
+/** How to load. */
+export interface LoadOptions {
+  /** The names in the file. Default: those of ALBEF, which are ours. */
+  readonly table?: NameTable;
+  /** Our parameters that may be missing; `*` stands for any text. Default: none. */
+  readonly allowMissing?: readonly string[];
+  /** Resizes position tables (`*pos_embed`) that are for another number of patches. Default: an error. */
+  readonly resizePositions?: boolean;
+}
+
+/** What became of the parameters of a model and of the tensors of a file. */
+export interface LoadReport {
+  /** Our parameters that were found. */
+  readonly loaded: readonly string[];
+  /** Our parameters that were not found, as `allowMissing` permits; they keep their initial values. */
+  readonly missing: readonly string[];
+  /** Tensors of the file that nothing asked for. */
+  readonly leftOver: readonly string[];
+  /** Position tables that were resized. */
+  readonly resized: readonly {
+    readonly name: string;
+    readonly from: readonly number[];
+    readonly to: readonly number[];
+  }[];
+  /** Tensors of the file that are known to have no place, and why. */
+  readonly ignored: readonly { readonly name: string; readonly reason: string }[];
+}
+
+/** A report, and the tensors it speaks of, to be read one at a time. */
+export interface LoadPlan {
+  /** Our names, F32, in the order of the target. */
+  readonly tensors: readonly LazyTensor[];
+  /** What became of what. */
+  readonly report: LoadReport;
+}
+
+/** A parameter and the tensors of the file that it is stacked from. */
+interface Match {
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly sources: readonly TensorInfo[];
+  readonly resize: boolean;
+}
+
+const shown = (shape: readonly number[]): string => `[${shape.join(", ")}]`;
+
+/** The first ten of a list, and how many more there are. */
+function firstTen(items: readonly string[]): string {
+  return items.slice(0, 10).join(", ") + (items.length > 10 ? ` and ${items.length - 10} more` : "");
+}
+
+function sameShape(a: readonly number[], b: readonly number[]): boolean {
+  return a.length === b.length && a.every((size, axis) => size === b[axis]);
+}
+
+/** The shape of tensors stacked along the first axis; undefined when they do not fit on each other. */
+function stackedShape(parts: readonly TensorInfo[]): readonly number[] | undefined {
+  const [first, ...rest] = parts.map((part) => part.shape);
+  if (first === undefined || rest.some((shape) => !sameShape(first, shape))) return undefined;
+  return rest.length === 0 ? first : [first[0]! * parts.length, ...first.slice(1)];
+}
+
+/** Whether both are position tables, 1 x (1 + s * s) x width, that differ in their grid only. */
+function isResizable(name: string, from: readonly number[], to: readonly number[]): boolean {
+  const isTable = (shape: readonly number[]) => shape.length === 3 && shape[0] === 1 && isSquareGrid(shape[1]!);
+  return name.endsWith("pos_embed") && isTable(from) && isTable(to) && from[2] === to[2];
+}
+
+/** Matches one parameter, or says what is wrong with it; undefined when the file does not have it. */
+function matchParameter(
+  name: string,
+  shape: readonly number[],
+  archive: Archive,
+  table: NameTable,
+  resizePositions: boolean,
+): Match | string | undefined {
+  const choice = theirNames(table, name).find((names) => names.every((theirs) => archive.tensors.has(theirs)));
+  if (choice === undefined) return undefined;
+  const sources = choice.map((theirs) => archive.tensors.get(theirs)!);
+  const odd = sources.find((source) => !isFloat(source.dtype));
+  if (odd !== undefined) return `${name} is ${odd.dtype}, must be of floats`;
+  const found = stackedShape(sources);
+  if (found === undefined) {
+    return `${name} cannot be stacked from ${sources.map(({ shape }) => shown(shape)).join(", ")}`;
+  }
+  const resize = !sameShape(found, shape);
+  if (resize && !(resizePositions && isResizable(name, found, shape))) {
+    return `${name} is ${shown(found)}, must be ${shown(shape)}`;
+  }
+  return { name, shape, sources, resize };
+}
+
+async function readMatch({ name, shape, sources, resize }: Match, archive: Archive): Promise<NamedTensor> {
+  const parts: Float32Array<ArrayBuffer>[] = [];
+  for (const source of sources) parts.push(toFloat32(await archive.read(source.name)));
+  let data = parts[0]!;
+  if (parts.length > 1) {
+    data = new Float32Array(parts.reduce((sum, part) => sum + part.length, 0));
+    parts.forEach((part, at) => data.set(part, at * part.length));
+  }
+  if (resize) data = resizePositionTable(data, shape[2]!, shape[1]!);
+  return { name, dtype: "F32", shape, data };
+}
+
+/** Whether two tensors of a file are the same, bit by bit. */
+async function areEqual(archive: Archive, one: string, other: string): Promise<boolean> {
+  const a = await archive.read(one), b = await archive.read(other);
+  if (a.dtype !== b.dtype || !sameShape(a.shape, b.shape)) return false;
+  const left = new DataView(a.data.buffer, a.data.byteOffset), right = new DataView(b.data.buffer, b.data.byteOffset);
+  const words = a.data.byteLength - a.data.byteLength % 4;
+  for (let at = 0; at < words; at += 4) if (left.getInt32(at) !== right.getInt32(at)) return false;
+  for (let at = words; at < a.data.byteLength; at++) if (left.getInt8(at) !== right.getInt8(at)) return false;
+  return true;
+}
+
+/** Why a tensor of the file is not taken; undefined when it is left over. */
+async function reasonToIgnore(theirs: string, archive: Archive, table: NameTable): Promise<string | undefined> {
+  const rule = table.ignored.find((rule) => matchName(rule.theirs, theirs));
+  if (rule !== undefined) return rule.reason;
+  for (const tied of table.tied) {
+    const texts = matchName(tied.theirs, theirs);
+    const original = texts && fillName(tied.equals, texts);
+    if (original === undefined || !archive.tensors.has(original)) continue;
+    if (await areEqual(archive, theirs, original)) return `it equals ${original}`;
+    throw new RangeError(`Cannot load "${archive.path}": ${theirs} differs from ${original}, which it must equal`);
+  }
+  return undefined;
+}
+
+/** Fails with all that is missing or mis-shaped. */
+function failOn(
+  missing: readonly string[],
+  faults: readonly string[],
+  leftOver: readonly string[],
+  title: string,
+): void {
+  if (missing.length + faults.length === 0) return;
+  const sentences = [
+    ...(missing.length > 0 ? [`${missing.length} missing: ${firstTen(missing)}`] : []),
+    ...(faults.length > 0 ? [`${faults.length} that do not fit: ${firstTen(faults)}`] : []),
+    ...(leftOver.length > 0 ? [`left over in the file: ${firstTen(leftOver)}`] : []),
+  ];
+  throw new RangeError(`${title}; ${sentences.join("; ")}`);
+}
+
+/**
+ * Matches the parameters of a model with the tensors of a file. Of the file only its header is read, and tensors that
+ * must equal each other.
+ *
+ * @param target Names and shapes of the parameters.
+ * @throws {RangeError} When a parameter is missing and not allowed to be, has another shape, or when a tied copy differs.
+ */
+export async function planLoad(
+  target: Iterable<readonly [name: string, shape: readonly number[]]>,
+  archive: Archive,
+  { table = albefNames(), allowMissing = [], resizePositions = false }: LoadOptions = {},
+): Promise<LoadPlan> {
+  const matches: Match[] = [], faults: string[] = [], absent: string[] = [];
+  for (const [name, shape] of target) {
+    const match = matchParameter(name, shape, archive, table, resizePositions);
+    if (match === undefined) absent.push(name);
+    else if (typeof match === "string") faults.push(match);
+    else matches.push(match);
+  }
+  const used = new Set(matches.flatMap((match) => match.sources.map((source) => source.name)));
+  const rest = [...archive.tensors.keys()].filter((name) => !used.has(name));
+  const isAllowed = (name: string) => allowMissing.some((pattern) => matchName(pattern, name));
+  const title = `Cannot load the parameters from "${archive.path}" by the names of ${table.title}`;
+  failOn(absent.filter((name) => !isAllowed(name)), faults, rest, title);
+  const leftOver: string[] = [], ignored: { name: string; reason: string }[] = [];
+  for (const name of rest) {
+    const reason = await reasonToIgnore(name, archive, table);
+    if (reason === undefined) leftOver.push(name);
+    else ignored.push({ name, reason });
+  }
+  const resized = matches.filter((match) => match.resize).map(({ name, shape, sources }) => {
+    return { name, from: sources[0]!.shape, to: shape };
+  });
+  const dtype: Dtype = "F32";
+  return {
+    tensors: matches.map((match) => {
+      return { name: match.name, dtype, shape: match.shape, read: () => readMatch(match, archive) };
+    }),
+    report: { loaded: matches.map((match) => match.name), missing: absent, leftOver, resized, ignored },
+  };
+}
+
+/**
+ * Loads all parameters of a model at once; `planLoad` loads them one at a time.
+ *
+ * @param target Names and shapes of the parameters.
+ * @returns Elements by our names, in the order of the target, and the report.
+ * @throws {RangeError} As `planLoad`.
+ */
+export async function loadParameters(
+  target: Iterable<readonly [name: string, shape: readonly number[]]>,
+  archive: Archive,
+  options: LoadOptions = {},
+): Promise<{ tensors: Map<string, NamedTensor>; report: LoadReport }> {
+  const plan = await planLoad(target, archive, options);
+  const tensors = new Map<string, NamedTensor>();
+  for (const tensor of plan.tensors) tensors.set(tensor.name, await tensor.read());
+  return { tensors, report: plan.report };
+}
+
+/** A report as lines for people; long lists are cut after ten names. */
+export function formatLoadReport({ loaded, missing, leftOver, resized, ignored }: LoadReport): string {
+  const reasons = Map.groupBy(ignored, ({ reason }) => reason);
+  const lines = [
+    `${loaded.length} parameters loaded`,
+    ...(missing.length > 0 ? [`${missing.length} missing, as allowed: ${firstTen(missing)}`] : []),
+    ...resized.map(({ name, from, to }) => `${name} resized from ${shown(from)} to ${shown(to)}`),
+    ...[...reasons].map(([reason, of]) => `${of.length} ignored (${reason}): ${firstTen(of.map(({ name }) => name))}`),
+    ...(leftOver.length > 0 ? [`${leftOver.length} left over in the file: ${firstTen(leftOver)}`] : []),
+  ];
+  return lines.join("\n");
+}
