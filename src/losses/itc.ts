@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { add, constant, divide, iota, cast, multiply } from "../ops/elementwise.ts";
+import { add, cast, constant, divide, iota, multiply } from "../ops/elementwise.ts";
 import { mean } from "../ops/reduce.ts";
 import { stopGradient } from "../ops/shape.ts";
 import type { Tensor } from "../program/graph.ts";

@@ -43,4 +43,3 @@ function still({ rows, columns, bias, scale }: Logits): Logits {
 export function labelCount(labels: Tensor): Tensor {
   return sum(subtract(1, cast(less(labels, 0), "f32")));
 }
-

@@ -6,7 +6,20 @@
  */
 import { customVjp } from "../autograd/grad.ts";
 import { lseUpdate, pickLabels } from "../ops/cross_entropy.ts";
-import { add, cast, constant, divide, equal, exp, iota, less, log, multiply, type Operand, subtract } from "../ops/elementwise.ts";
+import {
+  add,
+  cast,
+  constant,
+  divide,
+  equal,
+  exp,
+  iota,
+  less,
+  log,
+  multiply,
+  type Operand,
+  subtract,
+} from "../ops/elementwise.ts";
 import { matmul } from "../ops/matmul.ts";
 import { sum } from "../ops/reduce.ts";
 import { concat, reshape, slice } from "../ops/shape.ts";
@@ -55,12 +68,17 @@ export function softmaxLoss(logits: Logits, options: SoftmaxLossOptions): Tensor
   const rows = logits.rows.shape[0]!;
   const tile = options.tile ?? 2 ** 22;
   const high = Math.max(1, Math.min(rows, Math.floor(tile / Math.min(logits.columns.shape[0]!, 4096))));
-  const parts = ranges(rows, high).map(({ from, to }) => rowBlock(cutRows(logits, from, to), cutTargets(options, from, to), tile));
+  const parts = ranges(rows, high).map(({ from, to }) =>
+    rowBlock(cutRows(logits, from, to), cutTargets(options, from, to), tile)
+  );
   return concat(parts, 0);
 }
 
 function ranges(length: number, size: number): Range[] {
-  return Array.from({ length: Math.ceil(length / size) }, (_, i) => ({ from: i * size, to: Math.min(length, (i + 1) * size) }));
+  return Array.from(
+    { length: Math.ceil(length / size) },
+    (_, i) => ({ from: i * size, to: Math.min(length, (i + 1) * size) }),
+  );
 }
 
 function cutRows(logits: Logits, from: number, to: number): Logits {

@@ -17,7 +17,15 @@ import { foldIn, type Key } from "../ops/random.ts";
 import { mean, sum } from "../ops/reduce.ts";
 import { concat, reshape, slice, stopGradient } from "../ops/shape.ts";
 import type { Tensor } from "../program/graph.ts";
-import { type BertContext, bertFusion, bertMultimodal, type BertSpec, bertSpec, bertText, mlmTransform } from "./bert.ts";
+import {
+  type BertContext,
+  bertFusion,
+  bertMultimodal,
+  type BertSpec,
+  bertSpec,
+  bertText,
+  mlmTransform,
+} from "./bert.ts";
 import type { AlbefConfig } from "./config.ts";
 import { vit, type VitSpec, vitSpec } from "./vit.ts";
 
@@ -96,13 +104,23 @@ export type PretrainResult = {
 };
 
 /** Image tokens [B, P + 1, D] and unit features [B, embedding]. */
-export function encodeImage(p: Albef, patches: Tensor, config: AlbefConfig, remat = false): { states: Tensor; features: Tensor } {
+export function encodeImage(
+  p: Albef,
+  patches: Tensor,
+  config: AlbefConfig,
+  remat = false,
+): { states: Tensor; features: Tensor } {
   const states = vit(p.visual_encoder, patches, config.vision, { remat });
   return { states, features: normalize(linear(p.vision_proj, firstToken(states))) };
 }
 
 /** Token states of the unimodal text encoder [B, L, D] and unit features [B, embedding]. */
-export function encodeText(p: Albef, ids: Tensor, context: BertContext, config: AlbefConfig): { states: Tensor; features: Tensor } {
+export function encodeText(
+  p: Albef,
+  ids: Tensor,
+  context: BertContext,
+  config: AlbefConfig,
+): { states: Tensor; features: Tensor } {
   const states = bertText(p.text_encoder, ids, context, config.text);
   return { states, features: normalize(linear(p.text_proj, firstToken(states))) };
 }
@@ -113,15 +131,30 @@ export function matchLogits(p: Albef, textStates: Tensor, context: BertContext, 
 }
 
 /** The sum of GRIT-VLP's objectives on a mini-batch. Without a key there is no dropout. */
-export function pretrainLoss(p: Albef, batch: PretrainBatch, key: Key, config: AlbefConfig, options: PretrainOptions = {}): PretrainResult {
-  const { weights: { itc: itcWeight = 1, itm: itmWeight = 1, mlm: mlmWeight = 1 } = {}, remat = false, useImageIds = true } = options;
-  const drop = (n: number): Pick<BertContext, "key" | "remat"> => ({ key: config.text.dropout > 0 ? foldIn(key, n) : undefined, remat });
+export function pretrainLoss(
+  p: Albef,
+  batch: PretrainBatch,
+  key: Key,
+  config: AlbefConfig,
+  options: PretrainOptions = {},
+): PretrainResult {
+  const {
+    weights: { itc: itcWeight = 1, itm: itmWeight = 1, mlm: mlmWeight = 1 } = {},
+    remat = false,
+    useImageIds = true,
+  } = options;
+  const drop = (n: number): Pick<BertContext, "key" | "remat"> => ({
+    key: config.text.dropout > 0 ? foldIn(key, n) : undefined,
+    remat,
+  });
   const imageIds = useImageIds ? batch.imageIds : undefined;
 
   const image = encodeImage(p, batch.patches, config, remat);
   const text = encodeText(p, batch.ids, { mask: batch.mask, ...drop(0) }, config);
 
-  const itc = itcWeight ? itcLoss(image.features, text.features, p.temp, { ...options.itc, ...(imageIds ? { imageIds } : {}) }) : constant(0);
+  const itc = itcWeight
+    ? itcLoss(image.features, text.features, p.temp, { ...options.itc, ...(imageIds ? { imageIds } : {}) })
+    : constant(0);
 
   const i2t = stopGradient(divide(matmul(image.features, text.features, { transposeB: true }), p.temp)); // [B, B]
   const t2i = stopGradient(divide(matmul(text.features, image.features, { transposeB: true }), p.temp));
@@ -157,7 +190,14 @@ export interface ItmPairs {
 }
 
 /** Image-text matching: B pairs, B texts with a negative image, B images with a negative text; mean cross-entropy over 3B. */
-export function itmLoss(p: Albef, images: Tensor, texts: Tensor, mask: Tensor, pairs: ItmPairs, config: AlbefConfig): Tensor {
+export function itmLoss(
+  p: Albef,
+  images: Tensor,
+  texts: Tensor,
+  mask: Tensor,
+  pairs: ItmPairs,
+  config: AlbefConfig,
+): Tensor {
   const { negativeImages, negativeTexts, context } = pairs, count = texts.shape[0]!;
   const textStates = concat([texts, texts, gather(texts, negativeTexts)], 0); // [3B, L, D]
   const textMask = concat([mask, mask, gather(mask, negativeTexts)], 0);
@@ -177,7 +217,12 @@ export function maskedLanguageLoss(
 ): Tensor {
   const states = bertMultimodal(p.text_encoder, batch.mlmIds, { ...context, mask: batch.mask, image }, config.text);
   const words = p.text_encoder.bert.embeddings.word_embeddings.weight;
-  return mlmLoss(mlmTransform(p.text_encoder, states, config.text), words, p.text_encoder.cls.predictions.bias, batch.mlmLabels);
+  return mlmLoss(
+    mlmTransform(p.text_encoder, states, config.text),
+    words,
+    p.text_encoder.cls.predictions.bias,
+    batch.mlmLabels,
+  );
 }
 
 /** The [CLS] states: [B, T, D] -> [B, D]. */

@@ -144,11 +144,18 @@ export function bertMultimodal(p: Bert, ids: Tensor, context: BertContext, confi
 }
 
 /** Word + position + segment 0, LayerNorm, dropout: u32 [B, L] -> [B, L, D]. */
-export function bertEmbed(p: Bert, ids: Tensor, { key }: BertContext, { eps, padId, dropout: rate, maxPositions }: BertConfig): Tensor {
+export function bertEmbed(
+  p: Bert,
+  ids: Tensor,
+  { key }: BertContext,
+  { eps, padId, dropout: rate, maxPositions }: BertConfig,
+): Tensor {
   const { word_embeddings, position_embeddings, token_type_embeddings, LayerNorm } = p.bert.embeddings;
   const length = ids.shape[1]!;
   if (length > maxPositions) {
-    throw new RangeError(`Cannot embed ${length} tokens: the position table holds at most ${maxPositions}; truncate the text`);
+    throw new RangeError(
+      `Cannot embed ${length} tokens: the position table holds at most ${maxPositions}; truncate the text`,
+    );
   }
   const words = gather(word_embeddings.weight, ids, { paddingIndex: padId });
   const places = add(slice(position_embeddings.weight, 0, 0, length), slice(token_type_embeddings.weight, 0, 0, 1));
@@ -156,7 +163,14 @@ export function bertEmbed(p: Bert, ids: Tensor, { key }: BertContext, { eps, pad
 }
 
 /** Layers [from, to). */
-export function bertLayers(p: Bert, x: Tensor, context: BertContext, config: BertConfig, from: number, to: number): Tensor {
+export function bertLayers(
+  p: Bert,
+  x: Tensor,
+  context: BertContext,
+  config: BertConfig,
+  from: number,
+  to: number,
+): Tensor {
   for (let i = from; i < to; i++) {
     const key = context.key && foldIn(context.key, i + 1);
     const { image, tap } = context;
@@ -188,7 +202,13 @@ interface Attend {
   readonly key: Key | undefined;
 }
 
-function attend(p: ParametersOf<BertAttentionSpec>, x: Tensor, seen: Tensor, { mask, causal, key }: Attend, config: BertConfig): Tensor {
+function attend(
+  p: ParametersOf<BertAttentionSpec>,
+  x: Tensor,
+  seen: Tensor,
+  { mask, causal, key }: Attend,
+  config: BertConfig,
+): Tensor {
   const { query, value, key: keys } = p.self;
   const inner = key && foldIn(key, 0);
   const context = attention(linear(query, x), linear(keys, seen), linear(value, seen), {

@@ -44,7 +44,9 @@ export type VitSpec = {
 /** Number of patches of an image. */
 export function patchCount({ resolution, patch }: Pick<VitConfig, "resolution" | "patch">): number {
   if (resolution % patch !== 0) {
-    throw new RangeError(`Cannot cut an image in patches: the resolution must be a multiple of ${patch}: it is ${resolution}`);
+    throw new RangeError(
+      `Cannot cut an image in patches: the resolution must be a multiple of ${patch}: it is ${resolution}`,
+    );
   }
   return (resolution / patch) ** 2;
 }
@@ -84,7 +86,12 @@ export interface VitContext {
  * Image tokens: [B, P, 3 * patch^2] (see `patchify`) -> [B, P + 1, width], the [CLS] token first. The final LayerNorm is
  * applied to all tokens.
  */
-export function vit(p: ParametersOf<VitSpec>, patches: Tensor, config: VitConfig, { remat, tap }: VitContext = {}): Tensor {
+export function vit(
+  p: ParametersOf<VitSpec>,
+  patches: Tensor,
+  config: VitConfig,
+  { remat, tap }: VitContext = {},
+): Tensor {
   const { width, eps } = config, [batch, , features] = patches.shape;
   const { weight, bias } = p.patch_embed.proj;
   const tokens = linear({ weight: reshape(weight, [width, features!]), bias }, patches); // [B, P, D]
@@ -112,4 +119,3 @@ export function vitBlock(p: ParametersOf<VitBlockSpec>, x: Tensor, { width, head
 function part({ weight, bias }: ParametersOf<AffineSpec>, i: number, width: number): ParametersOf<AffineSpec> {
   return { weight: slice(weight, 0, i * width, (i + 1) * width), bias: slice(bias, 0, i * width, (i + 1) * width) };
 }
-

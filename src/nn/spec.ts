@@ -29,7 +29,9 @@ export type ParametersOf<S> = S extends Spec ? Tensor
 /** Specs with their dotted names. */
 export function specEntries(tree: SpecTree, path = ""): [string, Spec][] {
   if (tree instanceof Spec) return [[path, tree]];
-  return Object.entries(tree).flatMap(([name, child]) => specEntries(child as SpecTree, path ? `${path}.${name}` : name));
+  return Object.entries(tree).flatMap(([name, child]) =>
+    specEntries(child as SpecTree, path ? `${path}.${name}` : name)
+  );
 }
 
 /** Number of parameters, from shapes alone. */
@@ -38,11 +40,17 @@ export function countParameters(tree: SpecTree): number {
 }
 
 /** Builds a tree of tensors, one for each spec. */
-export function mapSpecs<S extends SpecTree>(tree: S, make: (spec: Spec, path: string) => Tensor, path = ""): ParametersOf<S> {
+export function mapSpecs<S extends SpecTree>(
+  tree: S,
+  make: (spec: Spec, path: string) => Tensor,
+  path = "",
+): ParametersOf<S> {
   if (tree instanceof Spec) return make(tree, path) as ParametersOf<S>;
   const child = (name: string, value: SpecTree) => mapSpecs(value, make, path ? `${path}.${name}` : name);
   if (Array.isArray(tree)) return tree.map((value, i) => child(String(i), value)) as ParametersOf<S>;
-  return Object.fromEntries(Object.entries(tree).map(([name, value]) => [name, child(name, value as SpecTree)])) as ParametersOf<S>;
+  return Object.fromEntries(
+    Object.entries(tree).map(([name, value]) => [name, child(name, value as SpecTree)]),
+  ) as ParametersOf<S>;
 }
 
 /** Values for all parameters, on the host; a function of the seed and of each parameter's position in the tree. */

@@ -3,7 +3,19 @@
  *
  * @module
  */
-import { add, constant, divide, maximum, minimum, multiply, type Operand, sqrt, square, subtract, where } from "../ops/elementwise.ts";
+import {
+  add,
+  constant,
+  divide,
+  maximum,
+  minimum,
+  multiply,
+  type Operand,
+  sqrt,
+  square,
+  subtract,
+  where,
+} from "../ops/elementwise.ts";
 import { sum } from "../ops/reduce.ts";
 import type { Tensor } from "../program/graph.ts";
 import type { Flat } from "./layout.ts";
@@ -37,7 +49,11 @@ export type AdamWStep = {
 };
 
 /** Host values of {@linkcode AdamWStep} for step t = 1, 2, ...; computed in float64, since 1 - 0.999^t loses digits in f32. */
-export function stepInputs(rate: number, t: number, { beta1 = 0.9, beta2 = 0.999 }: AdamWOptions = {}): { [K in keyof AdamWStep]: number } {
+export function stepInputs(
+  rate: number,
+  t: number,
+  { beta1 = 0.9, beta2 = 0.999 }: AdamWOptions = {},
+): { [K in keyof AdamWStep]: number } {
   return { rate, correction1: 1 / (1 - beta1 ** t), correction2: 1 / (1 - beta2 ** t) };
 }
 

@@ -65,7 +65,8 @@ export class ParameterLayout<S extends SpecTree> {
 
   /** Names of the parameters that decay, and of those that do not. */
   decayGroups(): { decayed: string[]; notDecayed: string[] } {
-    const of = (decay: boolean): string[] => [...this.entries.values()].filter((e) => this.flats[e.buffer]!.decay === decay).map((e) => e.name);
+    const of = (decay: boolean): string[] =>
+      [...this.entries.values()].filter((e) => this.flats[e.buffer]!.decay === decay).map((e) => e.name);
     return { decayed: of(true), notDecayed: of(false) };
   }
 

@@ -39,7 +39,10 @@ export function learningRate(epoch: number, step: number, options: ScheduleOptio
 }
 
 /** A schedule by steps for short runs: linear warm-up over `warmup` steps, then a cosine to `minRate` at `total`. */
-export function cosineBySteps(step: number, options: { rate: number; minRate: number; warmup: number; total: number }): number {
+export function cosineBySteps(
+  step: number,
+  options: { rate: number; minRate: number; warmup: number; total: number },
+): number {
   const { rate, minRate, warmup, total } = options;
   if (step < warmup) return rate * (step + 1) / warmup;
   const t = Math.min(1, (step - warmup) / Math.max(1, total - warmup));

@@ -5,7 +5,15 @@ import { valueAndGradAux } from "../../src/autograd/grad.ts";
 import { itcLoss } from "../../src/losses/itc.ts";
 import { chooseNegatives } from "../../src/losses/negatives.ts";
 import { mlmLoss } from "../../src/losses/mlm.ts";
-import { type Albef, albefSpec, encodeImage, encodeText, matchLogits, pretrainLoss, TEMPERATURE_BOUNDS } from "../../src/models/albef.ts";
+import {
+  type Albef,
+  albefSpec,
+  encodeImage,
+  encodeText,
+  matchLogits,
+  pretrainLoss,
+  TEMPERATURE_BOUNDS,
+} from "../../src/models/albef.ts";
 import { bertEmbed, bertFusion, bertMultimodal, bertText, mlmTransform } from "../../src/models/bert.ts";
 import type { AlbefConfig } from "../../src/models/config.ts";
 import { vit } from "../../src/models/vit.ts";
@@ -28,7 +36,14 @@ import { type Golden, type Loose, toTensor, Verdict } from "./golden.ts";
 /** The sizes that a set's config states. */
 export function albefConfig(c: Loose): AlbefConfig {
   return {
-    vision: { resolution: c.image_res, patch: c.patch, width: c.vision_width, depth: c.vision_depth, heads: c.vision_heads, eps: 1e-6 },
+    vision: {
+      resolution: c.image_res,
+      patch: c.patch,
+      width: c.vision_width,
+      depth: c.vision_depth,
+      heads: c.vision_heads,
+      eps: 1e-6,
+    },
     text: {
       vocabulary: c.vocab,
       width: c.text_width,
@@ -83,7 +98,11 @@ function tapped(): { tap: (name: string, value: Tensor) => void; seen: Record<st
 }
 
 /** Compares all `grad.*` of a file with a gradient tree of ours (paths below `prefix` of the results). */
-export function compareGradients(verdict: Verdict, results: ReadonlyMap<string, Float32Array>, prefix = "grads."): void {
+export function compareGradients(
+  verdict: Verdict,
+  results: ReadonlyMap<string, Float32Array>,
+  prefix = "grads.",
+): void {
   for (const name of verdict.left.filter((n) => n.startsWith("grad."))) {
     const ours = results.get(prefix + name.slice("grad.".length));
     if (ours) verdict.gradient(name, ours);
@@ -101,13 +120,18 @@ async function vitSet({ verdict, config, params, input }: Setting): Promise<Verd
   });
   verdict.scalar("loss", results.get("loss")![0]!);
   verdict.forward("out", results.get("out")!);
-  verdict.forward("patch_tokens", results.get("patches")!);
-  for (let i = 0; i < config.vision.depth; i++) verdict.forward(`block${i}_out`, results.get(`block${i}`)!);
+  if (verdict.values.has("patch_tokens")) verdict.forward("patch_tokens", results.get("patches")!);
+  for (const name of verdict.left.filter((n) => /^block\d+_out$/.test(n))) {
+    verdict.forward(name, results.get(name.slice(0, -4))!);
+  }
   compareGradients(verdict, results);
   return verdict;
 }
 
-async function bertSet({ verdict, config, params, input }: Setting, mode: "text" | "fusion" | "multimodal"): Promise<Verdict> {
+async function bertSet(
+  { verdict, config, params, input }: Setting,
+  mode: "text" | "fusion" | "multimodal",
+): Promise<Verdict> {
   const { tap, seen } = tapped();
   const args = {
     params,
@@ -122,7 +146,12 @@ async function bertSet({ verdict, config, params, input }: Setting, mode: "text"
   };
   const results = await run([args, constants], (own, c) => {
     const [loss, grads, out] = valueAndGradAux((q: Loose) => {
-      const context = { mask: c.mask, tap, ...(q.image_embeds ? { image: q.image_embeds } : {}), ...(c.seen ? { imageMask: c.seen } : {}) };
+      const context = {
+        mask: c.mask,
+        tap,
+        ...(q.image_embeds ? { image: q.image_embeds } : {}),
+        ...(c.seen ? { imageMask: c.seen } : {}),
+      };
       const encoder = q.params.text_encoder;
       const out = mode === "text"
         ? bertText(encoder, c.ids, context, config.text)
@@ -162,13 +191,21 @@ async function mlmSet({ verdict, config, params, input }: Setting): Promise<Verd
 function headOf(p: Albef, states: Tensor, labels: Tensor, { text }: AlbefConfig): { loss: Tensor; logits: Tensor } {
   const words = p.text_encoder.bert.embeddings.word_embeddings.weight, { bias } = p.text_encoder.cls.predictions;
   const transformed = mlmTransform(p.text_encoder, states, text);
-  return { loss: mlmLoss(transformed, words, bias, labels), logits: add(matmul(transformed, words, { transposeB: true }), bias) };
+  return {
+    loss: mlmLoss(transformed, words, bias, labels),
+    logits: add(matmul(transformed, words, { transposeB: true }), bias),
+  };
 }
 
 /** Inputs of a whole pre-training step. */
 function stepInput({ input, config }: Setting): Loose {
   const batch: Loose = {};
-  for (const [ours, theirs] of [["ids", "input_ids"], ["mask", "attention_mask"], ["mlmIds", "mlm_input_ids"], ["mlmLabels", "mlm_labels"]] as const) {
+  for (
+    const [ours, theirs] of [["ids", "input_ids"], ["mask", "attention_mask"], ["mlmIds", "mlm_input_ids"], [
+      "mlmLabels",
+      "mlm_labels",
+    ]] as const
+  ) {
     try {
       batch[ours] = input(theirs);
     } catch { /* a set without MLM */ }
@@ -183,7 +220,13 @@ async function itcSet(setting: Setting): Promise<Verdict> {
       const image = encodeImage(p, patchify(c.image, config.vision.patch), config).features;
       const text = encodeText(p, c.ids, { mask: c.mask }, config).features;
       const scaled = (a: Tensor, b: Tensor): Tensor => divide(matmul(a, b, { transposeB: true }), p.temp);
-      const aux = { image, text, i2t: scaled(image, text), t2i: scaled(text, image), hard: itcLoss(image, text, p.temp, { consistency: 0 }) };
+      const aux = {
+        image,
+        text,
+        i2t: scaled(image, text),
+        t2i: scaled(text, image),
+        hard: itcLoss(image, text, p.temp, { consistency: 0 }),
+      };
       return [itcLoss(image, text, p.temp), aux];
     })(own);
     return { loss, grads, ...aux };
@@ -217,7 +260,13 @@ async function itmSet(setting: Setting): Promise<Verdict> {
         mask: concat([c.mask, c.mask, gather(c.mask, texts)], 0),
         image: concat([image.states, gather(image.states, images), image.states], 0),
       };
-      return [r.loss, { i2t: zeroDiagonal(softmax(i2t)), t2i: zeroDiagonal(softmax(t2i)), images, texts, logits: matchLogits(p, states, context, config) }];
+      return [r.loss, {
+        i2t: zeroDiagonal(softmax(i2t)),
+        t2i: zeroDiagonal(softmax(t2i)),
+        images,
+        texts,
+        logits: matchLogits(p, states, context, config),
+      }];
     })(own);
     return { loss, grads, ...aux };
   });
@@ -254,15 +303,31 @@ async function trainOn(setting: Setting, rate: number, steps: number): Promise<L
       const r = pretrainLoss(p, { ...c, patches }, key, config, { negatives: "top1" });
       return [r.loss, r];
     })(p);
-    return { state: adamw(state, layout.pack(grads), layout.flats, hyper.step), loss, r: r as Loose, grads: grads as Loose };
+    return {
+      state: adamw(state, layout.pack(grads), layout.flats, hyper.step),
+      loss,
+      r: r as Loose,
+      grads: grads as Loose,
+    };
   }, { donate: [0] });
   const rows: Loose[] = [];
   for (let t = 1; t <= steps; t++) {
     const { rate: lr, correction1, correction2 } = stepInputs(rate, t);
-    const hyper = { key: tensor(Uint32Array.of(1, t)), step: { rate: tensor(lr), correction1: tensor(correction1), correction2: tensor(correction2) } };
+    const hyper = {
+      key: tensor(Uint32Array.of(1, t)),
+      step: { rate: tensor(lr), correction1: tensor(correction1), correction2: tensor(correction2) },
+    };
     const out = await step(state, batch, hyper);
     state = out.state;
-    const shown = { loss: out.loss, itc: out.r.itc, itm: out.r.itm, mlm: out.r.mlm, images: out.r.negativeImages, texts: out.r.negativeTexts, ...(t === 1 ? { grads: out.grads } : {}) };
+    const shown = {
+      loss: out.loss,
+      itc: out.r.itc,
+      itm: out.r.itm,
+      mlm: out.r.mlm,
+      images: out.r.negativeImages,
+      texts: out.r.negativeTexts,
+      ...(t === 1 ? { grads: out.grads } : {}),
+    };
     const found = entries(shown as Tree), values = await read(found.map(([, x]) => x));
     rows.push(Object.fromEntries(found.map(([path], i) => [path, values[i]])));
   }
@@ -279,61 +344,87 @@ async function pretrainSet(setting: Setting): Promise<Verdict> {
   verdict.scalar("loss_mlm", first.mlm[0]);
   verdict.scalar("loss_ita", first.itc[0]);
   verdict.scalar("loss_itm", first.itm[0]);
-  for (const name of verdict.left.filter((n) => n.startsWith("grad."))) verdict.gradient(name, first[`grads.${name.slice(5)}`]);
+  for (const name of verdict.left.filter((n) => n.startsWith("grad."))) {
+    verdict.gradient(name, first[`grads.${name.slice(5)}`]);
+  }
   for (const name of verdict.left.filter((n) => n.startsWith("after."))) {
     const own = after.get(name.slice(6));
     if (own) verdict.after(name, own.data, verdict.values.get(`grad.${name.slice(6)}`)?.data);
   }
   const { notDecayed } = layout.decayGroups();
-  verdict.holds("no_decay_params", !scalars.no_decay_params || String(notDecayed.sort()) === String([...scalars.no_decay_params].sort()));
-  const logits = await run([params, { image: input("image"), ids: input("mlm_input_ids"), labels: input("mlm_labels"), mask: input("attention_mask") }], (p, c) => {
+  verdict.holds(
+    "no_decay_params",
+    !scalars.no_decay_params || String(notDecayed.sort()) === String([...scalars.no_decay_params].sort()),
+  );
+  const logits = await run([params, {
+    image: input("image"),
+    ids: input("mlm_input_ids"),
+    labels: input("mlm_labels"),
+    mask: input("attention_mask"),
+  }], (p, c) => {
     const { states } = encodeImage(p, patchify(c.image, config.vision.patch), config);
-    return { logits: headOf(p, bertMultimodal(p.text_encoder, c.ids, { mask: c.mask, image: states }, config.text), c.labels, config).logits };
+    return {
+      logits:
+        headOf(p, bertMultimodal(p.text_encoder, c.ids, { mask: c.mask, image: states }, config.text), c.labels, config)
+          .logits,
+    };
   });
   verdict.forward("mlm_logits", logits.get("logits")!);
   await compareCurves(setting);
   return verdict;
 }
 
-/** The loss curves: keys of the index such as `curve_5_lr1e-4` with rows of losses and negatives. */
+/** The loss curves: keys of the index such as `curve_5_steps_lr1e-4`, with losses and negatives step by step. */
 async function compareCurves(setting: Setting): Promise<void> {
-  const { verdict } = setting, { scalars } = verdict.entry;
-  for (const [name, curve] of Object.entries(scalars).filter(([n]) => /curve/.test(n)) as [string, Loose][]) {
-    const list: Loose[] = Array.isArray(curve) ? curve : curve.steps ?? curve.rows;
-    const rate = curve.lr ?? (/12|1e-3|0\.001/.test(name) ? 1e-3 : 1e-4);
-    const { rows } = await trainOn(setting, rate, list.length);
-    list.forEach((reference, t) => {
-      const ours = rows[t];
-      const pairs: [string, number][] = [["loss_total", ours.loss[0]], ["loss_ita", ours.itc[0]], ["loss_itm", ours.itm[0]], ["loss_mlm", ours.mlm[0]]];
-      for (const [key, value] of pairs) {
-        const stated = reference[key] ?? reference[key.replace("loss_", "")];
-        if (stated === undefined) continue;
-        const number = typeof stated === "object" ? stated.value : stated;
-        verdict.close(`${name}[${t}].${key}`, [value], [number], 1e-4 * Math.abs(number));
-      }
-      if (reference.image_neg_idx) verdict.close(`${name}[${t}].image_neg_idx`, ours.images, reference.image_neg_idx, 1e-9);
-      if (reference.text_neg_idx) verdict.close(`${name}[${t}].text_neg_idx`, ours.texts, reference.text_neg_idx, 1e-9);
+  const { verdict } = setting;
+  for (const [name, curve] of Object.entries(verdict.entry.scalars) as [string, Loose][]) {
+    const shape = /^curve_(\d+)_steps_lr(.+)$/.exec(name);
+    if (!shape) continue;
+    const { rows } = await trainOn(setting, Number(shape[2]), Number(shape[1]));
+    for (const [theirs, ours] of [["total", "loss"], ["mlm", "mlm"], ["ita", "itc"], ["itm", "itm"]] as const) {
+      rows.forEach((row: Loose, t: number) => {
+        const reference = curve[theirs].value[t];
+        verdict.close(`${name}.${theirs}[${t}]`, row[ours], [reference], 1e-4 * Math.abs(reference));
+      });
+    }
+    rows.forEach((row: Loose, t: number) => {
+      verdict.close(`${name}.neg[${t}] images`, row.images, curve.neg[t][0], 0.5);
+      verdict.close(`${name}.neg[${t}] texts`, row.texts, curve.neg[t][1], 0.5);
     });
   }
 }
 
 async function lnEpsSet({ verdict, config, params, input }: Setting): Promise<Verdict> {
-  const results = await run([params, { image: input("image"), ids: input("input_ids"), mask: input("attention_mask") }], (p, c) => {
-    const v = p.visual_encoder, small = (x: Tensor): Tensor => multiply(x, 1e-3);
-    const patches = patchify(c.image, config.vision.patch), [batch, , features] = patches.shape as [number, number, number];
-    const { weight, bias } = v.patch_embed.proj, { width } = config.vision;
-    const tokens = add(matmul(patches, reshape(small(weight), [width, features]), { transposeB: true }), small(bias));
-    const x = add(concat([broadcastTo(small(v.cls_token), [batch, 1, width]), tokens], 1), small(v.pos_embed));
-    const { embeddings } = p.text_encoder.bert;
-    const tiny = (e: { weight: Tensor }): { weight: Tensor } => ({ weight: multiply(e.weight, 1e-6) });
-    const shrunken = { ...p.text_encoder, bert: { ...p.text_encoder.bert, embeddings: {
-      word_embeddings: tiny(embeddings.word_embeddings),
-      position_embeddings: tiny(embeddings.position_embeddings),
-      token_type_embeddings: tiny(embeddings.token_type_embeddings),
-      LayerNorm: embeddings.LayerNorm,
-    } } };
-    return { vit: layerNorm(v.blocks[0]!.norm1, x, config.vision.eps), bert: bertEmbed(shrunken, c.ids, { mask: c.mask }, config.text), unused: constant(0) };
-  });
+  const results = await run(
+    [params, { image: input("image"), ids: input("input_ids"), mask: input("attention_mask") }],
+    (p, c) => {
+      const v = p.visual_encoder, small = (x: Tensor): Tensor => multiply(x, 1e-3);
+      const patches = patchify(c.image, config.vision.patch),
+        [batch, , features] = patches.shape as [number, number, number];
+      const { weight, bias } = v.patch_embed.proj, { width } = config.vision;
+      const tokens = add(matmul(patches, reshape(small(weight), [width, features]), { transposeB: true }), small(bias));
+      const x = add(concat([broadcastTo(small(v.cls_token), [batch, 1, width]), tokens], 1), small(v.pos_embed));
+      const { embeddings } = p.text_encoder.bert;
+      const tiny = (e: { weight: Tensor }): { weight: Tensor } => ({ weight: multiply(e.weight, 1e-6) });
+      const shrunken = {
+        ...p.text_encoder,
+        bert: {
+          ...p.text_encoder.bert,
+          embeddings: {
+            word_embeddings: tiny(embeddings.word_embeddings),
+            position_embeddings: tiny(embeddings.position_embeddings),
+            token_type_embeddings: tiny(embeddings.token_type_embeddings),
+            LayerNorm: embeddings.LayerNorm,
+          },
+        },
+      };
+      return {
+        vit: layerNorm(v.blocks[0]!.norm1, x, config.vision.eps),
+        bert: bertEmbed(shrunken, c.ids, { mask: c.mask }, config.text),
+        unused: constant(0),
+      };
+    },
+  );
   verdict.forward("vit_norm1_block0", results.get("vit")!, 1e-4);
   verdict.forward("bert_embedding_out", results.get("bert")!, 1e-4);
   return verdict;

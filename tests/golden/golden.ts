@@ -59,7 +59,9 @@ export class Golden {
     return mapSpecs(spec, ({ shape }, path) => {
       const value = weights.get(prefix + path);
       if (!value) throw new Error(`The weights beside ${file} have no "${prefix + path}"`);
-      if (String(value.shape) !== String(shape)) throw new Error(`"${prefix + path}" is [${value.shape}] and not [${shape}]`);
+      if (String(value.shape) !== String(shape)) {
+        throw new Error(`"${prefix + path}" is [${value.shape}] and not [${shape}]`);
+      }
       return tensor(value.data, shape);
     });
   }
@@ -76,7 +78,11 @@ async function readValues(path: string): Promise<Map<string, Value>> {
 /** A value of a file as a tensor; integers as `dtype`. */
 export function toTensor(value: Value | undefined, dtype: "f32" | "i32" | "u32" = "f32"): Tensor {
   if (!value) throw new Error("The file lacks a tensor that this check needs");
-  const data: HostArray = dtype === "f32" ? Float32Array.from(value.data) : dtype === "u32" ? Uint32Array.from(value.data) : Int32Array.from(value.data);
+  const data: HostArray = dtype === "f32"
+    ? Float32Array.from(value.data)
+    : dtype === "u32"
+    ? Uint32Array.from(value.data)
+    : Int32Array.from(value.data);
   return tensor(data, value.shape);
 }
 

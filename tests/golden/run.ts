@@ -19,7 +19,10 @@ function isInput(file: string): boolean {
 }
 
 /** Checks all files of a folder (or those whose path contains `only`) and prints the table. */
-export async function runGolden(dir: string, only = ""): Promise<{ passed: number; failed: number; uncovered: number }> {
+export async function runGolden(
+  dir: string,
+  only = "",
+): Promise<{ passed: number; failed: number; uncovered: number }> {
   const golden = await Golden.open(dir);
   const counts = { passed: 0, failed: 0, uncovered: 0 };
   for (const file of Object.keys(golden.index.files).filter((f) => !isInput(f) && f.includes(only))) {
@@ -34,7 +37,11 @@ export async function runGolden(dir: string, only = ""): Promise<{ passed: numbe
       for (const name of verdict.left) verdict.failures.push(`${name}: not compared`);
       const ok = verdict.failures.length === 0;
       ok ? counts.passed++ : counts.failed++;
-      console.log(`${file.padEnd(44)} ${ok ? "ok    " : "FAILED"} ${String(verdict.compared).padStart(4)} compared, worst ${verdict.worst.toPrecision(2)} of the tolerance: ${verdict.worstName}`);
+      console.log(
+        `${file.padEnd(44)} ${ok ? "ok    " : "FAILED"} ${String(verdict.compared).padStart(4)} compared, worst ${
+          verdict.worst.toPrecision(2)
+        } of the tolerance: ${verdict.worstName}`,
+      );
       for (const failure of verdict.failures.slice(0, 5)) console.log(`    ${failure}`);
     } catch (error) {
       counts.failed++;
