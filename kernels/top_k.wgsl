@@ -31,7 +31,9 @@ fn before_lane(lane: u32, own: vec2<u32>) -> vec2<u32> {
   for (var i = 0u; i < lane; i++) { before += shared_counts[i]; }
   return before;
 }
+fn wait_for_list() { storageBarrier(); }
 //#else
+fn wait_for_list() {}
 fn before_lane(lane: u32, own: vec2<u32>) -> vec2<u32> { return vec2(0u); }
 //#end
 
@@ -85,7 +87,7 @@ fn main(
   let above = count_from(lane, base, kth + 1u);
   let start = row * u.k;
   collect(lane, base, start, kth, above);
-  storageBarrier();
+  wait_for_list();
   for (var i = lane; i < u.k; i += LANES) {
     let column = list[start + i];
     let key = key_at(base, column);
