@@ -146,14 +146,18 @@ export function nodesOf(g: Group): Node[] {
   return g.root ? [g.root, ...g.members] : g.members;
 }
 
-/** Whether everything that two groups read of one another is the same element of a value that one kernel has at hand. */
+/**
+ * Whether everything that two groups read of one another is the same element of a value that one kernel has at hand. A root
+ * reads its inputs from memory, so nothing of its own kernel can be among them.
+ */
 function selfContained(a: Group, b: Group): boolean {
   const own = new Set([...nodesOf(a), ...nodesOf(b)]);
   return [...own].every((node) =>
     loads(node).every((t) => {
       const { base, offset } = resolve(t);
       if (!own.has(base.node)) return true;
-      return base.index === 0 && offset === 0 && base.size === t.size && t.size === new Tensor(node).size;
+      return node !== a.root && node !== b.root && base.index === 0 && offset === 0 && base.size === t.size &&
+        t.size === new Tensor(node).size;
     })
   );
 }
