@@ -1,11 +1,11 @@
 /**
  * Speed of every matmul variant over the shapes of the models, in GFLOP/s, and the time of each kernel's first use:
  *
- *     deno run -A tests/bench/matmul_sweep.ts [--chosen] [--kind=gpu] [--shapes=2080,128,128:NT;1024,1024,1024:NN]
+ *     deno run -A tests/bench/matmul_sweep.ts [--chosen] [--f16] [--kind=gpu] [--no-subgroups] [--shapes=2080,128,128:NT;1024,1024,1024:NN]
  *
  * `--chosen` times only the variant that `chooseMatmul` takes. A shape is M,N,K or M,N,K,batch, then the layouts.
  */
-import { type Device, openDevice } from "../../src/gpu/device.ts";
+import { Device, openDevice } from "../../src/gpu/device.ts";
 import { matmulOp } from "../../src/ops/matmul.ts";
 import {
   chooseMatmul,
@@ -18,6 +18,7 @@ import { type Aval, byteLength, Node } from "../../src/program/graph.ts";
 import type { BufferRef, Dispatch } from "../../src/program/lowering.ts";
 import { fold, placeholder, plainEmit } from "../testing/run_op.ts";
 
+const dtype = Deno.args.includes("--f16") ? "f16" : "f32";
 const shapes = "1024,1024,1024:NN NT TN TT;2080,128,128:NN NT;2080,512,128:NN NT;2080,128,512:NN NT;128,128,2080:TN;" +
   "512,128,2080:TN;128,512,2080:TN;512,512,2080:TN;512,128,128:NT;512,512,128:NT;32,128,64:NT;96,96,256:NN;512,2,128:NT;" +
   "65,65,32,64:NT;65,32,65,64:NN TN";
@@ -44,7 +45,7 @@ class Run {
     const a = c.layout[0] === "T" ? [c.batch, c.k, c.m] : [c.batch, c.m, c.k];
     const b = c.layout[1] === "T" ? [c.batch, c.n, c.k] : [c.batch, c.k, c.n];
     const attrs = { transposeA: c.layout[0] === "T", transposeB: c.layout[1] === "T" };
-    const node = new Node(matmulOp, [placeholder(a), placeholder(b)], attrs);
+    const node = new Node(matmulOp, [placeholder(a, dtype), placeholder(b, dtype)], attrs);
     const out = this.#place(byteLength(node.avals[0]!));
     matmulOp.lower!({
       device: device.profile,
@@ -122,7 +123,9 @@ function choicesFor(device: Device, sizes: Case): MatmulChoice[] {
 
 const option = (name: string) => Deno.args.find((a) => a.startsWith(`--${name}=`))?.slice(name.length + 3);
 const kind = option("kind") as "cpu" | "gpu" | undefined;
-const device = await openDevice(kind ? { kind } : {});
+const opened = await openDevice(kind ? { kind } : {});
+const subgroups = opened.profile.subgroups && !Deno.args.includes("--no-subgroups");
+const device = new Device(opened.gpu, opened.adapter, { ...opened.profile, subgroups });
 console.log(`${device.adapter}: GFLOP/s; * is the variant that the rule chooses`);
 for (const sizes of parseCases(option("shapes") ?? shapes)) {
   const chosen = chooseMatmul(device.profile, sizes);

@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertThrows } from "@std/assert";
+import { assert, assertAlmostEquals, assertEquals, assertThrows } from "@std/assert";
 import { matmul, type MatmulAttrs, matmulOp } from "../../src/ops/matmul.ts";
 import { Node, sizeOf, type Tensor } from "../../src/program/graph.ts";
 import {
@@ -38,26 +38,28 @@ function operands(batch: number[], m: number, n: number, k: number, attrs: Matmu
   return [{ data: numbers(sizeOf(a), 1), shape: a }, { data: numbers(sizeOf(b), 2), shape: b }];
 }
 
-/** Largest error of `got` against float64 products, relative to the sum of |a| |b|. */
-function worstError(got: ArrayLike<number>, [a, b]: HostTensor[], attrs: MatmulAttrs): number {
+/** The product in float64, and beside it the sums of |a| |b|. */
+function reference([a, b]: readonly HostTensor[], attrs: MatmulAttrs): { product: Float64Array; scale: Float64Array } {
   const [m, k] = (attrs.transposeA ? a!.shape.slice(-2).toReversed() : a!.shape.slice(-2)) as [number, number];
   const n = b!.shape.at(attrs.transposeB ? -2 : -1)!;
-  const batch = sizeOf(a!.shape) / (m * k), bStride = sizeOf(b!.shape) > n * k ? n * k : 0;
-  let worst = 0;
+  const batch = sizeOf(a!.shape) / (m * k), bStride = b!.shape.length > 2 ? n * k : 0;
+  const product = new Float64Array(batch * m * n), scale = new Float64Array(batch * m * n);
   for (let i = 0; i < batch * m * n; i++) {
     const column = i % n, row = Math.floor(i / n) % m, z = Math.floor(i / (m * n));
-    let sum = 0, scale = 0;
     for (let j = 0; j < k; j++) {
       const x = a!.data[z * m * k + (attrs.transposeA ? j * m + row : row * k + j)]!;
       const y = b!.data[z * bStride + (attrs.transposeB ? column * k + j : j * n + column)]!;
-      sum += x * y;
-      scale += Math.abs(x * y);
+      product[i]! += x * y;
+      scale[i]! += Math.abs(x * y);
     }
-    const error = Math.abs(got[i]! - sum) / scale;
-    worst = error <= worst ? worst : error; // NaN wins
-    if (Number.isNaN(error)) return NaN;
   }
-  return worst;
+  return { product, scale };
+}
+
+/** Largest error of `got` relative to the sum of |a| |b|; NaN if one is. */
+function worstError(got: ArrayLike<number>, inputs: HostTensor[], attrs: MatmulAttrs): number {
+  const { product, scale } = reference(inputs, attrs);
+  return product.reduce((worst, x, i) => Math.max(worst, Math.abs(got[i]! - x) / scale[i]!), 0);
 }
 
 async function checkProduct(device: Device, inputs: HostTensor[], attrs: MatmulAttrs): Promise<void> {
@@ -77,6 +79,7 @@ const someSizes: Sizes[] = [
   [[], 67, 61, 59],
   [[], 36, 68, 132],
   [[2, 3], 17, 20, 12],
+  [[], 300, 40, 8],
 ];
 
 /** Runs `test` with every product computed as `choice` says. */
@@ -185,17 +188,41 @@ Deno.test("matmul() refuses shapes that do not fit, with a sentence", () => {
   assertThrows(() => matmul(placeholder([2, 2], "i32"), placeholder([2, 2])), RangeError, "both must be f32 or f16");
 });
 
-Deno.test("matmul() has gradients of the operands' shapes", () => {
-  const shapes = (tensors: (Tensor | null)[]) => tensors.map((t) => t!.shape);
-  for (const attrs of layouts) {
-    for (const batch of [[], [2, 3]]) {
-      const [a, b] = operands(batch, 5, 7, 11, attrs).map((t) => placeholder(t.shape));
-      const node = new Node(matmulOp, [a!, b!], attrs);
-      const gradients = matmulOp.vjp!(node, [placeholder([...batch, 5, 7])]);
-      assertEquals(shapes(gradients), [a!.shape, b!.shape]);
-    }
+/** A graph of products and reshapes, computed on the host. */
+function evaluate(t: Tensor, values: ReadonlyMap<Tensor, HostTensor>): HostTensor {
+  const known = values.get(t);
+  if (known) return known;
+  const inputs = t.node.inputs.map((x) => evaluate(x, values));
+  if (t.node.op.name !== "matmul") return { data: inputs[0]!.data, shape: t.shape };
+  const { product } = reference(inputs, t.node.attrs as MatmulAttrs);
+  return { data: Float32Array.from(product), shape: t.shape };
+}
+
+/** Derivatives of the sum of g * product by each element of one operand: the product is linear in it. */
+function derivatives(inputs: HostTensor[], which: number, g: HostTensor, attrs: MatmulAttrs): number[] {
+  return Array.from(inputs[which]!.data, (_, x) => {
+    const one = { ...inputs[which]!, data: new Float32Array(inputs[which]!.data.length).fill(1, x, x + 1) };
+    return reference(inputs.with(which, one), attrs).product.reduce((sum, y, i) => sum + y * g.data[i]!, 0);
+  });
+}
+
+Deno.test("matmul() has the gradients of its definition", () => {
+  const cases = layouts.flatMap((attrs) => [false, true].map((shared) => ({ attrs, shared, batch: [2, 3] })));
+  for (const { attrs, shared, batch } of cases.filter((c) => !(c.shared && c.attrs.transposeA))) {
+    const inputs = operands(batch, 3, 2, 4, attrs, shared);
+    const g = { data: numbers(36, 3), shape: [...batch, 3, 2] };
+    const [a, b, ct] = [...inputs, g].map((t) => placeholder(t.shape)) as [Tensor, Tensor, Tensor];
+    const values = new Map([[a, inputs[0]!], [b, inputs[1]!], [ct, g]]);
+    matmulOp.vjp!(new Node(matmulOp, [a, b], attrs), [ct]).forEach((gradient, which) => {
+      const got = evaluate(gradient!, values);
+      assertEquals(got.shape, inputs[which]!.shape);
+      derivatives(inputs, which, g, attrs).forEach((x, i) => assertAlmostEquals(got.data[i]!, x, 1e-5));
+    });
   }
-  const node = new Node(matmulOp, [placeholder([2, 3, 5, 11]), placeholder([11, 7])], layouts[0]!);
-  const gradients = matmulOp.vjp!(node, [placeholder([2, 3, 5, 7])]);
-  assertEquals(shapes(gradients), [[2, 3, 5, 11], [11, 7]]);
+});
+
+Deno.test("matmul() of more matrices than one dimension of a dispatch holds", async () => {
+  const device = await openDevice();
+  await checkProduct(device, operands([70_000], 1, 1, 1, layouts[0]!), layouts[0]!);
+  device.close();
 });
