@@ -172,9 +172,14 @@ export function softmaxTileGrad(
 }
 
 /** The ops, for tests of a single kernel. */
-export const crossEntropyOps = {
+export const crossEntropyOps: {
+  readonly crossEntropy: Op<Required<CrossEntropyOptions>>;
+  readonly softmaxTileGrad: Op<TileAttrs>;
+  readonly lseUpdate: Op<void>;
+  readonly pickLabels: Op<{ readonly offset: number }>;
+} = {
   crossEntropy: crossEntropyOp,
   softmaxTileGrad: softmaxTileGradOp,
   lseUpdate: lseUpdateOp,
   pickLabels: pickLabelsOp,
-} as const;
+};

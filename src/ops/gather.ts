@@ -136,4 +136,7 @@ export function scatterAdd(x: Tensor, ids: Tensor, rows: number, options: Gather
 }
 
 /** The ops, for tests of a single kernel. */
-export const gatherOps = { gather: gatherOp, scatterAdd: scatterAddOp } as const;
+export const gatherOps: { readonly gather: Op<GatherOptions>; readonly scatterAdd: Op<ScatterAttrs> } = {
+  gather: gatherOp,
+  scatterAdd: scatterAddOp,
+};
