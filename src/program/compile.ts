@@ -71,9 +71,9 @@ export function compile<A extends readonly Tree[], R extends Tree>(
 ): Compiled<A, R> {
   const cache = new Map<string, { program: Program; result: R }>();
   const lookUp = async (args: A): Promise<{ program: Program; result: R }> => {
-    const key = args.map(signature).join("|");
+    const key = args.map(signature).join("|"), device = options.device ?? await defaultDevice();
     let entry = cache.get(key);
-    if (!entry) cache.set(key, entry = trace(fn, args, options, options.device ?? await defaultDevice()));
+    if (!entry) cache.set(key, entry = trace(fn, args, options, device));
     return entry;
   };
   const call = async (...args: A): Promise<R> => {

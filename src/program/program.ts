@@ -74,8 +74,20 @@ export class Program {
     return this.plan.layout.arenas.reduce((a, b) => a + b, 0);
   }
 
+  /** Calls that overlap in time share memory, so each waits for the one before. */
+  #inTurn<T>(call: () => Promise<T>): Promise<T> {
+    const turn = this.#last.then(call);
+    this.#last = turn.then(() => {}, () => {});
+    return turn;
+  }
+  #last: Promise<void> = Promise.resolve();
+
   /** Allocates memory and compiles kernels, once. */
-  async build(progress?: CompileProgress): Promise<void> {
+  build(progress?: CompileProgress): Promise<void> {
+    return this.#inTurn(() => this.#build(progress));
+  }
+
+  async #build(progress?: CompileProgress): Promise<void> {
     if (this.#steps) return;
     const { layout, steps } = this.plan;
     for (const [i, bytes] of layout.arenas.entries()) {
@@ -128,8 +140,12 @@ export class Program {
   }
 
   /** Runs the program once. Donated arguments must not be used afterwards. */
-  async run(args: readonly Tensor[]): Promise<Tensor[]> {
-    await this.build();
+  run(args: readonly Tensor[]): Promise<Tensor[]> {
+    return this.#inTurn(() => this.#run(args));
+  }
+
+  async #run(args: readonly Tensor[]): Promise<Tensor[]> {
+    await this.#build();
     this.#device.check();
     const storages = await this.#bindLeaves(args);
     const results = await this.#allocateResults(storages);
@@ -149,8 +165,12 @@ export class Program {
   }
 
   /** Runs the kernels once with a time stamp around each. Results are discarded; donated arguments are overwritten. */
-  async profile(args: readonly Tensor[]): Promise<KernelTime[]> {
-    await this.build();
+  profile(args: readonly Tensor[]): Promise<KernelTime[]> {
+    return this.#inTurn(() => this.#profile(args));
+  }
+
+  async #profile(args: readonly Tensor[]): Promise<KernelTime[]> {
+    await this.#build();
     await this.#bindLeaves(args);
     const { gpu } = this.#device, steps = this.#steps!;
     const querySet = gpu.createQuerySet({ type: "timestamp", count: 2 });
