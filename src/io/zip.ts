@@ -172,27 +172,27 @@ async function dataPlace(source: ByteSource, entry: ZipEntry, limit: number): Pr
   return begin;
 }
 
-/** Inflates to exactly `size` bytes and stops as soon as there are more. */
+/** Inflates to exactly `size` bytes and stops as soon as there are more; memory grows with what there is, not with the claim. */
 async function inflate(
   packed: Uint8Array<ArrayBuffer>,
   size: number,
   bad: (what: string) => never,
 ): Promise<Uint8Array<ArrayBuffer>> {
-  const bytes = new Uint8Array(size);
-  let at = 0;
+  const pieces: Uint8Array<ArrayBuffer>[] = [];
+  let count = 0;
   const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("deflate-raw"));
   try {
     for await (const piece of stream) {
-      if (at + piece.length > size) bad(`inflates to more than the ${size} bytes that it claims`);
-      bytes.set(piece, at);
-      at += piece.length;
+      count += piece.length;
+      if (count > size) bad(`inflates to more than the ${size} bytes that it claims`);
+      pieces.push(piece);
     }
   } catch (error) {
     if (error instanceof SyntaxError) throw error;
     bad(`cannot be inflated (${(error as Error).message})`);
   }
-  if (at !== size) bad(`inflates to ${at} bytes, claims ${size}`);
-  return bytes;
+  if (count !== size) bad(`inflates to ${count} bytes, claims ${size}`);
+  return new Uint8Array(await new Blob(pieces).arrayBuffer());
 }
 
 /**
