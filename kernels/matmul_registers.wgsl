@@ -12,7 +12,7 @@
 //
 // VEC_A, VEC_B: the last axis of the operand as stored is a multiple of 4, so that it is read as vec4. TAIL: k is not a
 // multiple of 4, what lies beyond it counts as 0. Rows and columns beyond m and n are computed from whatever is read there
-// and not emitted. LANES and 4 divide ROWS. LOADS = SHARE ? ROWS / LANES : ROWS; GROUPS = ROWS / 4; SHIFTS = (ROWS - EMITS) * VECS.
+// and not emitted. LANES (with SHARE), EMITS and 4 divide ROWS.
 const TRANSPOSE_A = false;
 const TRANSPOSE_B = false;
 const HALF_A = false; // A is stored in f16
@@ -25,10 +25,10 @@ const SHARE = true;
 const LANES = 8u;
 const ROWS = 32u;
 const VECS = 1u;
-const LOADS = 4u;
-const GROUPS = 8u;
-const EMITS = 4u;
-const SHIFTS = 28u;
+const EMITS = 2u; // rows that are emitted at a time
+const LOADS = 4u; // vec4 of A that a thread loads in a turn: ROWS / LANES, or ROWS without SHARE
+const GROUPS = 8u; // ROWS / 4
+const SHIFTS = 30u; // (ROWS - EMITS) * VECS
 
 //#if HALF_A
 alias ElementA = f16;

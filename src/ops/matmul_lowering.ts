@@ -3,13 +3,12 @@
  *
  * @module
  */
-import type { Dispatch, Emit, Lowering } from "../program/lowering.ts";
+import type { BufferRef, Dispatch, Emit, Lowering } from "../program/lowering.ts";
 import { specialize } from "../gpu/wgsl.ts";
 import {
   type MatmulChoice,
   type MatmulSizes,
   type MatmulVariant,
-  plainMatmul,
   stagedK,
   tileCount,
   workgroupThreads,
@@ -64,35 +63,54 @@ function storage({ transposeA, transposeB, halfA, halfB }: MatmulProblem): Const
 
 /** Kernel text, constants and number of workgroups of a variant. */
 function kernelOf(variant: MatmulVariant, p: MatmulProblem): { source: string; consts: Consts; workgroups: number } {
-  const { tile: [tileRows, tileColumns], thread: [rows, vecs], share = false } = variant;
-  if (variant === plainMatmul) {
-    return { source: plain, consts: {}, workgroups: Math.ceil(p.batch * p.m * p.n / 64) };
+  switch (variant.kernel) {
+    case "plain":
+      return { source: plain, consts: {}, workgroups: Math.ceil(p.batch * p.m * p.n / 64) };
+    case "registers":
+      return { source: registers, consts: registerConsts(variant, p), workgroups: tileCount(variant, p) };
+    case "workgroup":
+      return { source: workgroup, consts: workgroupConsts(variant, p), workgroups: tileCount(variant, p) };
   }
-  const common = {
+}
+
+function registerConsts(variant: MatmulVariant, p: MatmulProblem): Consts {
+  const [rows, vecs] = variant.thread, lanes = workgroupThreads(variant), share = variant.share ?? false;
+  const emits = 2; // fewer are slower, more take longer to compile
+  return {
+    ...tileConsts(variant, p),
+    TAIL: p.k % 4 !== 0,
+    SHARE: share,
+    LANES: lanes,
+    LOADS: share ? rows / lanes : rows,
+    EMITS: emits,
+    SHIFTS: (rows - emits) * vecs,
+  };
+}
+
+function workgroupConsts(variant: MatmulVariant, p: MatmulProblem): Consts {
+  const { tile: [tileRows, tileColumns], thread: [rows, vecs] } = variant;
+  return {
+    ...tileConsts(variant, p),
+    THREADS_X: tileColumns / (4 * vecs),
+    THREADS_Y: tileRows / rows,
+    STAGED: stagedK(variant),
+    SHIFTS: (rows - 1) * vecs,
+  };
+}
+
+function tileConsts({ thread: [rows, vecs] }: MatmulVariant, p: MatmulProblem): Consts {
+  return {
     VEC_A: (p.transposeA ? p.m : p.k) % 4 === 0,
     VEC_B: (p.transposeB ? p.k : p.n) % 4 === 0,
     WIDE: p.n % 4 === 0,
     ROWS: rows,
     VECS: vecs,
+    GROUPS: rows / 4,
   };
-  const workgroups = tileCount(variant, p);
-  if (variant.kernel === "registers") {
-    const lanes = workgroupThreads(variant), emits = 2;
-    const consts = {
-      ...{ ...common, TAIL: p.k % 4 !== 0, SHARE: share, LANES: lanes, LOADS: share ? rows / lanes : rows },
-      ...{ GROUPS: rows / 4, EMITS: emits, SHIFTS: (rows - emits) * vecs },
-    };
-    return { source: registers, consts, workgroups };
-  }
-  const consts = {
-    ...{ ...common, THREADS_X: tileColumns / (4 * vecs), THREADS_Y: tileRows / rows, STAGED: stagedK(variant) },
-    ...{ GROUPS: rows / 4, SHIFTS: (rows - 1) * vecs },
-  };
-  return { source: workgroup, consts, workgroups };
 }
 
 /** A writer of partial sums. */
-function storeTo(ref: ReturnType<Lowering["scratch"]>, width: 1 | 4): Emit {
+function storeTo(ref: BufferRef, width: 1 | 4): Emit {
   const type = width === 4 ? "vec4<f32>" : "f32";
   return {
     code: `alias V = ${type};
@@ -105,7 +123,7 @@ fn emit(i: u32, v: V) { partial[i / ${width}u] = v; }
 
 /** Adds the parts of the inner axis. */
 function sumParts(
-  partial: ReturnType<Lowering["scratch"]>,
+  partial: BufferRef,
   emit: Emit,
   width: 1 | 4,
   results: number,
