@@ -82,6 +82,13 @@ export class Device {
     }
   }
 
+  /** Throws why a command failed: the device was lost (which is told in a later turn), an earlier error, or `error` itself. */
+  async explain(error: unknown): Promise<never> {
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    this.check();
+    throw error;
+  }
+
   /** A buffer, counted until `destroyBuffer`. `purpose` completes "Cannot allocate ... for". */
   async createBuffer(bytes: number, usage: number, purpose: string): Promise<GPUBuffer> {
     this.check();

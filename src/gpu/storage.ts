@@ -107,8 +107,7 @@ export async function readBack(
     const mapped = staging.getMappedRange();
     return ranges.map(({ bytes }, i) => mapped.slice(offsets[i]!, offsets[i]! + bytes));
   } catch (error) {
-    device.check();
-    throw error;
+    return await device.explain(error);
   } finally {
     device.destroyBuffer(staging);
   }

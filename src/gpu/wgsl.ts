@@ -54,15 +54,16 @@ function expand(
       out.push(hooks[rest!.trim()] ?? "");
       continue;
     }
+    if (word !== "for" && word !== "if") throw new Error(`Cannot expand the kernel: unknown line //#${word}`);
     const { body, otherwise, end } = block(lines, at);
     if (word === "for") {
       const [name, from, to] = rest!.trim().split(/\s+/);
       for (let i = number(from!, vars, known); i < number(to!, vars, known); i++) {
         out.push(...expand(body, new Map([...vars, [name!, i]]), known, hooks));
       }
-    } else if (word === "if") {
+    } else {
       out.push(...expand(number(rest!.trim(), vars, known) ? body : otherwise, vars, known, hooks));
-    } else throw new Error(`Cannot expand the kernel: unknown line //#${word}`);
+    }
     at = end;
   }
   return out;
