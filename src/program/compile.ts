@@ -5,7 +5,7 @@
  */
 import { defaultDevice, type Device } from "../gpu/device.ts";
 import { readBack, upload } from "../gpu/storage.ts";
-import { type Aval, type DType, type HostArray, sameShape, sizeOf, Tensor } from "./graph.ts";
+import { type Aval, type DType, type HostArray, sameShape, sizeOf, type Tensor } from "./graph.ts";
 import { type CompileProgress, type KernelTime, placeholder, Program } from "./program.ts";
 import { entries, fromLeaves, leaves, mapTree, signature, type Tree } from "./tree.ts";
 

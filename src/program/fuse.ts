@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { Node, type Op, Tensor } from "./graph.ts";
+import { type Node, type Op, Tensor } from "./graph.ts";
 
 /** Nodes that one lowering computes: a root kernel with element-wise ops in its epilogue, or element-wise ops alone. */
 export interface Group {

@@ -5,7 +5,7 @@
  */
 import type { Device } from "../gpu/device.ts";
 import { formatBytes, KernelError } from "../gpu/errors.ts";
-import { allocate, Storage, upload, writeWords } from "../gpu/storage.ts";
+import { allocate, type Storage, upload, writeWords } from "../gpu/storage.ts";
 import { type Aval, Node, type Op, Tensor } from "./graph.ts";
 import type { BufferRef, Dispatch, Uniform } from "./lowering.ts";
 import { type Plan, plan } from "./plan.ts";
