@@ -170,7 +170,9 @@ fn main(
 
         // Scores, and products of the gradient with the values.
         var s = array<f32, KEYS * ROWS>();
+        var s_odd = array<f32, KEYS * ROWS>();
         var g = array<f32, KEYS * ROWS>();
+        var g_odd = array<f32, KEYS * ROWS>();
         //#for c 0 PARTS
         //#for t 0 KEYS
         {
@@ -180,9 +182,10 @@ fn main(
           let a = subgroupBroadcast(xs[($t * PARTS + $c) / THREADS], ($t * PARTS + $c) % THREADS);
           //#end
           //#for r 0 ROWS
-          //#for e 0 4
-          s[$t * ROWS + $r] = fma(x[$r * PARTS + $c][$e], a[$e], s[$t * ROWS + $r]);
-          //#end
+          s[$t * ROWS + $r] = fma(x[$r * PARTS + $c].x, a.x, s[$t * ROWS + $r]);
+          s_odd[$t * ROWS + $r] = fma(x[$r * PARTS + $c].y, a.y, s_odd[$t * ROWS + $r]);
+          s[$t * ROWS + $r] = fma(x[$r * PARTS + $c].z, a.z, s[$t * ROWS + $r]);
+          s_odd[$t * ROWS + $r] = fma(x[$r * PARTS + $c].w, a.w, s_odd[$t * ROWS + $r]);
           //#end
         }
         //#end
@@ -196,9 +199,10 @@ fn main(
           let b = subgroupBroadcast(ys[($t * PARTS + $c) / THREADS], ($t * PARTS + $c) % THREADS);
           //#end
           //#for r 0 ROWS
-          //#for e 0 4
-          g[$t * ROWS + $r] = fma(y[$r * PARTS + $c][$e], b[$e], g[$t * ROWS + $r]);
-          //#end
+          g[$t * ROWS + $r] = fma(y[$r * PARTS + $c].x, b.x, g[$t * ROWS + $r]);
+          g_odd[$t * ROWS + $r] = fma(y[$r * PARTS + $c].y, b.y, g_odd[$t * ROWS + $r]);
+          g[$t * ROWS + $r] = fma(y[$r * PARTS + $c].z, b.z, g[$t * ROWS + $r]);
+          g_odd[$t * ROWS + $r] = fma(y[$r * PARTS + $c].w, b.w, g_odd[$t * ROWS + $r]);
           //#end
         }
         //#end
@@ -243,7 +247,7 @@ fn main(
             seen = seen && other + $t <= own[$r];
             //#end
             //#end
-            let p = exp(select(MASKED, s[$t * ROWS + $r] + bias - row_lse, seen));
+            let p = exp(select(MASKED, s[$t * ROWS + $r] + s_odd[$t * ROWS + $r] + bias - row_lse, seen));
             var keep = 1.0;
             //#if DROPOUT
             //#if COLUMNS
@@ -255,23 +259,15 @@ fn main(
             let pair = select(drawn.xy, drawn.zw, (lane & 4u) != 0u);
             let word = select(pair.x, pair.y, (lane & 2u) != 0u) >> (16u * (lane & 1u));
             //#else
-            let word = bits[$r][$t / 2] >> (16u * ($t % 2u));
+            let word = bits[$r][(j + $t) / 2u] >> (16u * ((j + $t) % 2u));
             //#end
             keep = select(sizes.keep, 0.0, (word & 0xffffu) < sizes.threshold);
             //#end
-            s[$t * ROWS + $r] = p * fma(keep, g[$t * ROWS + $r], -row_delta);
+            s[$t * ROWS + $r] = p * fma(keep, g[$t * ROWS + $r] + g_odd[$t * ROWS + $r], -row_delta);
             g[$t * ROWS + $r] = p * keep;
           }
           //#end
         }
-        //#end
-        //#if DROPOUT
-        //#if COLUMNS
-        //#else
-        //#for r 0 ROWS
-        bits[$r] = bits[$r].zwxy;
-        //#end
-        //#end
         //#end
 
         // Gradients.

@@ -62,7 +62,6 @@ fn main(
   sum[$r] = 0.0;
   //#for c 0 PARTS
   q[$r * PARTS + $c] = sizes.scale * q_part(at_q$r, $c);
-  o[$r * PARTS + $c] = vec4<f32>();
   //#end
   //#end
 
@@ -110,6 +109,7 @@ fn main(
 
         // Scores.
         var s = array<f32, KEYS * ROWS>();
+        var s_odd = array<f32, KEYS * ROWS>();
         //#for c 0 PARTS
         //#for t 0 KEYS
         {
@@ -119,9 +119,10 @@ fn main(
           let x = subgroupBroadcast(k[($t * PARTS + $c) / THREADS], ($t * PARTS + $c) % THREADS);
           //#end
           //#for r 0 ROWS
-          //#for e 0 4
-          s[$t * ROWS + $r] = fma(q[$r * PARTS + $c][$e], x[$e], s[$t * ROWS + $r]);
-          //#end
+          s[$t * ROWS + $r] = fma(q[$r * PARTS + $c].x, x.x, s[$t * ROWS + $r]);
+          s_odd[$t * ROWS + $r] = fma(q[$r * PARTS + $c].y, x.y, s_odd[$t * ROWS + $r]);
+          s[$t * ROWS + $r] = fma(q[$r * PARTS + $c].z, x.z, s[$t * ROWS + $r]);
+          s_odd[$t * ROWS + $r] = fma(q[$r * PARTS + $c].w, x.w, s_odd[$t * ROWS + $r]);
           //#end
         }
         //#end
@@ -139,9 +140,9 @@ fn main(
           //#end
           //#for r 0 ROWS
           //#if CAUSAL
-          s[$t * ROWS + $r] += select(MASKED, bias, key + $t <= row[$r]);
+          s[$t * ROWS + $r] += s_odd[$t * ROWS + $r] + select(MASKED, bias, key + $t <= row[$r]);
           //#else
-          s[$t * ROWS + $r] += bias;
+          s[$t * ROWS + $r] += s_odd[$t * ROWS + $r] + bias;
           //#end
           //#end
         }
@@ -165,9 +166,8 @@ fn main(
           sum[$r] = fma(sum[$r], fade[$r], added);
           //#if DROPOUT
           //#for t 0 KEYS
-          if (((bits[$r][$t / 2] >> (16u * ($t % 2u))) & 0xffffu) < sizes.threshold) { s[$t * ROWS + $r] = 0.0; }
+          if (((bits[$r][(j + $t) / 2u] >> (16u * ((j + $t) % 2u))) & 0xffffu) < sizes.threshold) { s[$t * ROWS + $r] = 0.0; }
           //#end
-          bits[$r] = bits[$r].zwxy;
           //#end
         }
         //#end

@@ -68,16 +68,15 @@ export const attentionOp: Op<AttentionAttrs> = {
     if (attrs.dropout) bindings.readScalars("key", rest.at(-1)!, "u32");
     bindings.writeHeads("out", ctx.outputs[0]!);
     bindings.write("lse", ctx.outputs[1]!, "f32");
-    const plan = attentionPlan(ctx.device, sizes.width, sizes.tq, 2);
+    const plan = attentionPlan(ctx.device, sizes.width, sizes.tq, 192);
     const consts = { ...plan, MASK: attrs.masked, CAUSAL: attrs.causal, DROPOUT: !!attrs.dropout };
-    const { batch, heads, tq, tk, width } = sizes;
     ctx.dispatch({
       name: `attention ${plan.ROWS} x ${plan.THREADS} rows`,
       code: prelude + (attrs.dropout ? random : "") +
         specialize(source, { consts, hooks: { bindings: bindings.code } }),
       bindings: bindings.refs,
-      workgroups: batch * heads * Math.ceil(tq / (plan.ROWS * plan.THREADS)),
-      flop: 4 * batch * heads * tq * tk * width,
+      workgroups: sizes.batch * sizes.heads * Math.ceil(sizes.tq / (plan.ROWS * plan.THREADS)),
+      flop: 4 * sizes.scores * sizes.width,
     });
   },
 };

@@ -92,16 +92,15 @@ function dispatch(
   bindings: AttentionBindings,
   columns: boolean,
 ): void {
-  const { batch, heads, tq, tk, width } = sizes;
-  const own = columns ? tk : tq;
-  const plan = attentionPlan(ctx.device, width, own, columns ? 4 : 3);
+  const own = columns ? sizes.tk : sizes.tq;
+  const plan = attentionPlan(ctx.device, sizes.width, own, 128);
   const flags = { COLUMNS: columns, MASK: attrs.masked, CAUSAL: attrs.causal, DROPOUT: !!attrs.dropout };
   ctx.dispatch({
     name: `attentionGrad ${plan.ROWS} x ${plan.THREADS} ${columns ? "columns" : "rows"}`,
     code: prelude + (attrs.dropout ? random : "") +
       specialize(source, { consts: { ...plan, ...flags }, hooks: { bindings: bindings.code } }),
     bindings: bindings.refs,
-    workgroups: batch * heads * Math.ceil(own / (plan.ROWS * plan.THREADS)),
-    flop: (columns ? 8 : 6) * batch * heads * tq * tk * width,
+    workgroups: sizes.batch * sizes.heads * Math.ceil(own / (plan.ROWS * plan.THREADS)),
+    flop: (columns ? 8 : 6) * sizes.scores * sizes.width,
   });
 }

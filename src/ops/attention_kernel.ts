@@ -28,13 +28,17 @@ export interface AttentionSizes {
   readonly depth: number;
   /** Columns of a head. */
   readonly width: number;
+  /** Scores that are computed, over all heads. */
+  readonly scores: number;
 }
 
 /** The sizes of a node whose first inputs are q and k. */
 export function attentionSizes(node: Node<AttentionAttrs>): AttentionSizes {
   const [batch, tq, depth] = node.inputs[0]!.shape as [number, number, number];
-  const { heads } = node.attrs;
-  return { batch, heads, tq, tk: node.inputs[1]!.shape[1]!, depth, width: depth / heads };
+  const { heads, causal } = node.attrs;
+  const tk = node.inputs[1]!.shape[1]!;
+  const scores = batch * heads * tq * (causal ? (tq + 1) / 2 : tk);
+  return { batch, heads, tq, tk, depth, width: depth / heads, scores };
 }
 
 /** WGSL of the uniform buffer that {@linkcode sizesUniform} fills. */
@@ -64,21 +68,29 @@ export interface AttentionPlan {
 }
 
 /**
- * Spreads `rows` rows of a head over threads. `held` is the number of vectors of a head's width that a thread keeps for each of
- * its rows.
+ * Spreads `rows` rows of a head over threads. `most` bounds the columns that a thread of a CPU adapter owns: longer code runs
+ * a little faster and takes much longer to compile (0.5 s at most with the values given by the callers, for width 64).
  */
-export function attentionPlan(device: DeviceProfile, width: number, rows: number, held: number): AttentionPlan {
+export function attentionPlan(device: DeviceProfile, width: number, rows: number, most: number): AttentionPlan {
   const parts = Math.ceil(width / 4);
-  const common = { WIDTH: width, PARTS: parts, KEYS: 4 };
-  if (device.kind === "cpu" && device.subgroups && device.subgroupSize === 8) {
-    const most = Math.max(1, Math.min(4, Math.floor(128 / width)));
-    const needed = Math.ceil(rows / 8);
-    const loads = Math.ceil(4 * parts / 8);
-    return { ...common, ROWS: Math.min(most, needed), THREADS: 8, LOADS: loads, TILE: 8, SHARED: false };
+  if (device.kind !== "cpu" || !device.subgroups || device.subgroupSize !== 8) {
+    // Two tiles in workgroup memory, beside at most 2 KiB of random bits.
+    const tile = [32, 16].find((keys) => 2 * keys * parts * 16 + 2048 <= device.workgroupBytes) ?? 8;
+    return { WIDTH: width, PARTS: parts, ROWS: 1, KEYS: 4, THREADS: 64, LOADS: 0, TILE: tile, SHARED: true };
   }
-  const tile = [32, 16].find((n) => 2 * n * parts * 16 + 2048 <= device.workgroupBytes) ?? 8;
-  const spread = held * width > 0 ? 1 : 1;
-  return { ...common, ROWS: spread, THREADS: 64, LOADS: 0, TILE: tile, SHARED: true };
+  // Heads of less than 8 vec4 are loaded several at a step, so that no lane is idle.
+  const keys = [1, 2, 4].find((n) => n * parts >= 8) ?? 8;
+  const loads = Math.ceil(keys * parts / 8);
+  const owned = rowsPerLane(rows, Math.floor(most / width));
+  return { WIDTH: width, PARTS: parts, ROWS: owned, KEYS: keys, THREADS: 8, LOADS: loads, TILE: 8, SHARED: false };
+}
+
+/** Rows of each of 8 lanes: loading what streams by costs a workgroup about as much as the arithmetic of one row a lane. */
+function rowsPerLane(rows: number, most: number): number {
+  const cost = (owned: number) => Math.ceil(rows / (8 * owned)) * (1 + owned);
+  let best = 1;
+  for (let owned = 2; owned <= most; owned++) if (cost(owned) < cost(best)) best = owned;
+  return best;
 }
 
 /** Collects the bindings of a dispatch and their declarations. */
