@@ -19,6 +19,7 @@ import { concat, reshape, slice, stopGradient } from "../ops/shape.ts";
 import type { Tensor } from "../program/graph.ts";
 import {
   type BertContext,
+  type BertEncoder,
   bertFusion,
   bertMultimodal,
   type BertSpec,
@@ -42,6 +43,9 @@ export type AlbefSpec = {
 
 /** Parameters as tensors. */
 export type Albef = ParametersOf<AlbefSpec>;
+
+/** ALBEF without the MLM head: what retrieval needs. */
+export type Matcher = Omit<Albef, "text_encoder"> & { text_encoder: BertEncoder };
 
 /** Bounds of the temperature. */
 export const TEMPERATURE_BOUNDS: readonly [number, number] = [0.001, 0.5];
@@ -105,7 +109,7 @@ export type PretrainResult = {
 
 /** Image tokens [B, P + 1, D] and unit features [B, embedding]. */
 export function encodeImage(
-  p: Albef,
+  p: Pick<Matcher, "visual_encoder" | "vision_proj">,
   patches: Tensor,
   config: AlbefConfig,
   remat = false,
@@ -116,7 +120,7 @@ export function encodeImage(
 
 /** Token states of the unimodal text encoder [B, L, D] and unit features [B, embedding]. */
 export function encodeText(
-  p: Albef,
+  p: Pick<Matcher, "text_encoder" | "text_proj">,
   ids: Tensor,
   context: BertContext,
   config: AlbefConfig,
@@ -126,7 +130,12 @@ export function encodeText(
 }
 
 /** Logits of (no match, match) for pairs of text states and image tokens: [B, 2]. */
-export function matchLogits(p: Albef, textStates: Tensor, context: BertContext, config: AlbefConfig): Tensor {
+export function matchLogits(
+  p: Pick<Matcher, "text_encoder" | "itm_head">,
+  textStates: Tensor,
+  context: BertContext,
+  config: AlbefConfig,
+): Tensor {
   return linear(p.itm_head, firstToken(bertFusion(p.text_encoder, textStates, context, config.text)));
 }
 
@@ -191,7 +200,7 @@ export interface ItmPairs {
 
 /** Image-text matching: B pairs, B texts with a negative image, B images with a negative text; mean cross-entropy over 3B. */
 export function itmLoss(
-  p: Albef,
+  p: Pick<Matcher, "text_encoder" | "itm_head">,
   images: Tensor,
   texts: Tensor,
   mask: Tensor,

@@ -108,6 +108,8 @@ export function bertSpec(config: BertConfig): BertSpec {
 }
 
 type Bert = ParametersOf<BertSpec>;
+/** A BERT without its MLM head. */
+export type BertEncoder = Pick<Bert, "bert">;
 type Layer = ParametersOf<BertLayerSpec>;
 
 /** What a run of layers reads besides the hidden states. */
@@ -129,23 +131,23 @@ export interface BertContext {
 }
 
 /** Only the unimodal layers on token ids: [B, L] -> [B, L, D]. */
-export function bertText(p: Bert, ids: Tensor, context: BertContext, config: BertConfig): Tensor {
+export function bertText(p: BertEncoder, ids: Tensor, context: BertContext, config: BertConfig): Tensor {
   return bertLayers(p, bertEmbed(p, ids, context, config), context, config, 0, config.fusionLayer);
 }
 
 /** Only the multimodal layers, on states of the unimodal ones: [B, L, D] -> [B, L, D]. */
-export function bertFusion(p: Bert, states: Tensor, context: BertContext, config: BertConfig): Tensor {
+export function bertFusion(p: BertEncoder, states: Tensor, context: BertContext, config: BertConfig): Tensor {
   return bertLayers(p, states, context, config, config.fusionLayer, config.layers);
 }
 
 /** All layers on token ids: [B, L] -> [B, L, D]. */
-export function bertMultimodal(p: Bert, ids: Tensor, context: BertContext, config: BertConfig): Tensor {
+export function bertMultimodal(p: BertEncoder, ids: Tensor, context: BertContext, config: BertConfig): Tensor {
   return bertLayers(p, bertEmbed(p, ids, context, config), context, config, 0, config.layers);
 }
 
 /** Word + position + segment 0, LayerNorm, dropout: u32 [B, L] -> [B, L, D]. */
 export function bertEmbed(
-  p: Bert,
+  p: BertEncoder,
   ids: Tensor,
   { key }: BertContext,
   { eps, padId, dropout: rate, maxPositions }: BertConfig,
@@ -164,7 +166,7 @@ export function bertEmbed(
 
 /** Layers [from, to). */
 export function bertLayers(
-  p: Bert,
+  p: BertEncoder,
   x: Tensor,
   context: BertContext,
   config: BertConfig,
@@ -228,7 +230,7 @@ function addNorm(p: { LayerNorm: Affine }, y: Tensor, x: Tensor, key: Key | unde
 }
 
 /** States before the vocabulary product of the MLM head: dense, GELU, LayerNorm; [..., D] -> [..., D]. */
-export function mlmTransform(p: Bert, states: Tensor, { eps }: BertConfig): Tensor {
+export function mlmTransform(p: Pick<Bert, "cls">, states: Tensor, { eps }: BertConfig): Tensor {
   const { dense, LayerNorm } = p.cls.predictions.transform;
   return layerNorm(LayerNorm, gelu(linear(dense, states)), eps);
 }

@@ -53,14 +53,18 @@ export class Golden {
     return this.entry(file).config ?? this.entry(this.sibling(file, "weights")).config;
   }
 
-  /** A parameter tree from the weights beside a file. */
-  async parameters<S extends SpecTree>(file: string, spec: S, prefix = ""): Promise<ParametersOf<S>> {
+  /** A parameter tree from the weights beside a file; `nameOf` gives their names there. */
+  async parameters<S extends SpecTree>(
+    file: string,
+    spec: S,
+    nameOf = (path: string): string => path,
+  ): Promise<ParametersOf<S>> {
     const weights = await this.values(this.sibling(file, "weights"));
     return mapSpecs(spec, ({ shape }, path) => {
-      const value = weights.get(prefix + path);
-      if (!value) throw new Error(`The weights beside ${file} have no "${prefix + path}"`);
+      const name = nameOf(path), value = weights.get(name);
+      if (!value) throw new Error(`The weights beside ${file} have no "${name}"`);
       if (String(value.shape) !== String(shape)) {
-        throw new Error(`"${prefix + path}" is [${value.shape}] and not [${shape}]`);
+        throw new Error(`"${name}" is [${value.shape}] and not [${shape}]`);
       }
       return tensor(value.data, shape);
     });

@@ -4,10 +4,11 @@
  */
 import { coreSets } from "./core.ts";
 import { Golden, type Verdict } from "./golden.ts";
+import { retrievalSets } from "./retrieval.ts";
 
 type Check = (golden: Golden, file: string) => Promise<Verdict>;
 
-const checks: Readonly<Record<string, Check>> = { ...coreSets };
+const checks: Readonly<Record<string, Check>> = { ...coreSets, ...retrievalSets };
 
 /** The set that a file belongs to: its name without folder and ending. Inputs and weights are read by the checks. */
 function setOf(file: string): string {

@@ -1,0 +1,323 @@
+/**
+ * Image-text retrieval in two stages (Li et al. 2021, section 5): a shortlist by the cosine of the contrastive features, then the
+ * image-text matching head on the pairs of the shortlist.
+ *
+ * @module
+ */
+import { type Albef, encodeImage, encodeText, type Matcher, matchLogits } from "../models/albef.ts";
+import { bertText } from "../models/bert.ts";
+import type { AlbefConfig } from "../models/config.ts";
+import { gather } from "../ops/gather.ts";
+import { matmul } from "../ops/matmul.ts";
+import { slice } from "../ops/shape.ts";
+import { compile, type Compiled, read, tensor, toDevice } from "../program/compile.ts";
+import type { Tensor } from "../program/graph.ts";
+import type { Tree } from "../program/tree.ts";
+import { rank, type Recalls, recallsOf, UNSCORED } from "./recall.ts";
+
+/** Images and texts to be found by one another. */
+export interface RetrievalSet {
+  readonly images: {
+    readonly count: number;
+    /**
+     * The images of these numbers, as `prepare` (or the model) takes them: [indices, ...]. Asked twice for each image, always for
+     * a whole batch: the last one repeats numbers.
+     */
+    load(indices: readonly number[]): Tensor | Promise<Tensor>;
+  };
+  /** Token ids and their mask (1 at tokens, 0 at padding), row-major [texts, length]. */
+  readonly texts: { readonly ids: ArrayLike<number>; readonly mask: ArrayLike<number>; readonly length: number };
+  /** The image of each text; every image has at least one text. */
+  readonly imageOf: ArrayLike<number>;
+}
+
+/** How an evaluation runs. */
+export interface RetrievalOptions<P extends Tree> {
+  /** Length of the shortlists (256 for COCO, 128 for Flickr30K in the papers); 0 leaves the second stage out. @default 128 */
+  readonly k?: number;
+  /** Images, texts and pairs that are taken at a time. @default 32 */
+  readonly batch?: number;
+  /** The model's parameters from those given, traced; for example from an optimizer's flat buffers. Default: they are the same. */
+  readonly unpack?: (params: P) => Matcher;
+  /** Patches [B, P, 3 * patch^2] from what `load` gives, traced; for example `patchifyBytes`. Default: they are the same. */
+  readonly prepare?: (images: Tensor) => Tensor;
+  /** Whether the matrices of the second stage are returned too. @default false */
+  readonly keepScores?: boolean;
+  /** Is told of the pairs that have been scored, of how many. */
+  readonly progress?: (done: number, total: number) => void;
+}
+
+/** Recall in percent. */
+export interface RetrievalResult {
+  /** How many there were to choose from, and how many of them the second stage saw. */
+  readonly candidates: { readonly images: number; readonly texts: number; readonly k: number };
+  /** By the cosine alone. */
+  readonly cosine: Recalls;
+  /** By the matching head on the shortlists; absent if k is 0. */
+  readonly reranked?: Recalls;
+  /** Logit of "match", {@linkcode UNSCORED} for pairs on no shortlist: [images, texts] and [texts, images]. */
+  readonly scores?: { readonly i2t: Float32Array; readonly t2i: Float32Array };
+}
+
+/** Best candidates of each query, row-major [queries, k], in the order of their numbers. */
+interface Shortlists {
+  readonly k: number;
+  readonly candidates: Uint32Array;
+  readonly scores: Float32Array;
+}
+
+/** Evaluates one model again and again; its programs are made once. */
+export class RetrievalEvaluator<P extends Tree = Albef> {
+  readonly #imageFeatures: Compiled<[P, Tensor], Tensor>;
+  readonly #imageStates: Compiled<[P, Tensor], Tensor>;
+  readonly #textFeatures: Compiled<[P, Tensor, Tensor], Tensor>;
+  readonly #similarities: Compiled<[Tensor, Tensor], Tensor>;
+  readonly #match: Compiled<[P, Tensor, Tensor, Tensor, Tensor], Tensor>;
+  readonly #batch: number;
+
+  constructor(config: AlbefConfig, readonly options: RetrievalOptions<P> = {}) {
+    const model = options.unpack ?? ((p: P): Matcher => p as unknown as Matcher);
+    const prepare = options.prepare ?? ((x: Tensor): Tensor => x);
+    const still: AlbefConfig = { ...config, text: { ...config.text, dropout: 0 } };
+    this.#batch = options.batch ?? 32;
+    this.#imageFeatures = compile((p, x) => encodeImage(model(p), prepare(x), still).features);
+    this.#imageStates = compile((p, x) => encodeImage(model(p), prepare(x), still).states);
+    this.#textFeatures = compile((p, ids, mask) => encodeText(model(p), ids, { mask }, still).features);
+    this.#similarities = compile((rows, columns) => matmul(rows, columns, { transposeB: true }));
+    // The texts are encoded again for each pair: little beside the fusion layers, and no states of all texts are kept.
+    this.#match = compile((p, images, which, ids, mask) => {
+      const own = model(p), states = bertText(own.text_encoder, ids, { mask }, still.text);
+      return slice(matchLogits(own, states, { mask, image: gather(images, which) }, still), 1, 1, 2);
+    });
+  }
+
+  /**
+   * Recall of a set. At a time there are in GPU memory the states of one batch of images, and one batch of pairs.
+   *
+   * @throws {RangeError} if the sizes of the set do not fit together.
+   */
+  async evaluate(params: P, set: RetrievalSet): Promise<RetrievalResult> {
+    checkSet(set);
+    await toDevice(params);
+    const { images, imageOf } = set, texts = imageOf.length, { k = 128, keepScores = false } = this.options;
+    const features = [await this.#encodeImages(params, set), await this.#encodeTexts(params, set)] as const;
+    const isOwn = { i2t: (i: number, t: number) => imageOf[t] === i, t2i: (t: number, i: number) => imageOf[t] === i };
+    const i2t = await this.#byCosine(features[0], features[1], Math.min(k, texts), isOwn.i2t);
+    const t2i = await this.#byCosine(features[1], features[0], Math.min(k, images.count), isOwn.t2i);
+    const candidates = { images: images.count, texts, k };
+    const cosine = recallsOf(i2t.ranks, t2i.ranks);
+    if (k === 0) return { candidates, cosine };
+    await this.#score(params, set, i2t.lists, t2i.lists);
+    const reranked = recallsOf(ranksIn(i2t.lists, isOwn.i2t), ranksIn(t2i.lists, isOwn.t2i));
+    if (!keepScores) return { candidates, cosine, reranked };
+    const scores = { i2t: whole(i2t.lists, texts), t2i: whole(t2i.lists, images.count) };
+    return { candidates, cosine, reranked, scores };
+  }
+
+  /** Frees the memory of the programs. */
+  destroy(): void {
+    const programs = [this.#imageFeatures, this.#imageStates, this.#textFeatures, this.#similarities, this.#match];
+    for (const program of programs) program.destroy();
+  }
+
+  async #encodeImages(params: P, { images }: RetrievalSet): Promise<Tensor> {
+    return await this.#inBatches(images.count, async (at) => this.#imageFeatures(params, await images.load(at)));
+  }
+
+  async #encodeTexts(params: P, { texts, imageOf }: RetrievalSet): Promise<Tensor> {
+    return await this.#inBatches(
+      imageOf.length,
+      (at) => this.#textFeatures(params, ...textRows(texts, at)),
+    );
+  }
+
+  /** Rows [count, d] from results [batch, d] for batches of numbers; read one by one, so that what made them can be freed. */
+  async #inBatches(count: number, run: (indices: readonly number[]) => Promise<Tensor>): Promise<Tensor> {
+    let out: Float32Array | undefined, width = 0;
+    for (let from = 0; from < count; from += this.#batch) {
+      const [rows] = await read([await run(indicesFrom(from, this.#batch, count))]);
+      width = rows!.length / this.#batch;
+      out ??= new Float32Array(count * width);
+      out.set((rows as Float32Array).subarray(0, Math.min(this.#batch, count - from) * width), from * width);
+    }
+    return await toDevice(tensor(out!, [count, width]));
+  }
+
+  /** Ranks of all rows by cosine, and the k best columns of each. */
+  async #byCosine(
+    rows: Tensor,
+    columns: Tensor,
+    k: number,
+    isOwn: (row: number, column: number) => boolean,
+  ): Promise<{ ranks: Float64Array; lists: Shortlists }> {
+    const [count, width] = rows.shape as [number, number], length = columns.shape[0]!;
+    const block = Math.min(count, Math.max(1, Math.floor(2 ** 22 / length)));
+    const [values] = await read([rows]) as [Float32Array];
+    const ranks = new Float64Array(count), candidates = new Uint32Array(count * k);
+    for (let from = 0; from < count; from += block) {
+      const at = indicesFrom(from, block, count);
+      const part = tensor(takeRows(values, width, at, Float32Array), [block, width]);
+      const [scores] = await read([await this.#similarities(part, columns)]) as [Float32Array];
+      for (let row = from; row < Math.min(count, from + block); row++) {
+        const own = scores.subarray((row - from) * length, (row - from + 1) * length);
+        ranks[row] = rank(own, (c) => isOwn(row, c));
+        candidates.set(best(own, k), row * k);
+      }
+    }
+    return { ranks, lists: { k, candidates, scores: new Float32Array(count * k).fill(UNSCORED) } };
+  }
+
+  /** Fills in the scores of both shortlists, image by image; a pair on both is scored once. */
+  async #score(params: P, set: RetrievalSet, i2t: Shortlists, t2i: Shortlists): Promise<void> {
+    const { images, texts } = set, asked = positionsByCandidate(t2i, images.count);
+    let done = 0;
+    for (let from = 0; from < images.count; from += this.#batch) {
+      const numbers = indicesFrom(from, this.#batch, images.count);
+      const states = await this.#imageStates(params, await images.load(numbers));
+      const pairs = new PairList(texts.ids.length / texts.length);
+      for (let image = from; image < Math.min(images.count, from + this.#batch); image++) {
+        for (let p = image * i2t.k; p < (image + 1) * i2t.k; p++) pairs.add(image - from, i2t.candidates[p]!, i2t, p);
+        for (const p of asked[image]!) pairs.add(image - from, Math.floor(p / t2i.k), t2i, p);
+      }
+      await this.#scorePairs(params, states, pairs, texts);
+      states.node.storage[states.index]?.release();
+      done += Math.min(this.#batch, images.count - from);
+      this.options.progress?.(done, images.count);
+    }
+  }
+
+  async #scorePairs(params: P, states: Tensor, pairs: PairList, texts: RetrievalSet["texts"]): Promise<void> {
+    const logits: Tensor[] = [];
+    for (let from = 0; from < pairs.texts.length; from += this.#batch) {
+      const at = indicesFrom(from, this.#batch, pairs.texts.length);
+      const which = tensor(Uint32Array.from(at, (p) => pairs.images[p]!));
+      logits.push(await this.#match(params, states, which, ...textRows(texts, at.map((p) => pairs.texts[p]!))));
+    }
+    const values = await read(logits);
+    pairs.deliver((pair) => values[Math.floor(pair / this.#batch)]![pair % this.#batch]!);
+  }
+}
+
+/** Recall of a model on a set, once. See {@linkcode RetrievalEvaluator}. */
+export async function evaluateRetrieval<P extends Tree = Albef>(
+  params: P,
+  config: AlbefConfig,
+  set: RetrievalSet,
+  options: RetrievalOptions<P> = {},
+): Promise<RetrievalResult> {
+  const evaluator = new RetrievalEvaluator<P>(config, options);
+  try {
+    return await evaluator.evaluate(params, set);
+  } finally {
+    evaluator.destroy();
+  }
+}
+
+/** Different pairs of an image of the batch and a text, and the places that wait for their scores. */
+class PairList {
+  readonly images: number[] = [];
+  readonly texts: number[] = [];
+  readonly #waiting: { list: Shortlists; position: number; pair: number }[] = [];
+  readonly #known = new Map<number, number>();
+  readonly #textCount: number;
+
+  constructor(textCount: number) {
+    this.#textCount = textCount;
+  }
+
+  add(image: number, text: number, list: Shortlists, position: number): void {
+    const key = image * this.#textCount + text;
+    let pair = this.#known.get(key);
+    if (pair === undefined) {
+      this.#known.set(key, pair = this.images.push(image) - 1);
+      this.texts.push(text);
+    }
+    this.#waiting.push({ list, position, pair });
+  }
+
+  deliver(score: (pair: number) => number): void {
+    for (const { list, position, pair } of this.#waiting) list.scores[position] = score(pair);
+  }
+}
+
+/** `size` numbers from `from` on, below `count`; the last one repeated. */
+function indicesFrom(from: number, size: number, count: number): number[] {
+  return Array.from({ length: size }, (_, i) => Math.min(from + i, count - 1));
+}
+
+function takeRows<T extends Float32Array | Uint32Array>(
+  values: ArrayLike<number>,
+  width: number,
+  rows: readonly number[],
+  type: new (length: number) => T,
+): T {
+  const out = new type(rows.length * width);
+  rows.forEach((row, i) => {
+    for (let k = 0; k < width; k++) out[i * width + k] = values[row * width + k]!;
+  });
+  return out;
+}
+
+/** Ids and mask of some texts. */
+function textRows({ ids, mask, length }: RetrievalSet["texts"], rows: readonly number[]): [Tensor, Tensor] {
+  const shape = [rows.length, length];
+  return [
+    tensor(takeRows(ids, length, rows, Uint32Array), shape),
+    tensor(takeRows(mask, length, rows, Float32Array), shape),
+  ];
+}
+
+/** Numbers of the k largest scores, ascending; of equal ones the lower. */
+function best(scores: Float32Array, k: number): Uint32Array {
+  const out = new Uint32Array(k);
+  if (k === 0) return out;
+  const limit = scores.slice().sort()[scores.length - k]!;
+  const above = scores.reduce((n, s) => s > limit ? n + 1 : n, 0);
+  let at = 0, equal = k - above;
+  scores.forEach((s, i) => {
+    if (s > limit || (s === limit && equal-- > 0)) out[at++] = i;
+  });
+  return out;
+}
+
+/** For each candidate the places in the shortlists that name it. */
+function positionsByCandidate({ candidates }: Shortlists, count: number): number[][] {
+  const out = Array.from({ length: count }, (): number[] => []);
+  candidates.forEach((candidate, position) => out[candidate]!.push(position));
+  return out;
+}
+
+function ranksIn({ k, candidates, scores }: Shortlists, isOwn: (row: number, column: number) => boolean): number[] {
+  return Array.from(
+    { length: candidates.length / k },
+    (_, row) => rank(scores.subarray(row * k, (row + 1) * k), (p) => isOwn(row, candidates[row * k + p]!)),
+  );
+}
+
+function whole({ k, candidates, scores }: Shortlists, columns: number): Float32Array {
+  const out = new Float32Array(candidates.length / k * columns).fill(UNSCORED);
+  candidates.forEach((c, p) => out[Math.floor(p / k) * columns + c] = scores[p]!);
+  return out;
+}
+
+function checkSet({ images, texts: { ids, mask, length }, imageOf }: RetrievalSet): void {
+  const size = imageOf.length * length;
+  if (ids.length !== size || mask.length !== size) {
+    throw new RangeError(
+      `Cannot evaluate retrieval: ids and mask must hold ${imageOf.length} texts of ${length} tokens: they hold ${ids.length} and ${mask.length} elements`,
+    );
+  }
+  const captioned = new Set(Array.from(imageOf));
+  for (let i = 0; i < images.count; i++) {
+    if (!captioned.has(i)) {
+      throw new RangeError(`Cannot evaluate retrieval: every image must have a text: image ${i} has none`);
+    }
+    captioned.delete(i);
+  }
+  const [beyond] = captioned;
+  if (beyond !== undefined) {
+    throw new RangeError(
+      `Cannot evaluate retrieval: a text belongs to image ${beyond}: there are only ${images.count} images`,
+    );
+  }
+}
