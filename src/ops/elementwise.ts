@@ -216,6 +216,11 @@ const geluDerivative = unary(
 );
 const normalPdf = unary(define("normalPdf", "normal_pdf($0)", (ct, [x], y) => [multiply(ct, negate(multiply(x!, y)))]));
 
+/** 1 where x is a number, 0 where it is infinite or NaN; by its bits, since WGSL may assume that there are none. */
+export const isFinite: (x: Tensor) => Tensor = unary(
+  define("isFinite", truth("(bitcast<U>($0) & U(0x7f800000u)) != U(0x7f800000u)"), () => [null]),
+);
+
 /** x limited to [low, high]; gradient only inside. */
 export function clamp(x: Tensor, low: number, high: number): Tensor {
   return minimum(high, maximum(x, low));

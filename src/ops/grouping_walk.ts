@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type Aval, type Op, sameShape } from "../program/graph.ts";
+import { apply, type Aval, type Op, sameShape, type Tensor } from "../program/graph.ts";
 import { specialize } from "../gpu/wgsl.ts";
 import prelude from "../../kernels/prelude.wgsl" with { type: "text" };
 import source from "../../kernels/grit_walk.wgsl" with { type: "text" };
@@ -55,4 +55,12 @@ function expect(what: string, aval: Aval, dtype: Aval["dtype"], shape: readonly 
   throw new RangeError(
     `Cannot walk over sub-queues: ${what} must be ${dtype} [${shape}]: it is ${aval.dtype} [${aval.shape}]`,
   );
+}
+
+/**
+ * The chain of each sub-queue: similarities `[G, M, M]` of images to texts and of texts to images, u32 `[G]` starts and sizes
+ * -> u32 `[G, M]` positions in the sub-queue.
+ */
+export function groupingWalk(imageToText: Tensor, textToImage: Tensor, starts: Tensor, sizes: Tensor): Tensor {
+  return apply(groupingWalkOp, [imageToText, textToImage, starts, sizes], null);
 }

@@ -1,0 +1,57 @@
+/**
+ * The grouping search on the GPU: similarities by matrix products, one walk per sub-queue.
+ *
+ * @module
+ */
+import { defaultDevice } from "../gpu/device.ts";
+import { gather } from "../ops/gather.ts";
+import { groupingWalk } from "../ops/grouping_walk.ts";
+import { matmul } from "../ops/matmul.ts";
+import { reshape } from "../ops/shape.ts";
+import { type Compiled, compile, data, tensor } from "../program/compile.ts";
+import type { Tensor } from "../program/graph.ts";
+import type { Group, Grouping } from "./sampler.ts";
+
+type Walks = Compiled<[Tensor, Tensor, Tensor, Tensor, Tensor], Tensor>;
+
+/**
+ * Groups features `[L, d]` that are on the GPU, with one wait per call. As many sub-queues are taken at a time as have
+ * their similarities in one binding.
+ */
+export function gpuGroup(): Group<Tensor> {
+  let walks: Walks | undefined;
+  return async (image, text, grouping) => {
+    const { subQueues } = grouping, m = subQueues[0]!;
+    const { maxBindingBytes } = (await defaultDevice()).profile;
+    const together = Math.max(1, Math.min(subQueues.length, Math.floor(maxBindingBytes / (4 * m * m))));
+    walks ??= compile((image: Tensor, text: Tensor, rows: Tensor, starts: Tensor, sizes: Tensor) => {
+      const [groups, length] = rows.shape as [number, number];
+      const pick = (features: Tensor): Tensor => reshape(gather(features, rows), [groups, length, features.shape[1]!]);
+      const u = pick(image), v = pick(text);
+      const similarity = (a: Tensor, b: Tensor): Tensor => matmul(a, b, { transposeB: true });
+      return groupingWalk(similarity(u, v), similarity(v, u), starts, sizes);
+    });
+    const chains: ArrayLike<number>[] = [];
+    for (let first = 0; first < subQueues.length; first += together) {
+      const { rows, starts, sizes } = padded(grouping, first, together);
+      const shape = [together, m];
+      const found = await walks(image, text, tensor(rows, shape), tensor(starts), tensor(sizes));
+      const flat = await data(found);
+      for (let g = 0; g < together && first + g < subQueues.length; g++) {
+        chains.push(flat.subarray(g * m, g * m + subQueues[first + g]!));
+      }
+    }
+    return chains;
+  };
+}
+
+/** Sub-queues [first, first + count) in arrays of one size: absent rows are row 0 and absent sub-queues have size 1. */
+function padded({ permutation, subQueues, starts }: Grouping, first: number, count: number): Record<"rows" | "starts" | "sizes", Uint32Array> {
+  const m = subQueues[0]!;
+  const own = permutation.subarray(first * m, (first + count) * m);
+  const rows = new Uint32Array(count * m), begin = new Uint32Array(count), sizes = new Uint32Array(count).fill(1);
+  rows.set(own);
+  begin.set(starts.subarray(first, first + count));
+  sizes.set(subQueues.subarray(first, first + count));
+  return { rows, starts: begin, sizes };
+}

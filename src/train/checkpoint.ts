@@ -1,0 +1,201 @@
+/**
+ * Checkpoints: one safetensors file with parameters (official names), moments and extra state, and one JSON file that is
+ * written after it and makes it valid. Both are written atomically; a run continues from the last pair that is whole.
+ *
+ * @module
+ */
+import type { LazyTensor } from "../io/archive.ts";
+import { writeFileAtomic } from "../io/atomic.ts";
+import type { Dtype, NamedTensor } from "../io/dtype.ts";
+import { openSafetensors, writeSafetensors } from "../io/safetensors.ts";
+import type { SpecTree } from "../nn/spec.ts";
+import type { ParameterLayout } from "../optim/layout.ts";
+import { data, tensor } from "../program/compile.ts";
+import { type HostArray, sizeOf, type Tensor } from "../program/graph.ts";
+import { entries, mapTree, type Tree } from "../program/tree.ts";
+import type { TrainState } from "./step.ts";
+import type { Settings } from "./task.ts";
+
+/** What a checkpoint says beside its tensors. */
+export interface CheckpointRecord {
+  readonly format: "gritstone-checkpoint-1";
+  readonly settings: Settings;
+  readonly counters: Counters;
+  /** Parts that the task saved, base64. */
+  readonly parts: Readonly<Record<string, string>>;
+  readonly tensors: { readonly file: string; readonly sha256: string };
+}
+
+/** How far a run has come. */
+export interface Counters {
+  /** Optimizer steps done. */
+  step: number;
+  examples: number;
+  /** Sums of the losses of the first and the last tenth of the steps. */
+  firstLosses: number;
+  lastLosses: number;
+}
+
+const dtypes: Record<Tensor["dtype"], Dtype> = { f32: "F32", i32: "I32", u32: "U32", f16: "F16" };
+
+/** Where a checkpoint is. */
+export interface SavedCheckpoint {
+  readonly path: string;
+  readonly sha256: string;
+}
+
+/** Writes a checkpoint into `dir` and removes all but the last `keep`. */
+export async function saveCheckpoint<S extends SpecTree, X extends Tree>(
+  dir: string,
+  state: TrainState<X>,
+  layout: ParameterLayout<S>,
+  record: Omit<CheckpointRecord, "format" | "tensors">,
+  keep = 2,
+): Promise<SavedCheckpoint> {
+  await Deno.mkdir(dir, { recursive: true });
+  const file = `step-${String(record.counters.step).padStart(8, "0")}.safetensors`, path = `${dir}/${file}`;
+  await writeSafetensors(path, tensorsOf(state, layout), { format: "pt", step: String(record.counters.step) });
+  const sha256 = await sha256Of(path);
+  const full: CheckpointRecord = { format: "gritstone-checkpoint-1", ...record, tensors: { file, sha256 } };
+  await writeFileAtomic(path.replace(/safetensors$/, "json"), JSON.stringify(full, null, 1) + "\n");
+  for (const old of (await list(dir)).slice(0, -keep)) {
+    await Deno.remove(`${dir}/${old}.json`);
+    await Deno.remove(`${dir}/${old}.safetensors`);
+  }
+  return { path, sha256 };
+}
+
+/** Names of the checkpoints of a folder without ending, oldest first. */
+async function list(dir: string): Promise<string[]> {
+  const names: string[] = [];
+  for await (const { name, isFile } of Deno.readDir(dir)) {
+    if (isFile && /^step-\d+\.json$/.test(name)) names.push(name.slice(0, -5));
+  }
+  return names.sort();
+}
+
+/** SHA-256 of a file, hexadecimal. */
+export async function sha256Of(path: string): Promise<string> {
+  const digest = await crypto.subtle.digest("SHA-256", await Deno.readFile(path));
+  return [...new Uint8Array(digest)].map((b) => b.toString(16).padStart(2, "0")).join("");
+}
+
+/** All tensors of a state, buffer by buffer, so that each is read back once and one at a time. */
+function tensorsOf<S extends SpecTree, X extends Tree>(state: TrainState<X>, layout: ParameterLayout<S>): LazyTensor[] {
+  const groups = [["", state.optimizer.values], ["optimizer.first.", state.optimizer.first], ["optimizer.second.", state.optimizer.second]] as const;
+  const flat = groups.flatMap(([prefix, flats]) =>
+    flats.flatMap((whole, buffer) => {
+      let host: Promise<HostArray> | undefined;
+      return [...layout.entries.values()].filter((e) => e.buffer === buffer).map(({ name, shape, offset }, i, all): LazyTensor => ({
+        name: prefix + name,
+        dtype: "F32",
+        shape,
+        read: async () => {
+          const values = await (host ??= data(whole));
+          if (i === all.length - 1) host = undefined;
+          return named(prefix + name, "F32", shape, values.slice(offset, offset + sizeOf(shape)));
+        },
+      }));
+    })
+  );
+  const extra = entries(state.extra, "extra").map(([name, t]): LazyTensor => ({
+    name,
+    dtype: dtypes[t.dtype],
+    shape: t.shape,
+    read: async () => named(name, dtypes[t.dtype], t.shape, await data(t)),
+  }));
+  return [...flat, ...extra];
+}
+
+function named(name: string, dtype: Dtype, shape: readonly number[], values: HostArray): NamedTensor {
+  return { name, dtype, shape, data: values as NamedTensor["data"] };
+}
+
+/** A checkpoint read from disk: the record and the state's tensors on the host. */
+export interface LoadedCheckpoint<X extends Tree> {
+  readonly record: CheckpointRecord;
+  readonly path: string;
+  readonly values: readonly Float32Array[];
+  readonly first: readonly Float32Array[];
+  readonly second: readonly Float32Array[];
+  readonly extra: X;
+}
+
+/** The newest checkpoint of a folder (or the one whose JSON or safetensors file is named), checked against `settings`. */
+export async function loadCheckpoint<S extends SpecTree, X extends Tree>(
+  where: string,
+  layout: ParameterLayout<S>,
+  extra: X,
+  settings: Settings,
+): Promise<LoadedCheckpoint<X>> {
+  const json = await findRecord(where);
+  const record = parseRecord(await Deno.readTextFile(json), json);
+  compareSettings(record.settings, settings, json);
+  const path = json.slice(0, json.lastIndexOf("/") + 1) + record.tensors.file;
+  if (await sha256Of(path) !== record.tensors.sha256) {
+    throw new Error(`Cannot resume from "${path}": its SHA-256 is not the one that "${json}" states; the file was changed or is damaged`);
+  }
+  const archive = await openSafetensors(path);
+  try {
+    const values = new Map<string, NamedTensor>();
+    for (const name of archive.tensors.keys()) values.set(name, await archive.read(name));
+    const get = (name: string, shape: readonly number[]): HostArray => {
+      const value = values.get(name);
+      if (!value) throw new Error(`Cannot resume from "${path}": it has no tensor "${name}"`);
+      if (String(value.shape) !== String(shape)) {
+        throw new RangeError(`Cannot resume from "${path}": "${name}" must be [${shape}]: it is [${value.shape}]`);
+      }
+      return value.data as HostArray;
+    };
+    const flats = (prefix: string): Float32Array[] => layout.packHost((name, shape) => get(prefix + name, shape) as Float32Array);
+    return {
+      record,
+      path,
+      values: flats(""),
+      first: flats("optimizer.first."),
+      second: flats("optimizer.second."),
+      extra: mapTree(extra, (t, name) => tensor(get(name ? `extra.${name}` : "extra", t.shape), t.shape, t.dtype)),
+    };
+  } finally {
+    archive.close();
+  }
+}
+
+async function findRecord(where: string): Promise<string> {
+  if (/\.(json|safetensors)$/.test(where)) return where.replace(/safetensors$/, "json");
+  const names = await list(where).catch(() => []);
+  if (!names.length) throw new Error(`Cannot resume from "${where}": the folder has no checkpoint (step-*.json)`);
+  return `${where}/${names.at(-1)}.json`;
+}
+
+function parseRecord(text: string, path: string): CheckpointRecord {
+  let record: Partial<CheckpointRecord>;
+  try {
+    record = JSON.parse(text);
+  } catch {
+    throw new SyntaxError(`Cannot resume from "${path}": it is not JSON`);
+  }
+  const { format, settings, counters, parts, tensors } = record;
+  if (format !== "gritstone-checkpoint-1") {
+    throw new SyntaxError(`Cannot resume from "${path}": "format" must be "gritstone-checkpoint-1": it is ${JSON.stringify(format)}`);
+  }
+  const counts = counters && Object.values(counters).every((n) => typeof n === "number") && Number.isInteger(counters.step);
+  if (!settings || !parts || !counts || typeof tensors?.sha256 !== "string" || !/^step-\d+\.safetensors$/.test(tensors.file)) {
+    throw new SyntaxError(`Cannot resume from "${path}": it must have "settings", "counters", "parts" and "tensors" (file, sha256)`);
+  }
+  return record as CheckpointRecord;
+}
+
+/** Throws for the first setting that differs: which one, and both values. */
+export function compareSettings(saved: Settings, now: Settings, path: string, prefix = ""): void {
+  for (const name of new Set([...Object.keys(saved), ...Object.keys(now)])) {
+    const [a, b] = [saved[name], now[name]];
+    if (a && b && typeof a === "object" && typeof b === "object") compareSettings(a, b, path, `${prefix}${name}.`);
+    else if (a !== b) {
+      throw new Error(
+        `Cannot resume from "${path}": "${prefix}${name}" was ${JSON.stringify(a) ?? "not set"} and is ${JSON.stringify(b) ?? "not set"} now; ` +
+          `start a new run or use the old value`,
+      );
+    }
+  }
+}
