@@ -44,6 +44,26 @@ Deno.test("openPth() reads every format, strided views and shared storages as Py
   archive.close();
 });
 
+Deno.test("openPth() reads what PyTorch 1.13 saved: state dicts, optimizer, views and formats", async () => {
+  const archive = await openPth(fixture("torch_1_13.pth"));
+  assertEquals(await floats(archive, "model.linear.weight"), [0, 1, 2, 3, 4, 5]);
+  assertEquals(archive.tensors.get("model.norm.num_batches_tracked")!.shape, []);
+  assertEquals(await floats(archive, "optimizer.state.3.step"), [1]);
+  assertEquals(await floats(archive, "views.transposed"), [0, 4, 8, 1, 5, 9, 2, 6, 10, 3, 7, 11]);
+  assertEquals(await floats(archive, "views.column"), [1, 5, 9]);
+  assertEquals(await floats(archive, "views.part"), [6, 7, 10, 11]);
+  assertEquals(await floats(archive, "views.parameter"), [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]);
+  assertEquals(await floats(archive, "formats.half"), [1.5, -2]);
+  assertEquals(await floats(archive, "formats.brain"), [1, -3]);
+  assertEquals(await floats(archive, "formats.double"), [Math.fround(0.07)]);
+  assertEquals(await floats(archive, "formats.long"), [-1, 2 ** 40]);
+  assertEquals([...toInt32(await archive.read("formats.bool"))], [1, 0]);
+  assertEquals([...toInt32(await archive.read("formats.byte"))], [1, 255]);
+  assertEquals(archive.tensors.get("formats.empty")!.shape, [0, 3]);
+  assertEquals([...archive.metadata], [["epoch", "29"]]);
+  archive.close();
+});
+
 Deno.test("openPth() reads deflated entries, protocol 4 and untyped storages", async () => {
   const archive = await openPth(fixture("protocol4_deflated.pth"));
   assertEquals([...toInt32(await archive.read("a"))], [7, 8]);
@@ -123,8 +143,9 @@ Deno.test("openPth() prints the instruction that a pickle of tensors does not ne
 });
 
 Deno.test("openPth() refuses the format before PyTorch 1.6 and says how to convert it", async () => {
-  const legacy = Uint8Array.from([0x80, 2, 0x8A, 10, 0x6C, 0xFC, 0x9C, 0x46, 0xF9, 0x20, 0x6A, 0xA8, 0x50, 0x19, 0x2E]);
-  await assertRejects(() => read(legacy), SyntaxError, 'torch.save(torch.load("old.pth"');
+  for (const open of [openPth, openCheckpoint]) {
+    await assertRejects(() => open(fixture("legacy.pth")), SyntaxError, 'torch.save(torch.load("old.pth"');
+  }
 });
 
 Deno.test("openPth() reads 64-bit archives", async () => {
@@ -153,6 +174,11 @@ const BAD: [rule: string, bytes: Uint8Array, message: string][] = [
   ],
   ["a fraction as offset", makePth({ a: tensor("0", 4, [2], [1], 0.5) }, F4), "is not made of a storage"],
   ["fewer strides than sizes", makePth({ a: tensor("0", 4, [2, 2], [1]) }, F4), "has 2 sizes and 1 strides"],
+  [
+    "a storage that claims less than it has",
+    makePth({ a: tensor("0", 3, [3], [1]) }, F4),
+    "has 16 bytes, its pickle claims 12",
+  ],
   [
     "a storage that claims more than it has",
     makePth({ a: tensor("0", 5, [5], [1]) }, F4),
