@@ -76,7 +76,16 @@ export function attentionPlan(device: DeviceProfile, width: number, rows: number
   if (device.kind !== "cpu" || !device.subgroups || device.subgroupSize !== 8) {
     // Two tiles in workgroup memory, beside at most 2 KiB of random bits.
     const tile = [32, 16].find((keys) => 2 * keys * parts * 16 + 2048 <= device.workgroupBytes) ?? 8;
-    return { WIDTH: width, PARTS: parts, ROWS: 1, KEYS: 4, THREADS: 64, LOADS: 0, TILE: tile, SHARED: true };
+    return {
+      WIDTH: width,
+      PARTS: parts,
+      ROWS: 1,
+      KEYS: width > 64 ? 2 : 4,
+      THREADS: 64,
+      LOADS: 0,
+      TILE: tile,
+      SHARED: true,
+    };
   }
   // Heads of less than 8 vec4 are loaded several at a step, so that no lane is idle.
   const keys = [1, 2, 4].find((n) => n * parts >= 8) ?? 8;

@@ -1,11 +1,12 @@
-import { assertEquals } from "@std/assert";
-import { type HostTensor, runOp } from "../testing/run_op.ts";
+import { assert, assertAlmostEquals, assertEquals, assertThrows } from "@std/assert";
+import { type HostTensor, placeholder, runOp } from "../testing/run_op.ts";
 import { philox } from "../../src/data/random.ts";
 import { type Device, openDevice } from "../../src/gpu/device.ts";
-import { attentionOp } from "../../src/ops/attention.ts";
+import { attention, attentionOp } from "../../src/ops/attention.ts";
 import { attentionGradOp } from "../../src/ops/attention_grad.ts";
 import type { AttentionAttrs } from "../../src/ops/attention_kernel.ts";
 import type { HostArray, Op } from "../../src/program/graph.ts";
+import type { Lowering } from "../../src/program/lowering.ts";
 import random from "../../kernels/random.wgsl" with { type: "text" };
 
 /** Runs `philox4x32` on rows of four counter words and two key words. */
@@ -178,6 +179,8 @@ Deno.test("attention() and its gradients agree with the formulas in odd and dege
   await check({ batch: 3, tq: 1, tk: 13, heads: 2, width: 7, mask: padded });
   await check({ batch: 2, tq: 17, tk: 1, heads: 3, width: 20 });
   await check({ batch: 1, tq: 37, tk: 53, heads: 2, width: 128 });
+  // More workgroups than one dimension of a dispatch holds.
+  await check({ batch: 65537, tq: 1, tk: 2, heads: 1, width: 1 });
 });
 
 Deno.test("attention() is causal when asked", async () => {
@@ -192,4 +195,107 @@ Deno.test("attention() drops probabilities by the bits of the key and its gradie
 
 Deno.test("attention() keeps finite with scores of +-1e4", async () => {
   await check({ batch: 1, tq: 33, tk: 40, heads: 1, width: 32, size: 56 }, [5e-3, 5e-2]);
+});
+
+Deno.test("attention() of rows whose keys are all masked is the softmax of the sums", async () => {
+  // Adding -10000 rounds a score to 2^-10.
+  await check({ batch: 2, tq: 16, tk: 16, heads: 4, width: 32, mask: (b) => b ? -10000 : 0 }, [1e-3, 2e-3]);
+});
+
+Deno.test("attention() drops the asked share, by the key alone", async () => {
+  const c: Case = { batch: 4, tq: 64, tk: 64, heads: 2, width: 1, dropout: 0.1 };
+  // Equal scores and values of 1: an element of the result is the kept share times 1 / (1 - p).
+  const [zeros, ones] = [0, 1].map((x) => new Float32Array(4 * 64 * 2).fill(x)) as [Float32Array, Float32Array];
+  const [device] = await devices;
+  const [out] = await computed(c, [zeros, zeros, ones, ones], device);
+  const [again] = await computed(c, [zeros, zeros, ones, ones], device);
+  assertEquals(out, again);
+  const mean = [...out!].reduce((x, y) => x + y) / out!.length;
+  assertAlmostEquals(mean, 1, 4 * Math.sqrt(0.1 / 0.9 / (4 * 2 * 64 * 64)));
+  assert(new Set(out).size > 8, "rows must differ in what they drop");
+});
+
+Deno.test("attention() binds an input once that is q, k and v", async () => {
+  const c: Case = { batch: 2, tq: 16, tk: 16, heads: 2, width: 16 };
+  const [x, , , g] = hostData(c) as [Float32Array, Float32Array, Float32Array, Float32Array];
+  const same: typeof attentionOp = {
+    ...attentionOp,
+    lower(ctx, node): void {
+      const [q, k, v] = ctx.inputs;
+      assert(k && v);
+      attentionOp.lower!({
+        ...ctx,
+        inputs: [q!, q!, q!],
+        dispatch: (d) => {
+          const storage = d.bindings.flatMap((b) => "words" in b ? [] : [b.value]);
+          assertEquals(new Set(storage).size, storage.length);
+          ctx.dispatch(d);
+        },
+      }, node);
+    },
+  };
+  const input = { data: x, shape: [2, 16, 32] };
+  const attrs = { heads: 2, causal: false, scale: 0.25, masked: false };
+  const [out] = await runOp(same, [input, input, input], attrs, (await devices)[0]);
+  assertNear(out!, reference(c, [x, x, x, g])[0]!, 2e-5, 0.01, "out");
+});
+
+Deno.test("the formulas' gradients agree with finite differences", () => {
+  const c: Case = { batch: 1, tq: 5, tk: 6, heads: 2, width: 3, mask: (_, j) => -j, dropout: 0.3 };
+  const data = hostData(c).map((x) => Float64Array.from(x));
+  const [, , ...grads] = reference(c, data);
+  const loss = () => reference(c, data)[0]!.reduce((sum, x, i) => sum + x * data[3]![i]!, 0);
+  grads.forEach((grad, input) => {
+    for (let i = 0; i < grad.length; i += 4) {
+      const x = data[input]![i]!, step = 1e-5;
+      const [up, down] = [x + step, x - step].map((moved) => {
+        data[input]![i] = moved;
+        return loss();
+      }) as [number, number];
+      data[input]![i] = x;
+      assertAlmostEquals(grad[i]!, (up - down) / (2 * step), 1e-8);
+    }
+  });
+});
+
+Deno.test("attention() and its gradient need memory that is linear in the number of tokens", async () => {
+  const [{ profile }] = await devices;
+  const bytes = (tokens: number) => {
+    let sum = 0;
+    const q = placeholder([1, tokens, 64]);
+    const out = attention(q, placeholder([1, tokens, 64]), placeholder([1, tokens, 64]), { heads: 2 });
+    const [dq] = attentionOp.vjp!(out.node as never, [out, null]);
+    for (const { node } of [out, dq!]) {
+      const ref = (size: number) => ({ value: sum += size, offset: 0, bytes: size, dtype: "f32" as const });
+      const lowering: Lowering = {
+        device: profile,
+        inputs: node.inputs.map(() => ref(0)),
+        outputs: node.avals.map(({ shape }) => ref(4 * shape.reduce((a, b) => a * b))),
+        scratch: ref,
+        emit: () => {
+          throw new Error("Attention writes its results itself");
+        },
+        dispatch: () => {},
+      };
+      node.op.lower!(lowering, node);
+    }
+    return sum;
+  };
+  assertEquals(bytes(4096), 64 * bytes(64));
+});
+
+Deno.test("attention() names what does not fit", () => {
+  const [q, k] = [placeholder([2, 5, 12]), placeholder([2, 7, 12])];
+  const refused: [() => unknown, string][] = [
+    [() => attention(q, k, k, { heads: 5 }), "the number of heads must divide the 12 columns: it is 5"],
+    [() => attention(q, k, q, { heads: 2 }), "v must have the shape of k, [2,7,12]: it is [2,5,12]"],
+    [() => attention(q, placeholder([3, 7, 12]), k, { heads: 2 }), "k must be [2, Tk, 12], as q is [2,5,12]"],
+    [() => attention(q, k, k, { heads: 2, causal: true }), "as many queries as keys: there are 5 and 7"],
+    [() => attention(q, k, k, { heads: 2, mask: placeholder([2, 5]) }), "the mask must be f32[2,7]: it is f32[2,5]"],
+    [
+      () => attention(q, k, k, { heads: 2, dropout: { probability: 1, key: placeholder([2], "u32"), stream: 0 } }),
+      "the probability of dropout must be in [0, 1): it is 1",
+    ],
+  ];
+  for (const [call, sentence] of refused) assertThrows(call, RangeError, sentence);
 });
