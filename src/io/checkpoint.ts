@@ -24,13 +24,17 @@ function isTorch(start: Uint8Array): boolean {
  * tensors.
  *
  * @param options.key The member to take, when there are several or it is another one.
+ * @throws {TypeError} When a key was given for a safetensors file.
  * @throws {SyntaxError} When the file is damaged, or when no single state dict is in it and no key was given.
  */
 export async function openCheckpoint(path: string, { key }: { readonly key?: string } = {}): Promise<Archive> {
   const source = await openFile(path);
   try {
     const start = await source.read(0, Math.min(9, source.size));
-    if (!isTorch(start)) return await readSafetensors(source);
+    if (!isTorch(start)) {
+      if (key === undefined) return await readSafetensors(source);
+      throw new TypeError(`Cannot read "${path}": it is no PyTorch archive, so it has no member "${key}"`);
+    }
     return await readPth(source, key === undefined ? pickStateDict : pickKey(key));
   } catch (error) {
     source.close();

@@ -5,7 +5,7 @@
  */
 
 /** Bits of one element, by the name that safetensors gives the format. */
-const BITS = {
+export const DTYPE_BITS = {
   BOOL: 8,
   U8: 8,
   I8: 8,
@@ -31,14 +31,14 @@ const BITS = {
 } as const;
 
 /** The name of a number format, as safetensors writes it. */
-export type Dtype = keyof typeof BITS;
+export type Dtype = keyof typeof DTYPE_BITS;
 
 /** All formats that can be named, read as bytes and written. */
-export const DTYPES: readonly Dtype[] = Object.keys(BITS) as Dtype[];
+export const DTYPES: readonly Dtype[] = Object.keys(DTYPE_BITS) as Dtype[];
 
 /** Whether a text is the name of a number format. */
 export function isDtype(name: unknown): name is Dtype {
-  return typeof name === "string" && Object.hasOwn(BITS, name);
+  return typeof name === "string" && Object.hasOwn(DTYPE_BITS, name);
 }
 
 /** Whether the format holds real numbers with a fraction. */
@@ -53,7 +53,7 @@ export function elementCount(shape: readonly number[]): number {
 
 /** Bytes of `count` elements; a fraction when elements narrower than a byte do not fill the last one. */
 export function byteLength(dtype: Dtype, count: number): number {
-  return count * BITS[dtype] / 8;
+  return count * DTYPE_BITS[dtype] / 8;
 }
 
 /** The bytes of a tensor as one of JavaScript's arrays. */

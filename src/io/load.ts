@@ -7,6 +7,7 @@
 
 import type { Archive, LazyTensor, TensorInfo } from "./archive.ts";
 import { type Dtype, isFloat, type NamedTensor, toFloat32 } from "./dtype.ts";
+import { firstTen, type LoadReport, shown } from "./load_report.ts";
 import { fillName, matchName, type NameTable, theirNames } from "./names.ts";
 import { albefNames } from "./names_albef.ts";
 import { isSquareGrid, resizePositionTable } from "./posembed.ts";
@@ -19,24 +20,6 @@ export interface LoadOptions {
   readonly allowMissing?: readonly string[];
   /** Resizes position tables (`*pos_embed`) that are for another number of patches. Default: an error. */
   readonly resizePositions?: boolean;
-}
-
-/** What became of the parameters of a model and of the tensors of a file. */
-export interface LoadReport {
-  /** Our parameters that were found. */
-  readonly loaded: readonly string[];
-  /** Our parameters that were not found, as `allowMissing` permits; they keep their initial values. */
-  readonly missing: readonly string[];
-  /** Tensors of the file that nothing asked for. */
-  readonly leftOver: readonly string[];
-  /** Position tables that were resized. */
-  readonly resized: readonly {
-    readonly name: string;
-    readonly from: readonly number[];
-    readonly to: readonly number[];
-  }[];
-  /** Tensors of the file that are known to have no place, and why. */
-  readonly ignored: readonly { readonly name: string; readonly reason: string }[];
 }
 
 /** A report, and the tensors it speaks of, to be read one at a time. */
@@ -53,13 +36,6 @@ interface Match {
   readonly shape: readonly number[];
   readonly sources: readonly TensorInfo[];
   readonly resize: boolean;
-}
-
-const shown = (shape: readonly number[]): string => `[${shape.join(", ")}]`;
-
-/** The first ten of a list, and how many more there are. */
-function firstTen(items: readonly string[]): string {
-  return items.slice(0, 10).join(", ") + (items.length > 10 ? ` and ${items.length - 10} more` : "");
 }
 
 function sameShape(a: readonly number[], b: readonly number[]): boolean {
@@ -214,17 +190,4 @@ export async function loadParameters(
   const tensors = new Map<string, NamedTensor>();
   for (const tensor of plan.tensors) tensors.set(tensor.name, await tensor.read());
   return { tensors, report: plan.report };
-}
-
-/** A report as lines for people; long lists are cut after ten names. */
-export function formatLoadReport({ loaded, missing, leftOver, resized, ignored }: LoadReport): string {
-  const reasons = Map.groupBy(ignored, ({ reason }) => reason);
-  const lines = [
-    `${loaded.length} parameters loaded`,
-    ...(missing.length > 0 ? [`${missing.length} missing, as allowed: ${firstTen(missing)}`] : []),
-    ...resized.map(({ name, from, to }) => `${name} resized from ${shown(from)} to ${shown(to)}`),
-    ...[...reasons].map(([reason, of]) => `${of.length} ignored (${reason}): ${firstTen(of.map(({ name }) => name))}`),
-    ...(leftOver.length > 0 ? [`${leftOver.length} left over in the file: ${firstTen(leftOver)}`] : []),
-  ];
-  return lines.join("\n");
 }

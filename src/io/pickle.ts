@@ -6,42 +6,8 @@
  * @module
  */
 
-/** A Python tuple. */
-export class Tuple {
-  /** Keeps the items. */
-  constructor(readonly items: readonly PickleValue[]) {}
-}
-
-/** The name of a Python class or function; only a name, never the thing. */
-export class Global {
-  /** Keeps the name, e.g. "collections.OrderedDict". */
-  constructor(readonly name: string) {}
-}
-
-/** Something that the caller made of a call or of a persistent id. */
-export class Made {
-  /** Keeps the value. */
-  constructor(readonly value: object) {}
-}
-
-/** Keys of dicts. */
-export type PickleKey = string | number;
-/** A Python list. */
-export type PickleList = PickleValue[];
-/** A Python dict. */
-export type PickleDict = Map<PickleKey, PickleValue>;
-/** All that a pickle may hold. */
-export type PickleValue =
-  | null
-  | boolean
-  | number
-  | bigint
-  | string
-  | PickleList
-  | PickleDict
-  | Tuple
-  | Global
-  | Made;
+import { OPCODE_NAMES } from "./pickle_opcodes.ts";
+import { Global, type PickleValue, Tuple } from "./pickle_values.ts";
 
 /** What the caller of `unpickle` knows beyond plain containers. */
 export interface PickleRules {
@@ -52,20 +18,6 @@ export interface PickleRules {
   /** The value of a persistent id. */
   persistent(id: PickleValue): PickleValue;
 }
-
-const CODES =
-  "( MARK . STOP 0 POP 1 POP_MARK 2 DUP F FLOAT I INT J BININT K BININT1 L LONG M BININT2 N NONE P PERSID " +
-  "Q BINPERSID R REDUCE S STRING T BINSTRING U SHORT_BINSTRING V UNICODE X BINUNICODE a APPEND b BUILD c GLOBAL d DICT " +
-  "} EMPTY_DICT e APPENDS g GET h BINGET i INST j LONG_BINGET l LIST ] EMPTY_LIST o OBJ p PUT q BINPUT r LONG_BINPUT " +
-  "s SETITEM t TUPLE ) EMPTY_TUPLE u SETITEMS G BINFLOAT B BINBYTES C SHORT_BINBYTES \x80 PROTO \x81 NEWOBJ \x82 EXT1 " +
-  "\x83 EXT2 \x84 EXT4 \x85 TUPLE1 \x86 TUPLE2 \x87 TUPLE3 \x88 NEWTRUE \x89 NEWFALSE \x8A LONG1 \x8B LONG4 " +
-  "\x8C SHORT_BINUNICODE \x8D BINUNICODE8 \x8E BINBYTES8 \x8F EMPTY_SET \x90 ADDITEMS \x91 FROZENSET \x92 NEWOBJ_EX " +
-  "\x93 STACK_GLOBAL \x94 MEMOIZE \x95 FRAME \x96 BYTEARRAY8 \x97 NEXT_BUFFER \x98 READONLY_BUFFER";
-
-/** Names of the instructions by their byte. */
-const NAMES = new Map(
-  Array.from(CODES.matchAll(/(\S) (\w+)/g), ([, code, name]): [number, string] => [code!.charCodeAt(0), name!]),
-);
 
 const UTF8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
@@ -264,7 +216,7 @@ class Machine {
 
   private step(): void {
     const code = this.uint(1);
-    const name = NAMES.get(code) ?? `0x${code.toString(16)}`;
+    const name = OPCODE_NAMES.get(code) ?? `0x${code.toString(16)}`;
     const make = this.values[name], action = this.actions[name];
     if (make !== undefined) {
       // First the value: making a tuple changes which stack it goes to.

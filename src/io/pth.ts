@@ -7,9 +7,11 @@
 
 import { type Archive, entryOf, type TensorInfo } from "./archive.ts";
 import { byteLength, elementCount, viewBytes } from "./dtype.ts";
-import { type PickleDict, type PickleValue, Tuple, unpickle } from "./pickle.ts";
+import { unpickle } from "./pickle.ts";
+import { type PickleDict, type PickleValue, Tuple } from "./pickle_values.ts";
 import { type ByteSource, openFile } from "./source.ts";
-import { materialise, tensorIn, torchRules, type TorchStorage, type TorchTensor } from "./torch_tensor.ts";
+import { materialise, type TorchStorage, type TorchTensor } from "./strided.ts";
+import { tensorIn, torchRules } from "./torch_tensor.ts";
 import { readZip, type ZipArchive, type ZipEntry } from "./zip.ts";
 
 /** The longest pickle that is read, in bytes; that of a large model takes less than one MB. */

@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import type { NamedTensor } from "../../src/io/dtype.ts";
-import { formatLoadReport, loadParameters, planLoad } from "../../src/io/load.ts";
+import { loadParameters, planLoad } from "../../src/io/load.ts";
+import { formatLoadReport } from "../../src/io/load_report.ts";
 import { albefNames, albefNamesForAnswers, albefNamesForTwoImages } from "../../src/io/names_albef.ts";
 import { bertNames } from "../../src/io/names_bert.ts";
 import { huggingFaceVitNames, timmNames } from "../../src/io/names_vit.ts";

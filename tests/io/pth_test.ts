@@ -97,6 +97,7 @@ Deno.test("openCheckpoint() finds the state dict, takes a key, and reads safeten
     const archive = await openCheckpoint(`${folder}/a`);
     assertEquals(archive.tensors.size, 1);
     archive.close();
+    await assertRejects(() => openCheckpoint(`${folder}/a`, { key: "model" }), TypeError, 'it has no member "model"');
   });
 });
 
