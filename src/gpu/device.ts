@@ -38,8 +38,11 @@ export interface DeviceOptions {
 
 /** Bytes of GPU memory in use now and at most so far. */
 export interface MemoryUse {
+  /** Now. */
   readonly bytes: number;
+  /** The most so far. */
   readonly peak: number;
+  /** Number of buffers. */
   readonly buffers: number;
 }
 
@@ -55,6 +58,7 @@ export class Device {
   /** For tests: every run of a program fills its intermediate memory with NaN first, so that elements never written are found. */
   poison = false;
 
+  /** Use {@linkcode openDevice}. */
   constructor(readonly gpu: GPUDevice, readonly adapter: string, readonly profile: DeviceProfile) {
     gpu.lost.then((info: GPUDeviceLostInfo) => this.#lost = info.message || info.reason || "unknown reason");
     gpu.addEventListener("uncapturederror", (event: Event) => {

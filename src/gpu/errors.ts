@@ -6,16 +6,19 @@
 
 /** A kernel did not compile, or a dispatch of it was refused. */
 export class KernelError extends Error {
+  /** For telling errors apart by name. */
   override readonly name = "KernelError";
 }
 
 /** A buffer could not be allocated. */
 export class OutOfMemoryError extends Error {
+  /** For telling errors apart by name. */
   override readonly name = "OutOfMemoryError";
 }
 
 /** The GPU was reset, unplugged or taken away; what it held is gone. */
 export class DeviceLostError extends Error {
+  /** For telling errors apart by name. */
   override readonly name = "DeviceLostError";
 }
 

@@ -9,6 +9,7 @@ import type { Device } from "./device.ts";
 /** The memory of one value. */
 export class Storage {
   #gone = false;
+  /** Use {@linkcode toDevice}. */
   constructor(readonly device: Device, readonly buffer: GPUBuffer, readonly bytes: number) {}
 
   /** Whether the memory was handed to the result of a later call (see `donate`). */

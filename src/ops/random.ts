@@ -11,6 +11,7 @@ import { constant, greaterEqual, multiply } from "./elementwise.ts";
 export interface Key {
   /** u32 [2]. */
   readonly words: Tensor;
+  /** Second word of the counter. */
   readonly stream: number;
 }
 

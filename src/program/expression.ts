@@ -15,6 +15,7 @@
  * Functions named in `uses` are taken from `kernels/elementwise.wgsl` and written for both widths.
  */
 export interface Expression {
+  /** WGSL with placeholders, see above. */
   readonly text: string;
   /** Inputs that are not broadcast but indexed as arrays of scalars: `$0[1u]`. */
   readonly arrays?: readonly number[];

@@ -16,12 +16,15 @@ export type HostArray = Float32Array | Int32Array | Uint32Array | Uint16Array;
 
 /** Shape and element type of a value, without the value. */
 export interface Aval {
+  /** Axis lengths; `[]` for a scalar. */
   readonly shape: readonly number[];
+  /** Element type. */
   readonly dtype: DType;
 }
 
 /** A result that is a contiguous part of an input. */
 export interface View {
+  /** Number of the input. */
   readonly input: number;
   /** In elements. */
   readonly offset: number;
@@ -29,6 +32,7 @@ export interface View {
 
 /** One kind of computation: its shape rule, its gradient rule and its lowering to kernels. */
 export interface Op<A = unknown> {
+  /** Name in printed programs and errors. */
   readonly name: string;
   /** Shapes of the results; throws a sentence with the current and the required state when the inputs do not fit. */
   infer(inputs: readonly Aval[], attrs: A): Aval[];
@@ -66,6 +70,7 @@ export class Node<A = unknown> {
   /** Host data of a leaf that has not been uploaded. */
   host: HostArray | undefined;
 
+  /** Infers the results; use {@linkcode apply}. */
   constructor(readonly op: Op<A>, readonly inputs: readonly Tensor[], readonly attrs: A) {
     this.avals = op.infer(inputs, attrs);
     for (const { shape } of this.avals) {
@@ -80,6 +85,7 @@ export class Node<A = unknown> {
 
 /** An n-dimensional array: a value on the GPU, on the host, or still to be computed. Immutable; row-major. */
 export class Tensor implements Aval {
+  /** Use {@linkcode apply} or an op. */
   constructor(readonly node: Node, readonly index: number = 0) {}
   /** Axis lengths; `[]` for a scalar. */
   get shape(): readonly number[] {
@@ -93,6 +99,7 @@ export class Tensor implements Aval {
   get size(): number {
     return sizeOf(this.shape);
   }
+  /** "f32[2,3]". */
   toString(): string {
     return `${this.dtype}[${this.shape.join(",")}]`;
   }

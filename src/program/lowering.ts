@@ -8,15 +8,19 @@ import type { DeviceProfile } from "../gpu/device.ts";
 
 /** A range of GPU memory that the planner places: an input, a result, or scratch space. Byte units. */
 export interface BufferRef {
+  /** Number of the value in its plan. */
   readonly value: number;
   /** Bytes from the start of the value. */
   readonly offset: number;
+  /** Length of the range. */
   readonly bytes: number;
+  /** Element type. */
   readonly dtype: DType;
 }
 
 /** Words of a uniform buffer, written once when the program is built. Floats travel as their bits, see `f32Bits`. */
 export interface Uniform {
+  /** u32 words; padded to 16 bytes. */
   readonly words: readonly number[];
 }
 
@@ -29,6 +33,7 @@ export interface Dispatch {
    * declared `var<storage, read_write>`, for a dispatch may read and write parts of one buffer.
    */
   readonly code: string;
+  /** Buffers and uniforms in the order of the bindings. */
   readonly bindings: readonly (BufferRef | Uniform)[];
   /**
    * Number of workgroups, as one linear count. Beyond 65,535 the dispatch is folded to two dimensions: kernels take their
@@ -52,7 +57,9 @@ export interface Emit {
 
 /** The planner's side of a lowering. */
 export interface Lowering {
+  /** What the adapter is and can do. */
   readonly device: DeviceProfile;
+  /** The inputs, contiguous and aligned. */
   readonly inputs: readonly BufferRef[];
   /** Results; for an op that `emits`, result 0 must be written through `emit` only. */
   readonly outputs: readonly BufferRef[];
@@ -60,6 +67,7 @@ export interface Lowering {
   scratch(bytes: number, dtype?: DType): BufferRef;
   /** Code that writes result 0. Width 4 only where the last axis of result 0 is a multiple of 4. */
   emit(firstBinding: number, width: 1 | 4): Emit;
+  /** Appends a kernel run; runs happen in order. */
   dispatch(d: Dispatch): void;
 }
 

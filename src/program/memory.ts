@@ -13,13 +13,17 @@ export interface Lifetime {
 
 /** A place in an arena, bytes. */
 export interface Place {
+  /** Number of the arena. */
   readonly arena: number;
+  /** Bytes from its start. */
   readonly offset: number;
 }
 
 /** Places for all values and the sizes of the arenas, bytes. */
 export interface Layout {
+  /** By the number of the value. */
   readonly places: readonly Place[];
+  /** Sizes, bytes. */
   readonly arenas: readonly number[];
 }
 

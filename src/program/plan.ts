@@ -15,11 +15,15 @@ import { type Layout, planMemory } from "./memory.ts";
 
 /** Where a value of a plan is: in an arena, or in the memory of a leaf (an argument or a captured value). */
 export interface Slot {
+  /** What the value is, in printed programs. */
   readonly name: string;
+  /** Size. */
   bytes: number;
   /** The leaf whose memory this is; otherwise the value is placed in an arena. */
   leaf: number | undefined;
+  /** First step that touches the value. */
   from: number;
+  /** Last step that touches it. */
   to: number;
   /** A value inside another one (a part of a concatenation). */
   parent: { slot: number; offset: number } | undefined;
@@ -27,6 +31,7 @@ export interface Slot {
 
 /** What a result of the program is: a value of the program, or a leaf handed through. */
 export interface PlannedResult {
+  /** Where the value is at the end of a run. */
   readonly ref: BufferRef;
   /** The donated leaf whose memory now holds the result. */
   readonly donated: number | undefined;
@@ -36,10 +41,15 @@ export interface PlannedResult {
 
 /** A program before it has memory and pipelines. */
 export interface Plan {
+  /** Values that are there before the program runs. */
   readonly leaves: readonly Tensor[];
+  /** All values. */
   readonly slots: readonly Slot[];
+  /** Kernel runs in order. */
   readonly steps: readonly Dispatch[];
+  /** Results in the order of the outputs. */
   readonly results: readonly PlannedResult[];
+  /** Where the intermediates are. */
   readonly layout: Layout;
   /** Place of each slot that is in an arena. */
   readonly places: readonly ({ arena: number; offset: number } | undefined)[];

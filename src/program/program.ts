@@ -37,14 +37,19 @@ export type CompileProgress = (done: number, total: number, kernel: string) => v
 
 /** Receives the wall-clock share of each dispatch when a program is profiled. */
 export interface KernelTime {
+  /** The kernel, see {@linkcode Dispatch}. */
   readonly name: string;
+  /** From its first to its last thread. */
   readonly nanoseconds: number;
+  /** Floating-point operations, where the kernel says how many. */
   readonly flop: number;
+  /** Bytes of all its bindings. */
   readonly bytes: number;
 }
 
 /** A compiled program. */
 export class Program {
+  /** What runs, over which memory. */
   readonly plan: Plan;
   #device: Device;
   #arenas: GPUBuffer[] = [];
@@ -56,6 +61,7 @@ export class Program {
   #proven = false;
   readonly #parameters: readonly number[];
 
+  /** Plans the computation of `outputs`; use {@linkcode compile}. */
   constructor(
     device: Device,
     readonly parameters: readonly Tensor[],
