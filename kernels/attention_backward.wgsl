@@ -62,6 +62,8 @@ fn main(
   var x: array<vec4<f32>, ROWS * PARTS>;
   var y: array<vec4<f32>, ROWS * PARTS>;
   var dx: array<vec4<f32>, ROWS * PARTS>;
+  // PARTS, but unknown to the compiler: see attention_forward.wgsl.
+  let parts = min(PARTS, sizes.depth);
   var own: array<u32, ROWS>;
   //#if COLUMNS
   var dy: array<vec4<f32>, ROWS * PARTS>;
@@ -73,15 +75,15 @@ fn main(
   //#for r 0 ROWS
   own[$r] = min(first + $r * THREADS + lane, own_count - 1u);
   let at_own$r = (batch * own_count + own[$r]) * sizes.depth + head * WIDTH;
-  //#for c 0 PARTS
-  x[$r * PARTS + $c] = sizes.scale * own_x_part(at_own$r, $c);
-  y[$r * PARTS + $c] = own_y_part(at_own$r, $c);
-  dx[$r * PARTS + $c] = vec4<f32>();
-  //#end
+  for (var part = 0u; part < parts; part++) {
+    let x_part = sizes.scale * own_x_part(at_own$r, part);
+    let y_part = own_y_part(at_own$r, part);
+    //#for c 0 PARTS
+    x[$r * PARTS + $c] = select(x[$r * PARTS + $c], x_part, part == $c);
+    y[$r * PARTS + $c] = select(y[$r * PARTS + $c], y_part, part == $c);
+    //#end
+  }
   //#if COLUMNS
-  //#for c 0 PARTS
-  dy[$r * PARTS + $c] = vec4<f32>();
-  //#end
   own_bias[$r] = 0.0;
   //#if MASK
   own_bias[$r] = mask_at(batch * sizes.tk + own[$r]);
@@ -89,9 +91,9 @@ fn main(
   //#else
   own_lse[$r] = lse_at(group * sizes.tq + own[$r]);
   own_delta[$r] = 0.0;
-  //#for c 0 PARTS
-  own_delta[$r] += dot(y[$r * PARTS + $c], out_part(at_own$r, $c));
-  //#end
+  for (var part = 0u; part < parts; part++) {
+    own_delta[$r] += dot(own_y_part(at_own$r, part), out_part(at_own$r, part));
+  }
   if (first + $r * THREADS + lane < own_count) { delta[group * sizes.tq + own[$r]] = own_delta[$r]; }
   //#end
   //#end
@@ -307,14 +309,20 @@ fn main(
 
   //#for r 0 ROWS
   if (first + $r * THREADS + lane < own_count) {
-    //#for c 0 PARTS
-    put_dx(at_own$r, $c, sizes.scale * dx[$r * PARTS + $c]);
-    //#end
-    //#if COLUMNS
-    //#for c 0 PARTS
-    put_dy(at_own$r, $c, dy[$r * PARTS + $c]);
-    //#end
-    //#end
+    for (var part = 0u; part < parts; part++) {
+      var dx_part = vec4<f32>();
+      //#for c 0 PARTS
+      dx_part = select(dx_part, dx[$r * PARTS + $c], part == $c);
+      //#end
+      put_dx(at_own$r, part, sizes.scale * dx_part);
+      //#if COLUMNS
+      var dy_part = vec4<f32>();
+      //#for c 0 PARTS
+      dy_part = select(dy_part, dy[$r * PARTS + $c], part == $c);
+      //#end
+      put_dy(at_own$r, part, dy_part);
+      //#end
+    }
   }
   //#end
 }

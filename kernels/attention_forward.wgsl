@@ -52,6 +52,9 @@ fn main(
 
   var q: array<vec4<f32>, ROWS * PARTS>;
   var o: array<vec4<f32>, ROWS * PARTS>;
+  // PARTS, but unknown to the compiler, which would unroll the loops that read and write own rows: each load and store costs
+  // a software adapter's compiler milliseconds. Registers are chosen by `select`, as no index into them may be dynamic.
+  let parts = min(PARTS, sizes.depth);
   var row: array<u32, ROWS>;
   var top: array<f32, ROWS>;
   var sum: array<f32, ROWS>;
@@ -60,9 +63,12 @@ fn main(
   let at_q$r = (batch * sizes.tq + row[$r]) * sizes.depth + head * WIDTH;
   top[$r] = MASKED;
   sum[$r] = 0.0;
-  //#for c 0 PARTS
-  q[$r * PARTS + $c] = sizes.scale * q_part(at_q$r, $c);
-  //#end
+  for (var part = 0u; part < parts; part++) {
+    let q_own = sizes.scale * q_part(at_q$r, part);
+    //#for c 0 PARTS
+    q[$r * PARTS + $c] = select(q[$r * PARTS + $c], q_own, part == $c);
+    //#end
+  }
   //#end
 
   //#if CAUSAL
@@ -203,9 +209,13 @@ fn main(
   if (first + $r * THREADS + lane < sizes.tq) {
     lse[group * sizes.tq + row[$r]] = top[$r] + log(sum[$r]);
     let norm = sizes.keep / sum[$r];
-    //#for c 0 PARTS
-    put_out(at_q$r, $c, norm * o[$r * PARTS + $c]);
-    //#end
+    for (var part = 0u; part < parts; part++) {
+      var o_part = vec4<f32>();
+      //#for c 0 PARTS
+      o_part = select(o_part, o[$r * PARTS + $c], part == $c);
+      //#end
+      put_out(at_q$r, part, norm * o_part);
+    }
   }
   //#end
 }

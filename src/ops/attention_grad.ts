@@ -93,7 +93,7 @@ function dispatch(
   columns: boolean,
 ): void {
   const own = columns ? sizes.tk : sizes.tq;
-  const plan = attentionPlan(ctx.device, sizes.width, own, 128);
+  const plan = attentionPlan(ctx.device, sizes.width, own, 192);
   const flags = { COLUMNS: columns, MASK: attrs.masked, CAUSAL: attrs.causal, DROPOUT: !!attrs.dropout };
   ctx.dispatch({
     name: `attentionGrad ${plan.ROWS} x ${plan.THREADS} ${columns ? "columns" : "rows"}`,

@@ -68,8 +68,8 @@ export interface AttentionPlan {
 }
 
 /**
- * Spreads `rows` rows of a head over threads. `most` bounds the columns that a thread of a CPU adapter owns: longer code runs
- * a little faster and takes much longer to compile (0.5 s at most with the values given by the callers, for width 64).
+ * Spreads `rows` rows of a head over threads. `most` bounds the columns that a thread of a CPU adapter owns: more would run a
+ * little faster and take much longer to compile.
  */
 export function attentionPlan(device: DeviceProfile, width: number, rows: number, most: number): AttentionPlan {
   const parts = Math.ceil(width / 4);
