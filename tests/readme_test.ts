@@ -1,0 +1,18 @@
+import { assert, assertEquals } from "@std/assert";
+
+Deno.test("the example of README.md runs without permissions and prints what README.md says", async () => {
+  const readme = await Deno.readTextFile(new URL("../README.md", import.meta.url));
+  const [, code, expected] = /```ts\n(.*?)```.*?```text\n(.*?)```/s.exec(readme)!;
+  const program = code!.replaceAll(`"./mod.ts"`, JSON.stringify(import.meta.resolve("../mod.ts")));
+  const child = new Deno.Command("deno", {
+    args: ["run", "--no-config", "--no-lock", "--no-prompt", "--check", "--ext=ts", "-"],
+    env: { NO_COLOR: "1" },
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  await new Response(program).body!.pipeTo(child.stdin);
+  const { success, stdout, stderr } = await child.output();
+  assert(success, new TextDecoder().decode(stderr));
+  assertEquals(new TextDecoder().decode(stdout), expected);
+});
