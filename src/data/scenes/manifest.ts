@@ -1,0 +1,66 @@
+/**
+ * The file that says which scenes a folder holds. It is written last: a folder with it is whole.
+ *
+ * @module
+ */
+
+import { writeFileAtomic } from "../../io/atomic.ts";
+import type { SceneOptions } from "./options.ts";
+
+/** What the folder's files look like; another number whenever the same options give other files. */
+const VERSION = 1;
+const WHOLE = "manifest.json";
+const UNFINISHED = "unfinished.json";
+
+/**
+ * Takes a folder for scenes and marks it as unfinished; makes it if it is missing.
+ *
+ * @returns Whether the scenes are still to be written: false if the folder holds exactly these.
+ * @throws {Error} If the folder holds anything but these scenes, whole or unfinished.
+ */
+export async function claimFolder(folder: string, options: Required<SceneOptions>): Promise<boolean> {
+  const wanted = manifest(options);
+  for (const name of [WHOLE, UNFINISHED]) {
+    const found = await read(`${folder}/${name}`);
+    if (found === wanted) return name === UNFINISHED;
+    if (found !== undefined) throw new Error(`Cannot write scenes to "${folder}": ${difference(name, found, wanted)}`);
+  }
+  await Deno.mkdir(folder, { recursive: true });
+  for await (const entry of Deno.readDir(folder)) {
+    throw new Error(
+      `Cannot write scenes to "${folder}": it holds "${entry.name}" and no scenes, but it must be empty or new`,
+    );
+  }
+  await writeFileAtomic(`${folder}/${UNFINISHED}`, wanted);
+  return true;
+}
+
+/** Marks a folder as whole. */
+export async function finishFolder(folder: string, options: Required<SceneOptions>): Promise<void> {
+  await writeFileAtomic(`${folder}/${WHOLE}`, manifest(options));
+  await Deno.remove(`${folder}/${UNFINISHED}`);
+}
+
+/** JSON with one line for each option, so that two manifests can be compared by lines. */
+function manifest(options: Required<SceneOptions>): string {
+  const entries = Object.entries({ format: "gritstone-scenes", version: VERSION, ...options });
+  return `{\n${entries.map(([name, value]) => `  "${name}": ${JSON.stringify(value)}`).join(",\n")}\n}\n`;
+}
+
+async function read(path: string): Promise<string | undefined> {
+  try {
+    return await Deno.readTextFile(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw new Error(`Cannot write scenes: "${path}" cannot be read`, { cause: error });
+  }
+}
+
+/** The first lines in which two manifests differ. */
+function difference(name: string, found: string, wanted: string): string {
+  const theirs = found.split("\n"), ours = wanted.split("\n");
+  const at = ours.findIndex((line, i) => line !== theirs[i]);
+  const line = (lines: string[]) => (lines[at] ?? "").trim().replace(/,$/, "");
+  return `its "${name}" says ${line(theirs) || "nothing"} where ${line(ours)} is wanted; ` +
+    "give another folder, or delete this one";
+}

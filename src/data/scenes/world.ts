@@ -1,0 +1,136 @@
+/**
+ * A small world with ground truth: scenes of a few coloured shapes on a coarse grid.
+ *
+ * @module
+ */
+
+import { Random } from "../random.ts";
+
+/** What an object can be. */
+export const SHAPES = ["circle", "square", "triangle", "ring", "star", "cross", "diamond", "heart"] as const;
+/** What colour an object can have. */
+export const COLORS = ["red", "orange", "yellow", "green", "cyan", "blue", "purple", "black"] as const;
+/** How large an object can be. */
+export const SIZES = ["small", "big"] as const;
+/** The parts of a data set. */
+export const SPLITS = ["train", "val", "test"] as const;
+/** Rows and columns of the grid that objects stand on, one object a cell at most. */
+export const GRID = 3;
+
+/** A shape's name. */
+export type Shape = typeof SHAPES[number];
+/** A colour's name. */
+export type Color = typeof COLORS[number];
+/** A size's name. */
+export type Size = typeof SIZES[number];
+/** A split's name. */
+export type Split = typeof SPLITS[number];
+
+/** One object. */
+export interface SceneObject {
+  readonly shape: Shape;
+  readonly color: Color;
+  readonly size: Size;
+  /** Row of the grid, 0 at the top. */
+  readonly row: number;
+  /** Column of the grid, 0 at the left. */
+  readonly column: number;
+}
+
+/** One scene: 1 to 4 objects in random order, no two of the same shape, colour and size, no two in one cell. */
+export type Scene = readonly SceneObject[];
+
+/** What kind of world scenes are drawn from. */
+export interface WorldOptions {
+  /** Everything follows from it. */
+  readonly seed: number;
+  /** Number of scenes in each split. */
+  readonly counts: Readonly<Record<Split, number>>;
+  /** Smallest and largest number of objects. */
+  readonly objects: readonly [number, number];
+  /** Probability that a scene is a twin of the scene before: attributes or places of two objects swapped. */
+  readonly twins: number;
+}
+
+/** The description by which scenes are told apart: shape, colour, size and cell of every object, in the order of cells. */
+export function canonical(scene: Scene): string {
+  return scene.map((o) => `${o.row}${o.column} ${o.size} ${o.color} ${o.shape}`).sort().join(", ");
+}
+
+/**
+ * The scenes of all splits, no scene twice. The test split is drawn first and the training split last, so that held-out scenes
+ * stay the same when the training split grows.
+ *
+ * @throws {RangeError} If the world has too few different scenes for these counts.
+ */
+export function drawScenes({ seed, counts, objects, twins }: WorldOptions): Record<Split, Scene[]> {
+  requireRoom(counts.train + counts.val + counts.test, objects);
+  const seen = new Set<string>();
+  const splits: Record<Split, Scene[]> = { train: [], val: [], test: [] };
+  for (const split of ["test", "val", "train"] as const) {
+    const scenes = splits[split], root = new Random(seed).fork(SPLITS.indexOf(split));
+    while (scenes.length < counts[split]) {
+      const scene = newScene(root.fork(scenes.length), scenes.at(-1), seen, objects, twins);
+      seen.add(canonical(scene));
+      scenes.push(scene);
+    }
+  }
+  return splits;
+}
+
+/** Draws until a scene is none of those seen. */
+function newScene(
+  random: Random,
+  before: Scene | undefined,
+  seen: ReadonlySet<string>,
+  objects: readonly [number, number],
+  twins: number,
+): Scene {
+  while (true) {
+    const scene = before && random.uniform() < twins ? drawTwin(before, random) : drawScene(objects, random);
+    if (distinct(scene) && !seen.has(canonical(scene))) return scene;
+  }
+}
+
+function drawScene([least, most]: readonly [number, number], random: Random): Scene {
+  const count = least + random.below(most - least + 1);
+  return [...random.permutation(GRID * GRID).subarray(0, count)].map((cell) => ({
+    shape: random.pick(SHAPES),
+    color: random.pick(COLORS),
+    size: random.pick(SIZES),
+    row: Math.floor(cell / GRID),
+    column: cell % GRID,
+  }));
+}
+
+/** The closest wrong answer: two objects exchange one attribute or their places. A single object moves to another cell. */
+function drawTwin(scene: Scene, random: Random): Scene {
+  if (scene.length === 1) return [{ ...scene[0]!, row: random.below(GRID), column: random.below(GRID) }];
+  const [a, b] = random.shuffle([...scene.keys()]) as [number, number];
+  const names = random.pick([["shape"], ["color"], ["size"], ["row", "column"]] as const);
+  const twin = [...scene];
+  for (const name of names) {
+    twin[a] = { ...twin[a]!, [name]: scene[b]![name] };
+    twin[b] = { ...twin[b]!, [name]: scene[a]![name] };
+  }
+  return twin;
+}
+
+function distinct(scene: Scene): boolean {
+  return new Set(scene.map((o) => `${o.shape} ${o.color} ${o.size}`)).size === scene.length;
+}
+
+/** Half of all scenes is the limit, so that drawing unseen ones stays quick. */
+function requireRoom(total: number, [least, most]: readonly [number, number]): void {
+  const kinds = SHAPES.length * COLORS.length * SIZES.length, cells = GRID * GRID;
+  let room = 0, scenes = 1;
+  for (let count = 1; count <= most; count++) {
+    scenes *= kinds * (cells - count + 1) / count;
+    if (count >= least) room += scenes / 2;
+  }
+  if (total <= room) return;
+  const many = least === most ? `${most}` : `${least} to ${most}`;
+  throw new RangeError(
+    `Cannot draw ${total} different scenes of ${many} objects: at most ${room} are possible, ask for fewer scenes or more objects`,
+  );
+}

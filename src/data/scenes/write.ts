@@ -1,0 +1,137 @@
+/**
+ * Scenes on disk, in the layout of COCO captions.
+ *
+ * @module
+ */
+
+import { writeFileAtomic } from "../../io/atomic.ts";
+import { Random } from "../random.ts";
+import { relationFacts } from "./facts.ts";
+import { captionScene } from "./language.ts";
+import { claimFolder, finishFolder } from "./manifest.ts";
+import { resolveSceneOptions, type SceneOptions } from "./options.ts";
+import { type Placement, placeObjects, renderPng, sceneSvg } from "./render.ts";
+import { drawScenes, type Scene, type Split, SPLITS } from "./world.ts";
+
+/** Pictures rendered at once. */
+const CONCURRENCY = 6;
+
+/** Where the parts of one split are. */
+export interface SceneFiles {
+  /** JSON in the format of COCO captions. */
+  readonly captions: string;
+  /** Folder of the pictures. */
+  readonly images: string;
+  /** JSON of objects, attributes and relations of every picture. */
+  readonly facts: string;
+}
+
+/** How far the writing has come. */
+export interface SceneProgress {
+  /** Pictures written so far. */
+  readonly done: number;
+  /** Pictures in all splits together. */
+  readonly total: number;
+}
+
+/** The paths of one split in a folder of scenes. */
+export function sceneFiles(folder: string, split: Split): SceneFiles {
+  return {
+    captions: `${folder}/annotations/captions_${split}.json`,
+    images: `${folder}/${split}`,
+    facts: `${folder}/annotations/facts_${split}.json`,
+  };
+}
+
+/**
+ * Makes a set of scenes: PNG pictures in a folder for each split, their captions in the format of COCO captions, and their facts. No
+ * scene is in two splits or twice in one. What is written follows from the options alone; a folder that already holds these scenes is
+ * left as it is, one that was left unfinished is written again.
+ *
+ * @returns Whether the scenes had to be written.
+ * @throws {RangeError} If an option is outside its range or the world has too few scenes.
+ * @throws {Error} If the folder holds anything else.
+ */
+export async function writeScenes(
+  folder: string,
+  options: SceneOptions = {},
+  onProgress?: (progress: SceneProgress) => void,
+): Promise<boolean> {
+  const resolved = resolveSceneOptions(options);
+  const { train, val, test, seed, objects, twins } = resolved;
+  const splits = drawScenes({ seed, counts: { train, val, test }, objects, twins });
+  if (!await claimFolder(folder, resolved)) return false;
+  const total = train + val + test;
+  await Deno.mkdir(`${folder}/annotations`, { recursive: true });
+  let done = 0;
+  for (const split of SPLITS) {
+    const scenes = describeScenes(splits[split], split, done, resolved);
+    await writeAnnotations(sceneFiles(folder, split), scenes, resolved);
+    await writeImages(sceneFiles(folder, split).images, scenes, () => onProgress?.({ done: ++done, total }));
+  }
+  await finishFolder(folder, resolved);
+  return true;
+}
+
+/** A scene with all that is drawn at random for its picture and its captions. */
+interface DescribedScene {
+  readonly id: number;
+  readonly file: string;
+  readonly scene: Scene;
+  readonly places: readonly Placement[];
+  readonly captions: readonly string[];
+  readonly svg: string;
+}
+
+function describeScenes(
+  scenes: readonly Scene[],
+  split: Split,
+  firstId: number,
+  { seed, size, captions }: Required<SceneOptions>,
+): DescribedScene[] {
+  return scenes.map((scene, index) => {
+    const random = new Random(seed).fork(SPLITS.indexOf(split), index);
+    const id = firstId + index;
+    const places = placeObjects(scene, random.fork(0));
+    return {
+      id,
+      file: `${String(id).padStart(12, "0")}.png`,
+      scene,
+      places,
+      captions: captionScene(scene, captions, random.fork(1)),
+      svg: sceneSvg(scene, places, size, random.fork(2)),
+    };
+  });
+}
+
+async function writeAnnotations(
+  files: SceneFiles,
+  scenes: readonly DescribedScene[],
+  { size, captions }: Required<SceneOptions>,
+): Promise<void> {
+  const images = scenes.map(({ id, file }) => ({ id, file_name: file, width: size, height: size }));
+  const annotations = scenes.flatMap((scene) =>
+    scene.captions.map((caption, i) => ({ id: scene.id * captions + i, image_id: scene.id, caption }))
+  );
+  await writeFileAtomic(files.captions, JSON.stringify({ images, annotations }));
+  await writeFileAtomic(files.facts, JSON.stringify({ images: scenes.map((scene) => sceneFacts(scene, size)) }));
+}
+
+function sceneFacts({ id, file, scene, places }: DescribedScene, size: number): unknown {
+  const box = ({ x, y, radius }: Placement) =>
+    [x - radius, y - radius, 2 * radius, 2 * radius].map((part) => Number((part * size).toFixed(2)));
+  const objects = scene.map((object, i) => ({ ...object, bbox: box(places[i]!) }));
+  return { image_id: id, file_name: file, objects, relations: relationFacts(scene) };
+}
+
+async function writeImages(folder: string, scenes: readonly DescribedScene[], onImage: () => void): Promise<void> {
+  await Deno.mkdir(folder, { recursive: true });
+  for (let start = 0; start < scenes.length; start += CONCURRENCY) {
+    await Promise.all(
+      scenes.slice(start, start + CONCURRENCY).map(async ({ file, svg }) => {
+        await Deno.writeFile(`${folder}/${file}`, await renderPng(svg));
+        onImage();
+      }),
+    );
+  }
+}
