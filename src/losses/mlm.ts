@@ -9,7 +9,7 @@ import { reshape, stopGradient } from "../ops/shape.ts";
 import type { Tensor } from "../program/graph.ts";
 import { type Logits, softmaxLoss } from "./softmax_loss.ts";
 
-/** A teacher for the soft part: its states and embedding, and the weight of that part. */
+/** A teacher for the soft part: its states (of the student's shape) and embedding, and the weight of that part. */
 export interface MlmTeacher {
   readonly logits: Logits;
   readonly alpha: Tensor | number;
@@ -21,11 +21,13 @@ export interface MlmTeacher {
  * (1 - alpha) * cross-entropy + alpha * cross-entropy with the teacher's softmax, both over the same positions.
  */
 export function mlmLoss(states: Tensor, embedding: Tensor, bias: Tensor, labels: Tensor, teacher?: MlmTeacher): Tensor {
-  const rows = reshape(states, [labels.size, states.shape.at(-1)!]), flat = reshape(labels, [labels.size]);
+  const byRow = (x: Tensor): Tensor => reshape(x, [labels.size, x.shape.at(-1)!]);
+  const rows = byRow(states), flat = reshape(labels, [labels.size]);
   const chosen = subtract(1, less(flat, 0)); // 1 at positions with a label
   const alpha = teacher?.alpha ?? 0;
   const hard = typeof alpha === "number" ? 1 - alpha : subtract(1, alpha);
-  const soft = teacher && { soft: { logits: still(teacher.logits), weight: alpha } };
+  const soft = teacher &&
+    { soft: { logits: still({ ...teacher.logits, rows: byRow(teacher.logits.rows) }), weight: alpha } };
   const losses = softmaxLoss({ rows, columns: embedding, bias }, { targets: { labels: flat }, hard, ...soft });
   return divide(sum(multiply(losses, chosen)), maximum(sum(chosen), 1));
 }

@@ -5,7 +5,7 @@
  * @module
  */
 import { itcLoss, type ItcOptions } from "../losses/itc.ts";
-import { mlmLoss } from "../losses/mlm.ts";
+import { mlmLoss, type MlmTeacher } from "../losses/mlm.ts";
 import { chooseNegatives, type Negatives } from "../losses/negatives.ts";
 import { type AffineSpec, defaultLinearSpec, linear } from "../nn/layers.ts";
 import { type ParametersOf, Spec } from "../nn/spec.ts";
@@ -176,9 +176,8 @@ export function pretrainLoss(
 
   const mlm = mlmWeight ? maskedLanguageLoss(p, batch, image.states, drop(4), config) : constant(0);
 
-  const loss = [[itcWeight, itc], [itmWeight, itm], [mlmWeight, mlm]] as const;
   return {
-    loss: loss.filter(([w]) => w !== 0).map(([w, l]) => w === 1 ? l : multiply(l, w)).reduce((a, b) => add(a, b)),
+    loss: weightedSum([[itcWeight, itc], [itmWeight, itm], [mlmWeight, mlm]]),
     itc,
     itm,
     mlm,
@@ -187,6 +186,13 @@ export function pretrainLoss(
     negativeImages,
     negativeTexts,
   };
+}
+
+/** The sum of weighted losses; those of weight 0 are left out. */
+export function weightedSum(losses: readonly (readonly [number, Tensor])[]): Tensor {
+  const parts = losses.filter(([weight]) => weight !== 0).map(([weight, l]) => weight === 1 ? l : multiply(l, weight));
+  if (!parts.length) throw new RangeError("Cannot add up losses: at least one weight must not be 0: all are 0");
+  return parts.reduce((a, b) => add(a, b));
 }
 
 /** What image-text matching adds to the positives. */
@@ -216,22 +222,30 @@ export function itmLoss(
   return mean(crossEntropy(logits, labels)[0]);
 }
 
-/** Masked language modelling through all layers, with the image. */
+/** Masked language modelling through all layers, with the image; with a teacher its softmax is a second target. */
 export function maskedLanguageLoss(
-  p: Albef,
+  p: Pick<Albef, "text_encoder">,
   batch: Pick<PretrainBatch, "mlmIds" | "mlmLabels" | "mask">,
   image: Tensor,
   context: Pick<BertContext, "key" | "remat">,
   config: AlbefConfig,
+  teacher?: MlmTeacher,
 ): Tensor {
-  const states = bertMultimodal(p.text_encoder, batch.mlmIds, { ...context, mask: batch.mask, image }, config.text);
   const words = p.text_encoder.bert.embeddings.word_embeddings.weight;
-  return mlmLoss(
-    mlmTransform(p.text_encoder, states, config.text),
-    words,
-    p.text_encoder.cls.predictions.bias,
-    batch.mlmLabels,
-  );
+  const states = maskedStates(p, batch, image, context, config);
+  return mlmLoss(states, words, p.text_encoder.cls.predictions.bias, batch.mlmLabels, teacher);
+}
+
+/** States of the masked text before the vocabulary product: [B, L, D]. */
+export function maskedStates(
+  p: Pick<Albef, "text_encoder">,
+  { mlmIds, mask }: Pick<PretrainBatch, "mlmIds" | "mask">,
+  image: Tensor,
+  context: Pick<BertContext, "key" | "remat">,
+  config: AlbefConfig,
+): Tensor {
+  const states = bertMultimodal(p.text_encoder, mlmIds, { ...context, mask, image }, config.text);
+  return mlmTransform(p.text_encoder, states, config.text);
 }
 
 /** The [CLS] states: [B, T, D] -> [B, D]. */

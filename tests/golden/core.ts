@@ -71,7 +71,8 @@ export interface Setting {
   readonly raw: Loose;
 }
 
-async function settingOf(golden: Golden, file: string): Promise<Setting> {
+/** Reads inputs and weights beside a file of pre-training. */
+export async function settingOf(golden: Golden, file: string): Promise<Setting> {
   const raw = golden.config(file), config = albefConfig(raw);
   const inputs = await golden.values(golden.sibling(file, "inputs"));
   const input = (name: string): Tensor => {
@@ -97,14 +98,15 @@ function tapped(): { tap: (name: string, value: Tensor) => void; seen: Record<st
   return { tap: (name, value) => seen[name] = value, seen };
 }
 
-/** Compares all `grad.*` of a file with a gradient tree of ours (paths below `prefix` of the results). */
+/** Compares all gradients of a file (names that begin with `theirs`) with a tree of ours (paths below `prefix`). */
 export function compareGradients(
   verdict: Verdict,
-  results: ReadonlyMap<string, Float32Array>,
+  results: ReadonlyMap<string, ArrayLike<number>>,
   prefix = "grads.",
+  theirs = "grad.",
 ): void {
-  for (const name of verdict.left.filter((n) => n.startsWith("grad."))) {
-    const ours = results.get(prefix + name.slice("grad.".length));
+  for (const name of verdict.left.filter((n) => n.startsWith(theirs))) {
+    const ours = results.get(prefix + name.slice(theirs.length));
     if (ours) verdict.gradient(name, ours);
   }
 }
@@ -188,7 +190,12 @@ async function mlmSet({ verdict, config, params, input }: Setting): Promise<Verd
 }
 
 /** The MLM loss, and the logits that it does not keep. */
-function headOf(p: Albef, states: Tensor, labels: Tensor, { text }: AlbefConfig): { loss: Tensor; logits: Tensor } {
+export function headOf(
+  p: Pick<Albef, "text_encoder">,
+  states: Tensor,
+  labels: Tensor,
+  { text }: AlbefConfig,
+): { loss: Tensor; logits: Tensor } {
   const words = p.text_encoder.bert.embeddings.word_embeddings.weight, { bias } = p.text_encoder.cls.predictions;
   const transformed = mlmTransform(p.text_encoder, states, text);
   return {
@@ -282,7 +289,8 @@ async function itmSet(setting: Setting): Promise<Verdict> {
   return verdict;
 }
 
-function zeroDiagonal(x: Tensor): Tensor {
+/** A square matrix without its diagonal. */
+export function zeroDiagonal(x: Tensor): Tensor {
   const n = x.shape[0]!;
   const eye = tensor(Float32Array.from({ length: n * n }, (_, i) => i % (n + 1) === 0 ? 1 : 0), [n, n]);
   return multiply(x, subtract(1, eye));

@@ -1,6 +1,7 @@
 /**
  * A folder of values from the official code: what is in it, and how ours are judged against it.
  */
+import { isFloat, toFloat32, toInt32 } from "../../src/io/dtype.ts";
 import { parseSafetensors } from "../../src/io/safetensors.ts";
 import { tensor } from "../../src/program/compile.ts";
 import type { HostArray, Tensor } from "../../src/program/graph.ts";
@@ -73,10 +74,10 @@ export class Golden {
 
 async function readValues(path: string): Promise<Map<string, Value>> {
   const tensors = parseSafetensors(await Deno.readFile(path), path);
-  return new Map([...tensors].map(([name, { shape, dtype, data }]): [string, Value] => {
-    if (dtype === "F32") return [name, { shape, data: data as Float32Array }];
-    return [name, { shape, data: Int32Array.from(data as unknown as ArrayLike<number | bigint>, Number) }];
-  }));
+  return new Map([...tensors].map(([name, t]): [string, Value] => [name, {
+    shape: t.shape,
+    data: isFloat(t.dtype) ? toFloat32(t) : toInt32(t),
+  }]));
 }
 
 /** A value of a file as a tensor; integers as `dtype`. */

@@ -7,7 +7,7 @@ import type { Features } from "../../src/grit/walk.ts";
 import type { NamedTensor } from "../../src/io/dtype.ts";
 
 /** The tensors of one file. */
-export type Tensors = ReadonlyMap<string, NamedTensor>;
+export type Tensors = ReadonlyMap<string, Pick<NamedTensor, "shape" | "data">>;
 
 /** Sizes of a whole epoch, as the index of the golden files names them. */
 export interface EpochConfig {

@@ -4,11 +4,12 @@
  */
 import { coreSets } from "./core.ts";
 import { Golden, type Verdict } from "./golden.ts";
+import { momentumSets } from "./momentum.ts";
 import { retrievalSets } from "./retrieval.ts";
 
 type Check = (golden: Golden, file: string) => Promise<Verdict>;
 
-const checks: Readonly<Record<string, Check>> = { ...coreSets, ...retrievalSets };
+const checks: Readonly<Record<string, Check>> = { ...coreSets, ...momentumSets, ...retrievalSets };
 
 /** The set that a file belongs to: its name without folder and ending. Inputs and weights are read by the checks. */
 function setOf(file: string): string {
