@@ -1,12 +1,24 @@
 /** The sets of retrieval: metrics, the losses of fine-tuning, the evaluation in two stages. */
+import { valueAndGradAux } from "../../src/autograd/grad.ts";
 import { recallFromScores, type Recalls, UNSCORED } from "../../src/eval/recall.ts";
 import { evaluateRetrieval } from "../../src/eval/retrieval.ts";
-import { asMatcher, type Retrieval, retrievalSpec } from "../../src/models/retrieval.ts";
+import { encodeImage, encodeText, type Matcher, matchLogits } from "../../src/models/albef.ts";
+import type { AlbefConfig } from "../../src/models/config.ts";
+import { consultTeacher, type Queues, type Teacher, updateTeacher } from "../../src/models/momentum.ts";
+import { asMatcher, type Retrieval, retrievalLoss, retrievalSpec } from "../../src/models/retrieval.ts";
+import { divide, equal, multiply, subtract } from "../../src/ops/elementwise.ts";
 import { gather } from "../../src/ops/gather.ts";
+import { matmul } from "../../src/ops/matmul.ts";
 import { patchify } from "../../src/ops/patchify.ts";
+import { randomKey } from "../../src/ops/random.ts";
+import { sum } from "../../src/ops/reduce.ts";
+import { concat, reshape } from "../../src/ops/shape.ts";
+import { softmax } from "../../src/ops/softmax.ts";
 import { evaluate, tensor } from "../../src/program/compile.ts";
-import { albefConfig } from "./core.ts";
-import { type Golden, toTensor, type Value, Verdict } from "./golden.ts";
+import type { Tensor } from "../../src/program/graph.ts";
+import { albefConfig, compareGradients, run } from "./core.ts";
+import { type Golden, type Loose, toTensor, type Value, Verdict } from "./golden.ts";
+import { momentumName, officialQueue, queuesOf } from "./momentum.ts";
 
 async function metricsSet(golden: Golden, file: string): Promise<Verdict> {
   const verdict = new Verdict(file, await golden.values(file), golden.entry(file));
@@ -64,8 +76,106 @@ function compareScores(verdict: Verdict, name: string, ours: Float32Array): void
   verdict.close(name, ours, data, 2e-5 * largest + 1e-6);
 }
 
+/** The losses of one variant, as its name says: momentum keys or not, soft targets or not. */
+async function trainSet(golden: Golden, file: string): Promise<Verdict> {
+  const verdict = new Verdict(file, await golden.values(file), golden.entry(file));
+  const raw = golden.config(file), config = albefConfig(raw);
+  const params = await golden.parameters(file, retrievalSpec(config));
+  const { text_encoder, visual_encoder, vision_proj, text_proj } = retrievalSpec(config);
+  const taught = { visual_encoder, vision_proj, text_encoder, text_proj };
+  const copies = await golden.parameters(file, taught, momentumName);
+  const start = queuesOf(await golden.values(golden.sibling(file, "weights"))) as Required<Queues>;
+  const inputs = await golden.values(golden.sibling(file, "train_inputs"));
+  const input = (name: string, dtype: "f32" | "u32"): Tensor => toTensor(inputs.get(name), dtype);
+  const batch = {
+    image: input("image", "f32"),
+    ids: input("input_ids", "u32"),
+    mask: input("attention_mask", "f32"),
+    imageIds: input("image_id", "u32"),
+  };
+  const forced = { images: input("neg_image_idx", "u32"), texts: input("neg_text_idx", "u32") };
+  const key = randomKey(tensor(Uint32Array.of(0, 0)));
+  for (const [variant, scalars] of Object.entries(verdict.entry.scalars)) {
+    const alpha = variant.includes("distill") ? raw.alpha ?? 0.4 : 0, momentum = "queue_ptr_after" in scalars;
+    const results = await run([params, copies, start, batch], (p, copies, queues, c) => {
+      const inputs = { ...c, patches: patchify(c.image, config.vision.patch) };
+      const updated = updateTeacher(copies, p, raw.momentum);
+      const teacher = { ...updated, text_encoder: { bert: updated.text_encoder } };
+      const [, grads, r] = valueAndGradAux((p: Retrieval) => {
+        const r = retrievalLoss(asMatcher(p), inputs, key, config, {
+          alpha,
+          forced,
+          ...(momentum ? { momentum: { teacher, queues } } : {}),
+        });
+        return [r.loss, r];
+      })(p);
+      return {
+        ...r,
+        grads,
+        ...intermediates(asMatcher(p), momentum ? { teacher, queues } : undefined, inputs, forced, config),
+      };
+    });
+    compareVariant(verdict, variant, scalars, results);
+  }
+  return verdict;
+}
+
+/** Values of a variant that are no results of the loss function. */
+function intermediates(
+  p: Matcher,
+  momentum: { teacher: Teacher<Matcher>; queues: Required<Queues> } | undefined,
+  batch: Loose,
+  forced: { images: Tensor; texts: Tensor },
+  config: AlbefConfig,
+): Loose {
+  const image = encodeImage(p, batch.patches, config), text = encodeText(p, batch.ids, { mask: batch.mask }, config);
+  const lesson = momentum && consultTeacher(momentum.teacher, momentum.queues, batch, config);
+  const ids = reshape(batch.imageIds, [batch.imageIds.size, 1]);
+  const columns = momentum ? concat([batch.imageIds, momentum.queues.ids], 0) : batch.imageIds;
+  const same = equal(ids, reshape(columns, [1, columns.size]));
+  const others = subtract(1, equal(ids, reshape(batch.imageIds, [1, batch.imageIds.size])));
+  const weights = (rows: Tensor, keys: Tensor): Tensor =>
+    multiply(softmax(divide(matmul(rows, keys, { transposeB: true }), p.temp)), others);
+  const context = {
+    mask: concat([batch.mask, batch.mask, gather(batch.mask, forced.texts)], 0),
+    image: concat([image.states, gather(image.states, forced.images), image.states], 0),
+  };
+  const pairs = concat([text.states, text.states, gather(text.states, forced.texts)], 0);
+  return {
+    sim_targets: divide(same, sum(same, { axes: [1], keepDims: true })),
+    weights_i2t: weights(image.features, lesson?.keys.textTeacher ?? text.features),
+    weights_t2i: weights(text.features, lesson?.keys.imageTeacher ?? image.features),
+    itm_logits: matchLogits(p, pairs, context, config),
+  };
+}
+
+function compareVariant(
+  verdict: Verdict,
+  variant: string,
+  scalars: Loose,
+  results: ReadonlyMap<string, Float32Array>,
+): void {
+  for (const [theirs, ours] of [["loss_itc", "itc"], ["loss_itm", "itm"]] as const) {
+    const { value } = scalars[theirs];
+    verdict.close(`${variant}.${theirs}`, results.get(ours)!, [value], 2e-5 * Math.abs(value) + 1e-6);
+  }
+  for (const name of ["sim_targets", "weights_i2t", "weights_t2i", "itm_logits"]) {
+    verdict.forward(`${variant}.${name}`, results.get(name)!);
+  }
+  compareGradients(verdict, results, "grads.", `${variant}.grad.`);
+  if (!("queue_ptr_after" in scalars)) return;
+  for (const [theirs, ours] of [["image_queue_after", "images"], ["text_queue_after", "texts"]] as const) {
+    const name = `${variant}.${theirs}`;
+    verdict.forward(name, officialQueue(results.get(`queues.${ours}`)!, verdict.values.get(name)!.shape));
+  }
+  const ids = Int32Array.from(results.get("queues.ids")!);
+  verdict.close(`${variant}.idx_queue_after`, ids, scalars.idx_queue_after, 0.5);
+  verdict.close(`${variant}.queue_ptr_after`, results.get("queues.pointer")!, [scalars.queue_ptr_after], 0.5);
+}
+
 /** The checks of this file by the name of a set. */
 export const retrievalSets: Readonly<Record<string, (golden: Golden, file: string) => Promise<Verdict>>> = {
   metrics: metricsSet,
+  train: trainSet,
   eval: evalSet,
 };
