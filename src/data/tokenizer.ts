@@ -1,0 +1,158 @@
+/**
+ * Texts to token ids, in ALBEF's convention: `[CLS]` in front and no `[SEP]` at the end.
+ *
+ * @module
+ */
+// The library runs every normalizer, pre-tokenizer and model that a tokenizer.json may name, in plain JavaScript without dependencies.
+import { Tokenizer as HuggingFaceTokenizer } from "npm:@huggingface/tokenizers@0.2.0";
+import { writeFileAtomic } from "../io/atomic.ts";
+import { cleanCaption } from "./captions.ts";
+import { learnWordPieces, SPECIAL_TOKENS, wordPieceFile } from "./wordpiece.ts";
+
+/** Options of {@linkcode loadTokenizer} and {@linkcode buildTokenizer}. */
+export interface TokenizerOptions {
+  /** End every text with `[SEP]`, as BERT does and ALBEF does not. @default false */
+  readonly sep?: boolean;
+}
+
+/** Token ids of a batch of texts, row by row. */
+export interface TokenBatch {
+  /** B x maxLength ids, `padId` after the last token. */
+  readonly ids: Uint32Array<ArrayBuffer>;
+  /** B x maxLength: 1 at tokens, 0 at padding. */
+  readonly mask: Float32Array<ArrayBuffer>;
+}
+
+/** Turns texts into ids. Texts are taken as they are: clean captions with `cleanCaption` before. */
+export interface Tokenizer {
+  /** Number of ids: the largest one plus 1. */
+  readonly vocabularySize: number;
+  readonly padId: number;
+  readonly clsId: number;
+  readonly sepId: number;
+  readonly maskId: number;
+  readonly unknownId: number;
+  /** `[CLS]` and the first tokens of a text, at most `maxLength` ids in all; not padded. */
+  encode(text: string, maxLength: number): number[];
+  /** Every text as {@linkcode Tokenizer.encode} gives it, padded to `maxLength`. */
+  encodeBatch(texts: readonly string[], maxLength: number): TokenBatch;
+  /** The content of its `tokenizer.json`. */
+  toJSON(): unknown;
+}
+
+/**
+ * Reads a Hugging Face `tokenizer.json` or a BERT `vocab.txt` (one piece a line; lower-cased WordPiece).
+ *
+ * @throws {SyntaxError} If the file is neither, or lacks one of the special tokens `[PAD] [UNK] [CLS] [SEP] [MASK]`.
+ */
+export async function loadTokenizer(path: string, options: TokenizerOptions = {}): Promise<Tokenizer> {
+  const text = await Deno.readTextFile(path);
+  const file = path.endsWith(".txt")
+    ? wordPieceFile(vocabularyLines(text), options.sep ?? false)
+    : parseFile(text, path);
+  return new BertTokenizer(file, options.sep ?? false, `"${path}"`);
+}
+
+/** Options of {@linkcode buildTokenizer}. */
+export interface BuildTokenizerOptions extends TokenizerOptions {
+  /** Largest number of pieces. BERT's vocabulary has 30,522. @default 8192 */
+  readonly size?: number;
+}
+
+/**
+ * Learns a small WordPiece vocabulary from captions, cleaned as for training: the special tokens have the ids 0 to 4, then come characters,
+ * then whole words if all of them fit into `size`, else frequent pieces of words. The same captions give the same vocabulary.
+ *
+ * @throws {RangeError} If `size` leaves no room for characters, or the captions have no words.
+ */
+export function buildTokenizer(captions: Iterable<string>, options: BuildTokenizerOptions = {}): Tokenizer {
+  const { size = 8192, sep = false } = options, least = SPECIAL_TOKENS.length + 2;
+  if (!Number.isInteger(size) || size < least) {
+    throw new RangeError(`Cannot build a tokenizer: "size" must be a whole number of at least ${least}: it is ${size}`);
+  }
+  const splitter = new HuggingFaceTokenizer(wordPieceFile(SPECIAL_TOKENS, sep), {});
+  const counts = new Map<string, number>();
+  for (const caption of captions) {
+    const normalized = splitter.normalizer!.normalize(cleanCaption(caption));
+    for (const word of splitter.pre_tokenizer!.pre_tokenize(normalized)) counts.set(word, (counts.get(word) ?? 0) + 1);
+  }
+  if (!counts.size) throw new RangeError("Cannot build a tokenizer: the captions have no words");
+  return new BertTokenizer(wordPieceFile(learnWordPieces(counts, size), sep), sep, "the learned vocabulary");
+}
+
+/** Writes a tokenizer as a Hugging Face `tokenizer.json`, atomically. */
+export async function writeTokenizer(tokenizer: Tokenizer, path: string): Promise<void> {
+  await writeFileAtomic(path, JSON.stringify(tokenizer, undefined, 1) + "\n");
+}
+
+class BertTokenizer implements Tokenizer {
+  readonly vocabularySize: number;
+  readonly padId: number;
+  readonly unknownId: number;
+  readonly clsId: number;
+  readonly sepId: number;
+  readonly maskId: number;
+  readonly #library: HuggingFaceTokenizer;
+
+  constructor(readonly file: Record<string, unknown>, readonly sep: boolean, source: string) {
+    try {
+      this.#library = new HuggingFaceTokenizer(file, {});
+    } catch (error) {
+      throw new SyntaxError(
+        `Cannot read the tokenizer: ${source} is not a tokenizer.json (${(error as Error).message})`,
+      );
+    }
+    const ids = SPECIAL_TOKENS.map((token) => {
+      const id = this.#library.token_to_id(token);
+      if (id === undefined) throw new SyntaxError(`Cannot read the tokenizer: ${source} has no token ${token}`);
+      return id;
+    });
+    [this.padId, this.unknownId, this.clsId, this.sepId, this.maskId] = ids as [number, number, number, number, number];
+    let largest = 0;
+    for (const id of this.#library.get_vocab(true).values()) largest = Math.max(largest, id);
+    this.vocabularySize = largest + 1;
+  }
+
+  encode(text: string, maxLength: number): number[] {
+    const least = this.sep ? 2 : 1;
+    if (!Number.isInteger(maxLength) || maxLength < least) {
+      throw new RangeError(
+        `Cannot encode: "maxLength" must be a whole number of at least ${least}: it is ${maxLength}`,
+      );
+    }
+    const { ids } = this.#library.encode(text, { add_special_tokens: false });
+    return [this.clsId, ...ids.slice(0, maxLength - least), ...(this.sep ? [this.sepId] : [])];
+  }
+
+  encodeBatch(texts: readonly string[], maxLength: number): TokenBatch {
+    const ids = new Uint32Array(texts.length * maxLength).fill(this.padId);
+    const mask = new Float32Array(texts.length * maxLength);
+    texts.forEach((text, row) => {
+      const tokens = this.encode(text, maxLength);
+      ids.set(tokens, row * maxLength);
+      mask.fill(1, row * maxLength, row * maxLength + tokens.length);
+    });
+    return { ids, mask };
+  }
+
+  toJSON(): unknown {
+    return this.file;
+  }
+}
+
+function vocabularyLines(text: string): string[] {
+  return text.replace(/\r?\n$/, "").split(/\r?\n/);
+}
+
+function parseFile(text: string, path: string): Record<string, unknown> {
+  let file: unknown;
+  try {
+    file = JSON.parse(text);
+  } catch (error) {
+    throw new SyntaxError(`Cannot read the tokenizer: "${path}" is not JSON (${(error as Error).message})`);
+  }
+  if (typeof file === "object" && file !== null && "model" in file) return file as Record<string, unknown>;
+  throw new SyntaxError(
+    `Cannot read the tokenizer: "${path}" has no "model"; a tokenizer.json or a vocab.txt is needed`,
+  );
+}

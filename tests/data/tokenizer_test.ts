@@ -1,0 +1,149 @@
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { buildTokenizer, loadTokenizer, type Tokenizer, writeTokenizer } from "../../src/data/tokenizer.ts";
+
+const captions = [
+  "A small red ring to the left of a big blue cube.",
+  "a tiny red ring, left of the blue cube",
+  "Two red rings; the cube is 12 cm wide",
+  "un café bleu",
+];
+
+async function inFolder(run: (folder: string) => Promise<void>): Promise<void> {
+  const folder = await Deno.makeTempDir();
+  try {
+    await run(folder);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+function pieces(tokenizer: Tokenizer): string[] {
+  const { vocab } = (tokenizer.toJSON() as { model: { vocab: Record<string, number> } }).model;
+  return Object.entries(vocab).sort((a, b) => a[1] - b[1]).map(([piece]) => piece);
+}
+
+function decode(tokenizer: Tokenizer, ids: Iterable<number>): string[] {
+  const all = pieces(tokenizer);
+  return [...ids].map((id) => all[id]!);
+}
+
+Deno.test("buildTokenizer() gives special tokens the ids 0 to 4 and every word an id where all fit", () => {
+  const tokenizer = buildTokenizer(captions);
+  const { padId, unknownId, clsId, sepId, maskId } = tokenizer;
+  assertEquals([padId, unknownId, clsId, sepId, maskId], [0, 1, 2, 3, 4]);
+  assertEquals(decode(tokenizer, tokenizer.encode("a red cube", 25)), ["[CLS]", "a", "red", "cube"]);
+  assertEquals(decode(tokenizer, tokenizer.encode("cafe", 25)), ["[CLS]", "cafe"], "accents are stripped as BERT does");
+  assertEquals(tokenizer.vocabularySize, pieces(tokenizer).length);
+  assertEquals(pieces(tokenizer).filter((p) => p === "red").length, 1);
+});
+
+Deno.test("buildTokenizer() spells unknown words by pieces, and knows no unknown characters", () => {
+  const tokenizer = buildTokenizer(captions);
+  assertEquals(decode(tokenizer, tokenizer.encode("redcube bag q", 25)), [
+    "[CLS]",
+    "red",
+    "##c",
+    "##u",
+    "##b",
+    "##e",
+    "b",
+    "##a",
+    "##g",
+    "[UNK]",
+  ]);
+});
+
+Deno.test("buildTokenizer() merges the most frequent neighbours where words do not fit", () => {
+  // ##b ##a stand side by side 4 times, all other pairs 3 times at most; then ##ba ##b and a ##ba twice each.
+  const tokenizer = buildTokenizer(["abab abab abba baba"], { size: 11 });
+  assertEquals(pieces(tokenizer), [
+    ...["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"],
+    ...["a", "b", "##a", "##b", "##ba", "##bab"],
+  ]);
+  assertEquals(decode(tokenizer, tokenizer.encode("abab abba", 9)), ["[CLS]", "a", "##bab", "a", "##b", "##ba"]);
+});
+
+Deno.test("buildTokenizer() keeps within its size and leaves rare characters out", () => {
+  for (const size of [7, 9, 12, 30, 45, 60, 90]) {
+    const tokenizer = buildTokenizer(captions, { size });
+    assert(tokenizer.vocabularySize <= size);
+    assertEquals(new Set(pieces(tokenizer)).size, tokenizer.vocabularySize);
+    for (const caption of captions) for (const id of tokenizer.encode(caption, 40)) assert(id < size);
+  }
+  assertEquals(pieces(buildTokenizer(["eee eex"], { size: 8 })).slice(5), ["e", "##e", "##ee"]);
+});
+
+Deno.test("buildTokenizer() gives the same vocabulary for captions in any order", () => {
+  for (const size of [50, 8192]) {
+    assertEquals(pieces(buildTokenizer(captions, { size })), pieces(buildTokenizer(captions.toReversed(), { size })));
+  }
+});
+
+Deno.test("encode() cuts to maxLength and appends [SEP] only on request", () => {
+  const official = buildTokenizer(captions), bert = buildTokenizer(captions, { sep: true });
+  assertEquals(decode(official, official.encode("a red ring to the left", 4)), ["[CLS]", "a", "red", "ring"]);
+  assertEquals(decode(bert, bert.encode("a red ring to the left", 4)), ["[CLS]", "a", "red", "[SEP]"]);
+  assertEquals(decode(bert, bert.encode("a", 4)), ["[CLS]", "a", "[SEP]"]);
+  assertThrows(() => official.encode("a", 0), RangeError, '"maxLength" must be a whole number of at least 1: it is 0');
+  assertThrows(() => bert.encode("a", 1), RangeError, "at least 2");
+});
+
+Deno.test("encodeBatch() pads with padId and masks the padding", () => {
+  const tokenizer = buildTokenizer(captions);
+  const { ids, mask } = tokenizer.encodeBatch(["a red ring", "cube"], 5);
+  assertEquals(decode(tokenizer, ids), [
+    ...["[CLS]", "a", "red", "ring", "[PAD]"],
+    ...["[CLS]", "cube", "[PAD]", "[PAD]", "[PAD]"],
+  ]);
+  assertEquals([...mask], [1, 1, 1, 1, 0, 1, 1, 0, 0, 0]);
+});
+
+Deno.test("writeTokenizer() writes a tokenizer.json that loadTokenizer() reads back identically", () =>
+  inFolder(async (folder) => {
+    for (const size of [40, 8192]) {
+      const tokenizer = buildTokenizer(captions, { size });
+      await writeTokenizer(tokenizer, `${folder}/tokenizer.json`);
+      const read = await loadTokenizer(`${folder}/tokenizer.json`);
+      assertEquals(read.toJSON(), tokenizer.toJSON());
+      assertEquals(read.vocabularySize, tokenizer.vocabularySize);
+      for (const text of [...captions, "12 q [MASK]", ""]) {
+        assertEquals(read.encode(text, 30), tokenizer.encode(text, 30));
+      }
+    }
+  }));
+
+Deno.test("loadTokenizer() reads a BERT vocab.txt with ids as line numbers", () =>
+  inFolder(async (folder) => {
+    const vocabulary = ["[PAD]", "[unused0]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "play", "##ing", "##s", "dog", "'"];
+    for (const end of ["\n", "\r\n"]) {
+      await Deno.writeTextFile(`${folder}/vocab.txt`, vocabulary.join(end) + end);
+      const tokenizer = await loadTokenizer(`${folder}/vocab.txt`);
+      assertEquals(tokenizer.vocabularySize, 11);
+      assertEquals(tokenizer.encode("Dogs PLAYING's cat", 9), [3, 9, 8, 6, 7, 10, 2, 2]);
+      assertEquals((await loadTokenizer(`${folder}/vocab.txt`, { sep: true })).encode("dog", 9), [3, 9, 4]);
+    }
+  }));
+
+Deno.test("loadTokenizer() refuses broken files with a sentence", () =>
+  inFolder(async (folder) => {
+    const refused = async (name: string, text: string, message: string): Promise<void> => {
+      await Deno.writeTextFile(`${folder}/${name}`, text);
+      const error = await assertRejects(() => loadTokenizer(`${folder}/${name}`), SyntaxError, message);
+      assert(error.message.includes(`"${folder}/${name}"`));
+    };
+    await refused("a.json", "{", "is not JSON");
+    await refused("b.json", "[1]", 'has no "model"');
+    await refused("c.json", '{"model": {"type": "WordPiece"}}', "is not a tokenizer.json");
+    await refused("vocab.txt", "[PAD]\n[UNK]\n[CLS]\n[SEP]\ndog\n", "has no token [MASK]");
+    await refused("empty.txt", "", "has no token [PAD]");
+    await assertRejects(() => loadTokenizer(`${folder}/none.json`), Deno.errors.NotFound);
+  }));
+
+Deno.test("buildTokenizer() refuses captions without words and a size without room", () => {
+  assertThrows(() => buildTokenizer(["?!", " "]), RangeError, "the captions have no words");
+  assertThrows(
+    () => buildTokenizer(captions, { size: 6 }),
+    RangeError,
+    "must be a whole number of at least 7: it is 6",
+  );
+});
