@@ -18,7 +18,6 @@ const permissions = [
   "--allow-read",
   "--allow-write",
   "--allow-env",
-  "--allow-sys",
   "--allow-ffi",
   "--allow-net=127.0.0.1",
   "--allow-run=deno",

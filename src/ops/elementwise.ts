@@ -236,15 +236,24 @@ export function broadcastTo(x: Tensor, shape: readonly number[]): Tensor {
 }
 const broadcastOp = define("broadcastTo", "$0", (ct) => [ct]);
 
-const castOps: Record<string, Op<Attrs>> = {
+const castOps: Record<DType, Op<Attrs>> = {
   f32: define("cast", "V($0)", (ct, [x]) => [floats.includes(x!.dtype) ? ct : null], "f32"),
+  f16: define(
+    "cast",
+    "quantizeToF16(clamp(V($0), V(-65504.0), V(65504.0)))", // the same number whether it is stored or stays in a kernel
+    (ct, [x]) => [floats.includes(x!.dtype) ? ct : null],
+    "f16",
+  ),
   i32: define("cast", "I($0)", () => [null], "i32"),
   u32: define("cast", "U($0)", () => [null], "u32"),
 };
 
-/** x converted to another element type (towards zero from floats); gradients flow between float types only. */
-export function cast(x: Tensor, dtype: "f32" | "i32" | "u32"): Tensor {
-  return x.dtype === dtype ? x : apply(castOps[dtype]!, [x], {});
+/**
+ * x converted to another element type: from floats to integers towards zero, to f16 rounded and limited to +-65504.
+ * Gradients flow between float types only.
+ */
+export function cast(x: Tensor, dtype: DType): Tensor {
+  return x.dtype === dtype ? x : apply(castOps[dtype], [x], {});
 }
 
 const iotaOp: Op<Attrs> = {

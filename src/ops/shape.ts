@@ -58,7 +58,7 @@ export function stopGradient(x: Tensor): Tensor {
   return apply(stopOp, [x], null);
 }
 
-/** Rows and columns of a block copy, see kernels/copy_rows.wgsl. In 32-bit words. */
+/** Rows and columns of a block copy, see kernels/copy_rows.wgsl. In elements. */
 export interface BlockCopy {
   readonly rows: number;
   readonly columns: number;
@@ -68,13 +68,25 @@ export interface BlockCopy {
   readonly toOffset: number;
 }
 
-/** The dispatch of a block copy. */
+/**
+ * The dispatch of a block copy.
+ *
+ * @throws {RangeError} if it would cut a 32-bit word: 16-bit floats are copied in pairs.
+ */
 export function copyRows(name: string, from: BufferRef, to: BufferRef, c: BlockCopy): Dispatch {
+  const perWord = from.dtype === "f16" ? 2 : 1;
+  const [columns, ...places] = [c.columns, c.fromStride, c.fromOffset, c.toStride, c.toOffset].map((n) => n / perWord);
+  if (![columns, ...places].every(Number.isInteger)) {
+    throw new RangeError(
+      `Cannot copy a part of f16 values (${name}): its rows must start and end at even elements: it copies ` +
+        `${c.columns} from ${c.fromOffset} on to ${c.toOffset}; cast to f32 first`,
+    );
+  }
   return {
     name,
     code: prelude + copySource,
-    bindings: [from, to, { words: [c.rows, c.columns, c.fromStride, c.fromOffset, c.toStride, c.toOffset] }],
-    workgroups: Math.ceil(c.rows * c.columns / 64),
+    bindings: [from, to, { words: [c.rows, columns!, ...places] }],
+    workgroups: Math.ceil(c.rows * columns! / 64),
   };
 }
 

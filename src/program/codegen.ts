@@ -193,7 +193,7 @@ class Writer {
     const type = scalarType[t.dtype];
     const value = this.#values.get(valueKey(t))!;
     if (this.width === 1) return `${this.#bind(ref, type)}[i] = ${type}(${value});`;
-    return `${this.#bind(ref, `vec4<${type}>`)}[i / 4u] = ${value};`;
+    return `${this.#bind(ref, `vec4<${type}>`)}[i / 4u] = vec4<${type}>(${value});`;
   }
 }
 

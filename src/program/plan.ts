@@ -190,14 +190,7 @@ class Planner {
     const known = this.#copies.get(key);
     if (known) return this.#touch(known);
     const copy = { value: this.#newSlot(`copy ${t}`, ref.bytes), offset: 0, bytes: ref.bytes, dtype: t.dtype };
-    this.#copyWords(
-      "view",
-      { ...ref, offset: 0, bytes: this.#slots[ref.value]!.bytes },
-      copy,
-      ref.offset / 4,
-      0,
-      ref.bytes / 4,
-    );
+    this.#copyRun("view", { ...ref, offset: 0, bytes: this.#slots[ref.value]!.bytes }, copy, ref.offset, 0, ref.bytes);
     this.#copies.set(key, copy);
     return this.#touch(copy);
   }
@@ -220,20 +213,33 @@ class Planner {
     return ref;
   }
 
-  #copyWords(
-    name: string,
-    from: BufferRef,
-    to: BufferRef,
-    fromOffset: number,
-    toOffset: number,
-    columns: number,
-  ): void {
-    this.#push(copyRows(name, from, to, { rows: 1, columns, fromStride: 0, fromOffset, toStride: 0, toOffset }));
+  /** Copies bytes from one offset to another. */
+  #copyRun(name: string, from: BufferRef, to: BufferRef, fromByte: number, toByte: number, bytes: number): void {
+    const [columns, fromOffset, toOffset] = [bytes, fromByte, toByte].map((n) => n / bytesPerElement(from.dtype));
+    this.#push(
+      copyRows(name, from, to, {
+        rows: 1,
+        columns: columns!,
+        fromStride: 0,
+        fromOffset: fromOffset!,
+        toStride: 0,
+        toOffset: toOffset!,
+      }),
+    );
   }
 
   #push(d: Dispatch): void {
     for (const b of d.bindings) if (!("words" in b)) this.#touch(b);
-    this.#steps.push(d);
+    this.#steps.push(this.#withHalfFloats(d));
+  }
+
+  /** Kernels that name f16 must say so first. */
+  #withHalfFloats(d: Dispatch): Dispatch {
+    if (!/\bf16\b/.test(d.code)) return d;
+    if (!this.device.f16) {
+      throw new TypeError(`Cannot run ${d.name}: the adapter has no 16-bit floats (shader-f16): cast them to f32`);
+    }
+    return d.code.startsWith("enable f16;") ? d : { ...d, code: "enable f16;\n" + d.code };
   }
 
   /** Gives the values that a later concatenation consists of their places inside it. */
@@ -321,7 +327,7 @@ class Planner {
       const { base } = resolve(t), bytes = byteLength(t), offset = offsets[i]! * bytesPerElement(t.dtype);
       const slot = this.#slots[this.#slotOf.get(valueKey(base)) ?? -1];
       const placed = slot?.parent?.slot === whole.value && slot.parent.offset === offset && base.size === t.size;
-      if (!placed) this.#copyWords("concat", this.#load(t), whole, 0, offset / 4, bytes / 4);
+      if (!placed) this.#copyRun("concat", this.#load(t), whole, 0, offset, bytes);
     }
   }
 
@@ -341,12 +347,10 @@ class Planner {
 
   #result(t: Tensor, i: number): PlannedResult {
     const { base, offset } = resolve(t), slot = this.#donation.get(i);
-    const ref = {
-      value: this.#slot(base),
-      offset: offset * bytesPerElement(base.dtype),
-      bytes: byteLength(t),
-      dtype: t.dtype,
-    };
+    const start = offset * bytesPerElement(base.dtype);
+    const ref = start % 4
+      ? this.#load(t)
+      : { value: this.#slot(base), offset: start, bytes: byteLength(t), dtype: t.dtype };
     const donated = slot === undefined ? undefined : this.#slots[slot]!.leaf;
     return { ref, donated, copied: slot !== undefined && ref.value !== slot };
   }

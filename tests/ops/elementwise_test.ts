@@ -1,4 +1,4 @@
-import { assertEquals, assertThrows } from "@std/assert";
+import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { grad } from "../../src/autograd/grad.ts";
 import {
   abs,
@@ -29,8 +29,10 @@ import {
   tanh,
   where,
 } from "../../src/ops/elementwise.ts";
+import { defaultDevice, Device, openDevice } from "../../src/gpu/device.ts";
 import { sum } from "../../src/ops/reduce.ts";
-import { data, tensor } from "../../src/program/compile.ts";
+import { concat, reshape, slice } from "../../src/ops/shape.ts";
+import { compile, data, tensor } from "../../src/program/compile.ts";
 import type { Tensor } from "../../src/program/graph.ts";
 import { checkOp, type CheckOptions, elementwise } from "../testing/check_op.ts";
 import { assertClose, randomTensor } from "../testing/reference.ts";
@@ -204,6 +206,35 @@ Deno.test("no gradient flows through a conversion of integers", async () => {
   const scaled = grad((x: Tensor) => sum(multiply(x, cast(cast(x, "i32"), "f32"))));
   assertEquals([...await data(scaled(tensor([2.5, -3.5])))], [2, -3]);
   assertEquals([...await data(grad((n: Tensor) => sum(cast(n, "f32")))(tensor(Int32Array.of(4, 5))))], [0, 0]);
+});
+
+Deno.test("16-bit floats are stored, read, broadcast, moved and differentiated where the adapter has them", async () => {
+  if (!(await defaultDevice()).profile.f16) return;
+  const ones = tensor(Uint16Array.of(0x3c00, 0x4000, 0x4200, 0x4400, 0x4500, 0x4600), [6]); // 1 to 6
+  assertEquals(ones.dtype, "f16");
+  assertEquals([...await data(add(ones, 0.5))], [1.5, 2.5, 3.5, 4.5, 5.5, 6.5]);
+  assertEquals([...await data(multiply(reshape(ones, [6, 1]), tensor([1, 10])))].slice(0, 4), [1, 10, 2, 20]);
+  const halves = (values: number[]) => cast(tensor(values), "f16");
+  assertEquals([...await data(halves([1, -2, 65504, 1e6]))], [0x3c00, 0xc000, 0x7bff, 0x7bff]);
+  const rounded = 2049; // lies between two 16-bit floats
+  assertEquals([...await data(cast(halves([rounded, 1 / 3]), "f32"))], [2048, 0.333251953125]);
+  assertEquals([...await data(slice(ones, 0, 2, 4))], [0x4200, 0x4400]);
+  assertEquals([...await data(concat([slice(ones, 0, 4, 6), ones], 0))].slice(0, 3), [0x4500, 0x4600, 0x3c00]);
+  await assertRejects(() => data(add(slice(ones, 0, 1, 3), 1)), RangeError, "must start and end at even elements");
+  await assertRejects(() => data(slice(ones, 0, 1, 3)), RangeError, "must start and end at even elements");
+  const slope = grad((x: Tensor) => sum(square(cast(cast(x, "f16"), "f32"))));
+  assertEquals([...await data(slope(tensor([3, -0.5])))], [6, -1]);
+});
+
+Deno.test("a 16-bit float is refused where the adapter has none", async () => {
+  const device = await openDevice();
+  const without = new Device(device.gpu, device.adapter, { ...device.profile, f16: false });
+  const f = compile((x: Tensor) => cast(x, "f16"), { device: without });
+  await assertRejects(
+    () => f(tensor([1])),
+    TypeError,
+    "Cannot run cast: the adapter has no 16-bit floats (shader-f16)",
+  );
 });
 
 Deno.test("iota() counts along its axis", async () => {
