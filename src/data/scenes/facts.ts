@@ -13,8 +13,11 @@ export type Relation = typeof RELATIONS[number];
 
 /** "The subject is (relation) the object", by their indices in the scene. */
 export interface RelationFact {
+  /** Index of the one that is somewhere. */
   readonly subject: number;
+  /** Where it is. */
   readonly relation: Relation;
+  /** Index of the one that it is seen from. */
   readonly object: number;
 }
 

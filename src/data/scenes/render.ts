@@ -10,8 +10,11 @@ import { type Color, GRID, type Scene, type SceneObject, type Shape, type Size }
 
 /** Where an object is in the picture, in parts of the picture's side. */
 export interface Placement {
+  /** The centre, from the left. */
   readonly x: number;
+  /** The centre, from the top. */
   readonly y: number;
+  /** Half the side of the square that the object fills. */
   readonly radius: number;
 }
 

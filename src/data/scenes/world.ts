@@ -28,8 +28,11 @@ export type Split = typeof SPLITS[number];
 
 /** One object. */
 export interface SceneObject {
+  /** What it is. */
   readonly shape: Shape;
+  /** What colour it has. */
   readonly color: Color;
+  /** How large it is. */
   readonly size: Size;
   /** Row of the grid, 0 at the top. */
   readonly row: number;
@@ -129,8 +132,8 @@ function requireRoom(total: number, [least, most]: readonly [number, number]): v
     if (count >= least) room += scenes / 2;
   }
   if (total <= room) return;
-  const many = least === most ? `${most}` : `${least} to ${most}`;
+  const many = least === most ? `${most}` : `${least} to ${most}`, noun = most === 1 ? "object" : "objects";
   throw new RangeError(
-    `Cannot draw ${total} different scenes of ${many} objects: at most ${room} are possible, ask for fewer scenes or more objects`,
+    `Cannot draw ${total} different scenes of ${many} ${noun}: at most ${room} are possible, ask for fewer scenes or more objects`,
   );
 }

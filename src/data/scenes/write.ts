@@ -6,12 +6,12 @@
 
 import { writeFileAtomic } from "../../io/atomic.ts";
 import { Random } from "../random.ts";
-import { relationFacts } from "./facts.ts";
+import { type RelationFact, relationFacts } from "./facts.ts";
 import { captionScene } from "./language.ts";
 import { claimFolder, finishFolder } from "./manifest.ts";
 import { resolveSceneOptions, type SceneOptions } from "./options.ts";
 import { type Placement, placeObjects, renderPng, sceneSvg } from "./render.ts";
-import { drawScenes, type Scene, type Split, SPLITS } from "./world.ts";
+import { drawScenes, type Scene, type SceneObject, type Split, SPLITS } from "./world.ts";
 
 /** Pictures rendered at once. */
 const CONCURRENCY = 6;
@@ -24,6 +24,18 @@ export interface SceneFiles {
   readonly images: string;
   /** JSON of objects, attributes and relations of every picture. */
   readonly facts: string;
+}
+
+/** What is true of one picture: an element of `images` in a file of facts. */
+export interface SceneFacts {
+  /** The same as in the captions. */
+  readonly image_id: number;
+  /** The same as in the captions. */
+  readonly file_name: string;
+  /** The objects, each with its box in pixels: left, top, width, height. */
+  readonly objects: readonly (SceneObject & { readonly bbox: readonly number[] })[];
+  /** Every relation that holds, in both directions. */
+  readonly relations: readonly RelationFact[];
 }
 
 /** How far the writing has come. */
@@ -117,7 +129,7 @@ async function writeAnnotations(
   await writeFileAtomic(files.facts, JSON.stringify({ images: scenes.map((scene) => sceneFacts(scene, size)) }));
 }
 
-function sceneFacts({ id, file, scene, places }: DescribedScene, size: number): unknown {
+function sceneFacts({ id, file, scene, places }: DescribedScene, size: number): SceneFacts {
   const box = ({ x, y, radius }: Placement) =>
     [x - radius, y - radius, 2 * radius, 2 * radius].map((part) => Number((part * size).toFixed(2)));
   const objects = scene.map((object, i) => ({ ...object, bbox: box(places[i]!) }));
