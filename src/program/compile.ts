@@ -55,8 +55,8 @@ export interface Compiled<A extends readonly Tree[], R extends Tree> {
   (...args: A): Promise<R>;
   /** The program for arguments of these shapes, as text or for its memory, without running it. */
   program(...args: A): Promise<Program>;
-  /** Times of the kernels of one run (needs time stamps; the run changes donated arguments and returns nothing). */
-  profile(...args: A): Promise<KernelTime[]>;
+  /** A call like any other, with the times of its kernels (needs an adapter with time stamps). */
+  profile(...args: A): Promise<{ result: R; times: KernelTime[] }>;
   /** Frees the memory of all programs of this function. */
   destroy(): void;
 }
@@ -76,15 +76,24 @@ export function compile<A extends readonly Tree[], R extends Tree>(
     if (!entry) cache.set(key, entry = trace(fn, args, options, device));
     return entry;
   };
-  const call = async (...args: A): Promise<R> => {
-    const { program, result } = await lookUp(args);
+  const ready = async (args: A): Promise<{ program: Program; result: R }> => {
+    const entry = await lookUp(args);
     checkDonation(args, options.donate ?? []);
-    await program.build(options.progress);
+    await entry.program.build(options.progress);
+    return entry;
+  };
+  const call = async (...args: A): Promise<R> => {
+    const { program, result } = await ready(args);
     return fromLeaves(result, await program.run(args.flatMap(leaves)));
+  };
+  const profile = async (...args: A): Promise<{ result: R; times: KernelTime[] }> => {
+    const { program, result } = await ready(args);
+    const { results, times } = await program.profile(args.flatMap(leaves));
+    return { result: fromLeaves(result, results), times };
   };
   return Object.assign(call, {
     program: async (...args: A) => (await lookUp(args)).program,
-    profile: async (...args: A) => await (await lookUp(args)).program.profile(args.flatMap(leaves)),
+    profile,
     destroy: () => {
       for (const { program } of cache.values()) program.destroy();
       cache.clear();

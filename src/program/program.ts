@@ -6,6 +6,7 @@
 import type { Device } from "../gpu/device.ts";
 import { formatBytes, KernelError } from "../gpu/errors.ts";
 import { allocate, type Storage, upload, writeWords } from "../gpu/storage.ts";
+import { TimeStamps } from "../gpu/timestamps.ts";
 import { type Aval, Node, type Op, Tensor } from "./graph.ts";
 import type { BufferRef, Dispatch, Uniform } from "./lowering.ts";
 import { type Plan, plan } from "./plan.ts";
@@ -35,10 +36,12 @@ interface Step {
 /** Called before the pipelines of a new program are compiled, one by one. */
 export type CompileProgress = (done: number, total: number, kernel: string) => void;
 
-/** Receives the wall-clock share of each dispatch when a program is profiled. */
+/** What one dispatch took when its program was profiled. */
 export interface KernelTime {
   /** The kernel, see {@linkcode Dispatch}. */
   readonly name: string;
+  /** When it started, nanoseconds after the first kernel of the program. */
+  readonly start: number;
   /** From its first to its last thread. */
   readonly nanoseconds: number;
   /** Floating-point operations, where the kernel says how many. */
@@ -150,7 +153,7 @@ export class Program {
     return this.#inTurn(() => this.#run(args));
   }
 
-  async #run(args: readonly Tensor[]): Promise<Tensor[]> {
+  async #run(args: readonly Tensor[], encode = (e: GPUCommandEncoder) => this.#encode(e)): Promise<Tensor[]> {
     await this.#build();
     this.#device.check();
     const storages = await this.#bindLeaves(args);
@@ -158,7 +161,7 @@ export class Program {
     if (!this.#proven) await this.#prove();
     if (this.#device.poison) this.#poison();
     const encoder = this.#device.gpu.createCommandEncoder();
-    this.#encode(encoder);
+    encode(encoder);
     this.#copyResults(encoder, results);
     this.#device.gpu.queue.submit([encoder.finish()]);
     return results.map((r) => r.tensor);
@@ -170,40 +173,25 @@ export class Program {
     }
   }
 
-  /** Runs the kernels once with a time stamp around each. Results are discarded; donated arguments are overwritten. */
-  profile(args: readonly Tensor[]): Promise<KernelTime[]> {
+  /** Runs the program once, as `run` does, with a time stamp before and after each kernel. */
+  profile(args: readonly Tensor[]): Promise<{ results: Tensor[]; times: KernelTime[] }> {
     return this.#inTurn(() => this.#profile(args));
   }
 
-  async #profile(args: readonly Tensor[]): Promise<KernelTime[]> {
-    await this.#build();
-    await this.#bindLeaves(args);
-    const { gpu } = this.#device, steps = this.#steps!;
-    const querySet = gpu.createQuerySet({ type: "timestamp", count: 2 });
-    const target = await this.#device.createBuffer(256, 0x200 | 0x04, "time stamps"); // QUERY_RESOLVE | COPY_SRC
-    const staging = await this.#device.createBuffer(16 * steps.length, 0x01 | 0x08, "time stamps");
-    const encoder = gpu.createCommandEncoder();
-    steps.forEach((step, i) => {
-      const pass = encoder.beginComputePass({
-        timestampWrites: { querySet, beginningOfPassWriteIndex: 0, endOfPassWriteIndex: 1 },
-      });
-      this.#dispatch(pass, step);
-      pass.end();
-      encoder.resolveQuerySet(querySet, 0, 2, target, 0);
-      encoder.copyBufferToBuffer(target, 0, staging, i * 16, 16);
+  async #profile(args: readonly Tensor[]): Promise<{ results: Tensor[]; times: KernelTime[] }> {
+    const stamps = await TimeStamps.create(this.#device, this.plan.steps.length);
+    const results = await this.#run(args, (encoder) => {
+      for (const step of this.#steps!) stamps.measure(encoder, (pass) => this.#dispatch(pass, step));
     });
-    gpu.queue.submit([encoder.finish()]);
-    await staging.mapAsync(0x01);
-    const times = new BigUint64Array(staging.getMappedRange().slice(0));
-    this.#device.destroyBuffer(staging);
-    this.#device.destroyBuffer(target);
-    querySet.destroy();
-    return steps.map(({ dispatch }, i) => ({
-      name: dispatch.name,
-      nanoseconds: Number(times[2 * i + 1]! - times[2 * i]!),
-      flop: dispatch.flop ?? 0,
-      bytes: dispatch.bindings.reduce((n, b) => n + ("words" in b ? 0 : b.bytes), 0),
+    const passes = await stamps.read();
+    const times = this.plan.steps.map(({ name, flop = 0, bindings }, i) => ({
+      name,
+      start: passes[i]!.start,
+      nanoseconds: passes[i]!.end - passes[i]!.start,
+      flop,
+      bytes: bindings.reduce((n, b) => n + ("words" in b ? 0 : b.bytes), 0),
     }));
+    return { results, times };
   }
 
   /** Finds the buffers of all leaves; a changed buffer invalidates the bind groups that name it. */

@@ -114,7 +114,9 @@ Deno.test("a program is profiled by kernel where the adapter has time stamps", a
   const f = compile((x: Tensor) => sum(tanh(x)));
   const { gpu } = await openDevice();
   if (!gpu.features.has("timestamp-query")) return;
-  const times = await f.profile(tensor(new Float32Array(4096)));
+  const x = tensor(Float32Array.from({ length: 4096 }, (_, i) => i / 4096));
+  const { result, times } = await f.profile(x);
+  assertEquals(await data(result), await data(await f(x)));
   assertEquals(times[0]!.name, "tanh");
   for (const t of times) assert(t.nanoseconds >= 0 && t.bytes > 0);
 });
