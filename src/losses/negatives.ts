@@ -29,7 +29,8 @@ export function chooseNegatives(logits: Tensor, kind: Negatives, key: Key, image
   return argmax(masked);
 }
 
-function gumbel(key: Key, n: number): Tensor {
+/** Gumbel noise [n, n]: the arg-max of logits plus this is a draw by their softmax. */
+export function gumbel(key: Key, n: number): Tensor {
   const inside = add(multiply(uniform(key, [n, n]), 1 - 2 ** -23), 2 ** -25); // in (0, 1)
   return negate(log(negate(log(inside))));
 }

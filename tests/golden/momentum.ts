@@ -33,7 +33,7 @@ import { compile, read, tensor } from "../../src/program/compile.ts";
 import type { Tensor } from "../../src/program/graph.ts";
 import { entries, type Tree } from "../../src/program/tree.ts";
 import { compareGradients, headOf, type Setting, settingOf, zeroDiagonal } from "./core.ts";
-import { type Golden, type Loose, type Value, type Verdict } from "./golden.ts";
+import type { Golden, Loose, Value, Verdict } from "./golden.ts";
 
 /** The name in official files of a momentum copy. */
 export function momentumName(path: string): string {
