@@ -5,6 +5,7 @@
  * @module
  */
 import sharp from "npm:sharp@0.35.5";
+import { randAugment } from "./augment.ts";
 import type { Random } from "./random.ts";
 import { type Crop, drawCrop, flipImage, type ImagePlan, type RgbImage } from "./transform.ts";
 
@@ -72,6 +73,7 @@ export class ImageReader {
     const crop = cropArea ? drawCrop(original.width, original.height, cropArea, random) : undefined;
     let image = await resizeImage(original, resolution, crop);
     if (flip && random.uniform() < 0.5) image = flipImage(image);
+    if (this.plan.randAugment) image = randAugment(image, random);
     return image.data;
   }
 
