@@ -32,9 +32,9 @@ export function resolve(t: Tensor): Resolved {
   return { base: t, offset, barrier };
 }
 
-/** Whether a tensor's value is there before the program runs. */
+/** Whether a tensor's value is there before the program runs and is taken from there: inline nodes are computed again. */
 export function isLeaf(t: Tensor): boolean {
-  return !!t.node.storage[t.index] || !!t.node.host || t.node.op.name === "input";
+  return (!!t.node.storage[t.index] && !t.node.inline) || !!t.node.host || t.node.op.name === "input";
 }
 
 /** A key for maps of tensors: two tensors that are the same result of the same node have the same key. */
@@ -42,17 +42,19 @@ export function valueKey(t: Tensor): number {
   return t.node.id * 4096 + t.index;
 }
 
-/** Whether a node costs nothing to compute again: constants, indices, random numbers, and what is made of these alone. */
-export function isInline(node: Node): boolean {
-  if (node.op.recompute) return true;
-  return !!node.op.expression && node.inputs.length > 0 &&
-    node.inputs.every((t) => !isLeaf(t) && !t.node.op.view && isInline(t.node));
+/** A function of a node's structure, which does not change, computed once per node. */
+function remembered<T>(compute: (node: Node) => T): (node: Node) => T {
+  const known = new WeakMap<Node, T>();
+  return (node) => {
+    if (!known.has(node)) known.set(node, compute(node));
+    return known.get(node)!;
+  };
 }
 
 /** Whether an inline node depends on positions, so that it can only be computed where its own shape is the kernel's. */
-export function isIndexed(node: Node): boolean {
-  return !!expressionOf(node).indexed || (!node.op.recompute && node.inputs.some((t) => isIndexed(t.node)));
-}
+const isIndexed: (node: Node) => boolean = remembered((node) =>
+  !!expressionOf(node).indexed || (!node.op.recompute && node.inputs.some((t) => isIndexed(t.node)))
+);
 
 /** The expression of an element-wise node. */
 export function expressionOf(node: Node): ReturnType<NonNullable<Op["expression"]>> {
@@ -73,14 +75,14 @@ export function reachable(outputs: readonly Tensor[]): Node[] {
 }
 
 /** The tensors that a node reads from memory: its inputs, through those that it computes itself. */
-export function loads(node: Node): Tensor[] {
-  return node.inputs.flatMap((t) => canInline(t, node) ? loads(resolve(t).base.node) : [t]);
-}
+export const loads: (node: Node) => readonly Tensor[] = remembered((node) =>
+  node.inputs.flatMap((t) => canInline(t, node) ? loads(resolve(t).base.node) : [t])
+);
 
 /** Whether `consumer` computes its input itself instead of loading it: constants always, random numbers at equal positions. */
 export function canInline(input: Tensor, consumer: Node): boolean {
   const { base } = resolve(input);
-  if (!consumer.op.expression || consumer.op.recompute || isLeaf(base) || !isInline(base.node)) return false;
+  if (!consumer.op.expression || consumer.op.recompute || isLeaf(base) || !base.node.inline) return false;
   return !isIndexed(base.node) || (base === input && input.size === new Tensor(consumer).size);
 }
 

@@ -69,10 +69,14 @@ export class Node<A = unknown> {
   storage: (Storage | undefined)[] = [];
   /** Host data of a leaf that has not been uploaded. */
   host: HostArray | undefined;
+  /** Whether it costs nothing to compute again: constants, indices, random numbers, and what is made of these alone. */
+  readonly inline: boolean;
 
   /** Infers the results; use {@linkcode apply}. */
   constructor(readonly op: Op<A>, readonly inputs: readonly Tensor[], readonly attrs: A) {
     this.avals = op.infer(inputs, attrs);
+    this.inline = !!op.recompute ||
+      (!!op.expression && inputs.length > 0 && inputs.every((t) => t.node.inline && !t.node.op.view));
     for (const { shape } of this.avals) {
       if (shape.some((n) => !Number.isInteger(n) || n < 1)) {
         throw new RangeError(

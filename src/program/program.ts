@@ -63,6 +63,8 @@ export class Program {
   #hostBuffers = new Map<number, GPUBuffer>();
   #proven = false;
   readonly #parameters: readonly number[];
+  /** Bytes of sizes, strides and constants of the kernels. */
+  readonly constantBytes: number;
 
   /** Plans the computation of `outputs`; use {@linkcode compile}. */
   constructor(
@@ -75,6 +77,7 @@ export class Program {
     this.plan = plan(outputs, donated, device.profile, device.gpu.limits.maxBufferSize);
     this.#avals = outputs.map(({ shape, dtype }) => ({ shape, dtype }));
     this.#parameters = parameters.map((p) => this.plan.leaves.indexOf(p));
+    this.constantBytes = this.#placeUniforms();
   }
   readonly #avals: readonly Aval[];
 
@@ -104,7 +107,7 @@ export class Program {
         await this.#device.createBuffer(bytes, 0x80 | 0x04 | 0x08, `the intermediates of a program (arena ${i})`),
       );
     }
-    await this.#writeUniforms(steps);
+    await this.#writeUniforms();
     const built: Step[] = [];
     for (const [i, dispatch] of steps.entries()) {
       progress?.(i, steps.length, dispatch.name);
@@ -133,18 +136,21 @@ export class Program {
     }
   }
 
-  async #writeUniforms(steps: readonly Dispatch[]): Promise<void> {
+  /** Gives every uniform an offset in one buffer; returns its size. */
+  #placeUniforms(): number {
     const align = this.#device.gpu.limits.minUniformBufferOffsetAlignment;
     let size = 0;
-    for (const d of steps) {
-      for (const b of d.bindings) {
-        if ("words" in b) this.#uniformAt.set(b, size), size += Math.ceil(uniformBytes(b) / align) * align;
-      }
+    for (const b of this.plan.steps.flatMap((d) => d.bindings)) {
+      if ("words" in b) this.#uniformAt.set(b, size), size += Math.ceil(uniformBytes(b) / align) * align;
     }
-    if (!size) return;
-    const words = new Uint32Array(size / 4);
+    return size;
+  }
+
+  async #writeUniforms(): Promise<void> {
+    if (!this.constantBytes) return;
+    const words = new Uint32Array(this.constantBytes / 4);
     for (const [u, at] of this.#uniformAt) words.set(u.words, at / 4);
-    this.#uniforms = await this.#device.createBuffer(size, 0x40 | 0x08, "the constants of a program");
+    this.#uniforms = await this.#device.createBuffer(this.constantBytes, 0x40 | 0x08, "the constants of a program");
     this.#device.gpu.queue.writeBuffer(this.#uniforms, 0, words);
   }
 

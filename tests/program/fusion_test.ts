@@ -1,11 +1,24 @@
 import { assert, assertEquals } from "@std/assert";
 import { checkpoint, grad, valueAndGrad } from "../../src/autograd/grad.ts";
-import { add, exp, gelu, multiply, relu, sigmoid, square, subtract, tanh } from "../../src/ops/elementwise.ts";
+import {
+  add,
+  cast,
+  constant,
+  exp,
+  gelu,
+  iota,
+  multiply,
+  relu,
+  sigmoid,
+  square,
+  subtract,
+  tanh,
+} from "../../src/ops/elementwise.ts";
 import { matmul } from "../../src/ops/matmul.ts";
 import { dropout, foldIn, randomKey } from "../../src/ops/random.ts";
 import { mean, sum } from "../../src/ops/reduce.ts";
 import { reshape } from "../../src/ops/shape.ts";
-import { compile, data, tensor } from "../../src/program/compile.ts";
+import { compile, data, evaluate, tensor } from "../../src/program/compile.ts";
 import type { Tensor } from "../../src/program/graph.ts";
 import { placeholder } from "../../src/program/program.ts";
 import type { Program } from "../../src/program/program.ts";
@@ -122,6 +135,35 @@ Deno.test("results nobody asks for are not computed", async () => {
     return relu(x);
   });
   assertEquals(kernels(await f.program(f32(4, 4))), ["relu"]);
+});
+
+Deno.test("constants, positions and what is made of them alone are computed where they are used, evaluated or not", async () => {
+  const row = add(cast(iota([1, 4], 1), "f32"), constant(10)),
+    column = multiply(constant(2, [3, 1]), constant(3, [1, 1]));
+  const f = compile((x: Tensor) => add(multiply(x, column), row));
+  const expected = [16, 17, 18, 19, 16, 17, 18, 19, 16, 17, 18, 19];
+  const ones = tensor(new Float32Array(12).fill(1), [3, 4]);
+  assertEquals([...await data(await f(ones))], expected);
+  assertEquals(kernels(await f.program(ones)).length, 2); // positions along a broadcast axis are stored once
+  await evaluate([row, column]);
+  const g = compile((x: Tensor) => add(multiply(x, column), row));
+  assertEquals([...await data(await g(ones))], expected);
+});
+
+Deno.test("planning takes time in proportion to the program", async () => {
+  const plan = async (length: number): Promise<number> => {
+    const chain = (x: Tensor) =>
+      Array.from({ length }).reduce((y: Tensor, _, i) => add(multiply(y, y), i % 5 ? y : x), x);
+    const start = performance.now();
+    await compile(chain).program(f32(4));
+    return performance.now() - start;
+  };
+  await plan(200);
+  const [short, long] = [await plan(400), await plan(4000)];
+  assert(long < 50 * short + 200, `${long} ms for ten times what takes ${short} ms`);
+  let doubling = constant(1.5, [4]);
+  for (let i = 0; i < 40; i++) doubling = multiply(doubling, doubling);
+  assertEquals(kernels(await compile((x: Tensor) => add(x, doubling)).program(f32(4))).length, 1);
 });
 
 Deno.test("a sum of many tensors is split over kernels that bind what the adapter allows", async () => {
