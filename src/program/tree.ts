@@ -5,7 +5,7 @@
  */
 import { Tensor } from "./graph.ts";
 
-/** Tensors in nested records and lists. */
+/** Tensors in nested records and lists. Declare your own with `type`: TypeScript takes no `interface` for a record of anything. */
 export type Tree = Tensor | readonly Tree[] | { readonly [name: string]: Tree };
 
 /** The tensors of a tree, in the order of their names as written. */
