@@ -5,7 +5,7 @@
  * @module
  */
 import type { Batch, Loader } from "../data/loader.ts";
-import { MEAN, STD } from "../data/images.ts";
+import { MEAN, STD } from "../data/transform.ts";
 import { gpuGroup } from "../grit/group.ts";
 import type { GritOptions } from "../grit/options.ts";
 import { GritSampler, type Group } from "../grit/sampler.ts";
@@ -79,6 +79,8 @@ export class PretrainingTask implements Task<AlbefSpec, Queues, PretrainInput> {
   readonly #survey: Survey | undefined;
   #sampler: GritSampler;
   #batches: AsyncIterator<Batch> | undefined;
+  /** The parameters that a survey pass uses. */
+  #surveyed: Albef | undefined;
 
   constructor(options: PretrainingOptions) {
     const { config, sampler, loss = {}, settings = {} } = options;
@@ -107,16 +109,10 @@ export class PretrainingTask implements Task<AlbefSpec, Queues, PretrainInput> {
   }
 
   loss(params: Albef, extra: Queues, input: PretrainInput, key: Key): LossResult<Queues> {
-    const { config, loss } = this.#options;
-    const result = pretrainLoss(params, modelBatch(input, config), key, config, loss);
-    const { itc, itm, mlm } = result;
-    const queues = extra.image && extra.text
-      ? { image: updateRows(extra.image, result.imageFeatures, input.row), text: updateRows(extra.text, result.textFeatures, input.row) }
-      : extra;
-    return { loss: result.loss, metrics: { itc, itm, mlm, temperature: params.temp }, extra: queues };
+    return collectingLoss(params, extra, input, key, this.#options);
   }
 
-  async next(params: () => Albef): Promise<TrainBatch<PretrainInput> | undefined> {
+  async next(params: () => Promise<Albef>): Promise<TrainBatch<PretrainInput> | undefined> {
     for (;;) {
       if (this.#sampler.step === this.#sampler.steps) await this.#nextPass();
       const { epoch, pass, queued } = this.#sampler;
@@ -127,7 +123,8 @@ export class PretrainingTask implements Task<AlbefSpec, Queues, PretrainInput> {
         const label = `mini-batch ${batch.number} of epoch ${epoch} (examples ${batch.indices.join(", ")})`;
         return { input, examples: batch.indices.length, label, epoch };
       }
-      await this.#collect(await this.#survey!.run(params(), input));
+      this.#surveyed ??= await params();
+      await this.#collect(await this.#survey!.run(this.#surveyed, input));
     }
   }
 
@@ -147,6 +144,7 @@ export class PretrainingTask implements Task<AlbefSpec, Queues, PretrainInput> {
     this.#sampler.nextPass();
     await this.#batches?.return?.();
     this.#batches = undefined;
+    this.#surveyed = undefined;
   }
 
   async #load(): Promise<Batch> {
@@ -186,6 +184,22 @@ export class PretrainingTask implements Task<AlbefSpec, Queues, PretrainInput> {
     await this.#batches?.return?.();
     this.#survey?.destroy();
   }
+}
+
+/** The losses of a mini-batch; its features go into the queues where there are any. */
+export function collectingLoss(
+  params: Albef,
+  extra: Queues,
+  input: PretrainInput,
+  key: Key,
+  { config, loss }: Pick<PretrainingOptions, "config" | "loss">,
+): LossResult<Queues> {
+  const result = pretrainLoss(params, modelBatch(input, config), key, config, loss);
+  const { itc, itm, mlm } = result;
+  const queues = extra.image && extra.text
+    ? { image: updateRows(extra.image, result.imageFeatures, input.row), text: updateRows(extra.text, result.textFeatures, input.row) }
+    : extra;
+  return { loss: result.loss, metrics: { itc, itm, mlm, temperature: params.temp }, extra: queues };
 }
 
 /** Normalised patches and texts of a mini-batch. */

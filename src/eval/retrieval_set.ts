@@ -1,0 +1,51 @@
+/**
+ * A data set on disk as something to retrieve from.
+ *
+ * @module
+ */
+import { cleanCaption } from "../data/captions.ts";
+import type { Dataset } from "../data/datasets.ts";
+import { ImageReader } from "../data/images.ts";
+import { Random } from "../data/random.ts";
+import type { Tokenizer } from "../data/tokenizer.ts";
+import { imagePlan } from "../data/transform.ts";
+import { tensor } from "../program/compile.ts";
+import type { RetrievalSet } from "./retrieval.ts";
+
+/** How images and captions are taken. */
+export interface RetrievalSetOptions {
+  /** Side of the images, pixels. */
+  readonly resolution: number;
+  /** Tokens per caption; longer ones are truncated. */
+  readonly maxLength: number;
+  /** Captions of each image that are candidates. Default: all. */
+  readonly captions?: number;
+  /** Images that are candidates. Default: all. */
+  readonly images?: number;
+}
+
+/** Images (one entry each, `groupBy: "image"`) and their captions; images are decoded when they are asked for. */
+export function retrievalSet(dataset: Dataset, tokenizer: Tokenizer, options: RetrievalSetOptions): RetrievalSet {
+  const { resolution, maxLength, captions = Infinity } = options;
+  const count = Math.min(dataset.length, options.images ?? Infinity);
+  const texts: string[] = [], imageOf: number[] = [];
+  for (let i = 0; i < count; i++) {
+    for (const caption of dataset.entry(i).captions.slice(0, captions)) texts.push(cleanCaption(caption)), imageOf.push(i);
+  }
+  const { ids, mask } = tokenizer.encodeBatch(texts, maxLength);
+  const reader = new ImageReader(imagePlan({ resolution, transform: "eval" }));
+  const bytes = resolution * resolution * 3, unused = new Random(0);
+  const load = async (indices: readonly number[]) => {
+    const packed = new Uint8Array(indices.length * bytes);
+    await Promise.all(indices.map(async (i, row) => {
+      const path = dataset.entry(i).image;
+      try {
+        packed.set(await reader.read(path, unused), row * bytes);
+      } catch (error) {
+        throw new Error(`Cannot evaluate on image ${i}, "${path}": it ${(error as Error).message}`);
+      }
+    }));
+    return tensor(new Uint32Array(packed.buffer), [indices.length, bytes / 4]);
+  };
+  return { images: { count, load }, texts: { ids, mask, length: maxLength }, imageOf };
+}
