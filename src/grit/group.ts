@@ -3,16 +3,30 @@
  *
  * @module
  */
-import { defaultDevice } from "../gpu/device.ts";
+import { defaultDevice, type DeviceProfile } from "../gpu/device.ts";
 import { gather } from "../ops/gather.ts";
 import { groupingWalk } from "../ops/grouping_walk.ts";
 import { matmul } from "../ops/matmul.ts";
 import { reshape } from "../ops/shape.ts";
-import { type Compiled, compile, data, tensor } from "../program/compile.ts";
+import { compile, type Compiled, data, tensor } from "../program/compile.ts";
 import type { Tensor } from "../program/graph.ts";
 import type { Group, Grouping } from "./sampler.ts";
 
 type Walks = Compiled<[Tensor, Tensor, Tensor, Tensor, Tensor], Tensor>;
+
+/** How many of `count` sub-queues of `m` pairs are walked at a time: those whose similarities fit in one binding. */
+export function subQueuesTogether({ maxBindingBytes }: DeviceProfile, count: number, m: number): number {
+  return Math.max(1, Math.min(count, Math.floor(maxBindingBytes / (4 * m * m))));
+}
+
+/** Chains of the sub-queues that `rows` [G, M] picks from features [L, d], to be traced; see {@linkcode groupingWalk}. */
+export function walkSubQueues(image: Tensor, text: Tensor, rows: Tensor, starts: Tensor, sizes: Tensor): Tensor {
+  const [groups, length] = rows.shape as [number, number];
+  const pick = (features: Tensor): Tensor => reshape(gather(features, rows), [groups, length, features.shape[1]!]);
+  const u = pick(image), v = pick(text);
+  const similarity = (a: Tensor, b: Tensor): Tensor => matmul(a, b, { transposeB: true });
+  return groupingWalk(similarity(u, v), similarity(v, u), starts, sizes);
+}
 
 /**
  * Groups features `[L, d]` that are on the GPU, with one wait per call. As many sub-queues are taken at a time as have
@@ -22,15 +36,8 @@ export function gpuGroup(): Group<Tensor> {
   let walks: Walks | undefined;
   return async (image, text, grouping) => {
     const { subQueues } = grouping, m = subQueues[0]!;
-    const { maxBindingBytes } = (await defaultDevice()).profile;
-    const together = Math.max(1, Math.min(subQueues.length, Math.floor(maxBindingBytes / (4 * m * m))));
-    walks ??= compile((image: Tensor, text: Tensor, rows: Tensor, starts: Tensor, sizes: Tensor) => {
-      const [groups, length] = rows.shape as [number, number];
-      const pick = (features: Tensor): Tensor => reshape(gather(features, rows), [groups, length, features.shape[1]!]);
-      const u = pick(image), v = pick(text);
-      const similarity = (a: Tensor, b: Tensor): Tensor => matmul(a, b, { transposeB: true });
-      return groupingWalk(similarity(u, v), similarity(v, u), starts, sizes);
-    });
+    const together = subQueuesTogether((await defaultDevice()).profile, subQueues.length, m);
+    walks ??= compile(walkSubQueues);
     const chains: ArrayLike<number>[] = [];
     for (let first = 0; first < subQueues.length; first += together) {
       const { rows, starts, sizes } = padded(grouping, first, together);
@@ -46,7 +53,11 @@ export function gpuGroup(): Group<Tensor> {
 }
 
 /** Sub-queues [first, first + count) in arrays of one size: absent rows are row 0 and absent sub-queues have size 1. */
-function padded({ permutation, subQueues, starts }: Grouping, first: number, count: number): Record<"rows" | "starts" | "sizes", Uint32Array> {
+function padded(
+  { permutation, subQueues, starts }: Grouping,
+  first: number,
+  count: number,
+): Record<"rows" | "starts" | "sizes", Uint32Array> {
   const m = subQueues[0]!;
   const own = permutation.subarray(first * m, (first + count) * m);
   const rows = new Uint32Array(count * m), begin = new Uint32Array(count), sizes = new Uint32Array(count).fill(1);

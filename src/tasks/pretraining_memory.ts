@@ -42,14 +42,14 @@ export async function estimatePretraining(
   options: PretrainingMemoryOptions,
 ): Promise<PretrainingMemory> {
   const { batch, textLength, queue = 0 } = options;
-  const step = await estimateMemory(
+  const { total, ...step } = await estimateMemory(
     memoryTask(config, queue, options.loss),
     pretrainingInput(config, batch, textLength),
     PRETRAINING_METRICS,
     { layout: PRETRAINING_LAYOUT, ...options },
   );
   const grouping = queue ? await groupingBytes(config.embedding, queue, options.subQueue ?? queue) : 0;
-  return { ...step, grouping, total: step.total + grouping };
+  return { ...step, grouping, total: total + grouping };
 }
 
 /** A mini-batch as the task gives it, without values. */
