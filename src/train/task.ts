@@ -45,7 +45,7 @@ export interface Task<S extends SpecTree, X extends Tree, B extends Tree> {
   /** Traced once. `extra` of the result must have the structure of the argument. */
   loss(params: ParametersOf<S>, extra: X, input: B, key: Key): LossResult<X>;
   /** The next mini-batch, or undefined when the task itself has an end. `params` are for passes without training. */
-  next(params: () => ParametersOf<S>): Promise<TrainBatch<B> | undefined>;
+  next(params: () => Promise<ParametersOf<S>>): Promise<TrainBatch<B> | undefined>;
   /** Called when a step has been given to the GPU. */
   done?(batch: TrainBatch<B>, extra: X): Promise<void>;
   /** Texts (JSON, say) and bytes to be saved with a checkpoint, by name. */

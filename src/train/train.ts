@@ -12,6 +12,7 @@ import { type LayoutOptions, ParameterLayout } from "../optim/layout.ts";
 import { compile, data, tensor, toDevice } from "../program/compile.ts";
 import type { Tree } from "../program/tree.ts";
 import { type Counters, loadCheckpoint, saveCheckpoint, type SavedCheckpoint } from "./checkpoint.ts";
+import { profileOnce } from "./profile.ts";
 import { formatSeconds, ProgressLine, Rate } from "./progress.ts";
 import { buildStep, COMMON_COLUMNS, type StepInput, type StepOptions, type TrainState } from "./step.ts";
 import type { Settings, Task, TrainBatch } from "./task.ts";
@@ -56,6 +57,8 @@ export interface TrainOptions<S extends SpecTree> extends StepOptions {
   readonly evaluateEvery?: number;
   /** Progress on standard error. @default true */
   readonly progress?: boolean;
+  /** Profiles the third step: a table in this path with ".txt" and a trace in it with ".json". */
+  readonly profile?: string;
   /** Starting values that replace the task's, by name (see `loadParameters`). */
   readonly initial?: ReadonlyMap<string, Float32Array>;
 }
@@ -144,8 +147,10 @@ class Run<S extends SpecTree, X extends Tree, B extends Tree> {
 
   async loop(): Promise<TrainResult<S>> {
     const { steps, checkpointEvery = 200, evaluate, evaluateEvery = Infinity } = this.options;
-    const programs = buildStep(this.task, this.#layout, this.metricNames, { ...this.options, compile: this.#compileOptions() });
-    const began = performance.now(), rate = new Rate();
+    const built = buildStep(this.task, this.#layout, this.metricNames, { ...this.options, compile: this.#compileOptions() });
+    const { profile } = this.options;
+    const programs = profile ? { ...built, forward: profileOnce(built.forward, profile) } : built;
+    const began = performance.now(), rate = new Rate(this.#counters.step);
     let ended = false;
     while (this.#counters.step < steps && !ended) {
       ended = !await this.#step(programs);
@@ -170,7 +175,7 @@ class Run<S extends SpecTree, X extends Tree, B extends Tree> {
   async #step({ forward, apply }: ReturnType<typeof buildStep<S, X, B>>): Promise<boolean> {
     const { accumulate = 1, learningRate } = this.options;
     for (let micro = 0; micro < accumulate; micro++) {
-      const batch = await this.task.next(() => this.#layout.unpack(this.#state.optimizer.values));
+      const batch = await this.task.next(() => this.#params());
       if (!batch) return false;
       const rate = learningRate(this.#counters.step, batch.epoch);
       this.#state = await forward(this.#state, batch.input, this.#input(rate, micro));
