@@ -21,23 +21,38 @@ interface FileEntry {
   readonly title: string;
   readonly config?: Loose;
   readonly scalars: Readonly<Record<string, Loose>>;
-  readonly tensors: Readonly<Record<string, [string, number[], number?, number?]>>;
 }
+
+type ReadFile = (path: string) => Promise<Uint8Array<ArrayBuffer>>;
 
 /** The folder with its index. */
 export class Golden {
   #cache = new Map<string, Promise<Map<string, Value>>>();
-  private constructor(readonly dir: string, readonly index: { readonly files: Readonly<Record<string, FileEntry>> }) {}
+  private constructor(
+    readonly dir: string,
+    readonly index: { readonly files: Readonly<Record<string, FileEntry>> },
+    readonly readFile: ReadFile,
+  ) {}
 
-  static async open(dir: string): Promise<Golden> {
-    return new Golden(dir, JSON.parse(await Deno.readTextFile(`${dir}/index.json`)));
+  /** Opens a folder; `readFile` says how, where there is no Deno. */
+  static async open(dir: string, readFile: ReadFile = (path) => Deno.readFile(path)): Promise<Golden> {
+    const index = new TextDecoder().decode(await readFile(`${dir}/index.json`));
+    return new Golden(dir, JSON.parse(index), readFile);
   }
 
   /** The tensors of a file; integers of any width as i32. */
   values(file: string): Promise<Map<string, Value>> {
     let values = this.#cache.get(file);
-    if (!values) this.#cache.set(file, values = readValues(`${this.dir}/${file}`));
+    if (!values) this.#cache.set(file, values = this.#read(`${this.dir}/${file}`));
     return values;
+  }
+
+  async #read(path: string): Promise<Map<string, Value>> {
+    const tensors = parseSafetensors(await this.readFile(path), path);
+    return new Map([...tensors].map(([name, t]): [string, Value] => [name, {
+      shape: t.shape,
+      data: isFloat(t.dtype) ? toFloat32(t) : toInt32(t),
+    }]));
   }
 
   entry(file: string): FileEntry {
@@ -70,14 +85,6 @@ export class Golden {
       return tensor(value.data, shape);
     });
   }
-}
-
-async function readValues(path: string): Promise<Map<string, Value>> {
-  const tensors = parseSafetensors(await Deno.readFile(path), path);
-  return new Map([...tensors].map(([name, t]): [string, Value] => [name, {
-    shape: t.shape,
-    data: isFloat(t.dtype) ? toFloat32(t) : toInt32(t),
-  }]));
 }
 
 /** A value of a file as a tensor; integers as `dtype`. */
