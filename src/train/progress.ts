@@ -6,6 +6,7 @@
 
 /** Seconds as "48 s", "3 min 20 s" or "2 h 05 min". */
 export function formatSeconds(seconds: number): string {
+  if (!Number.isFinite(seconds)) return "unknown time";
   const s = Math.max(0, Math.round(seconds));
   if (s < 60) return `${s} s`;
   if (s < 3600) return `${Math.floor(s / 60)} min ${String(s % 60).padStart(2, "0")} s`;
@@ -43,13 +44,14 @@ export class ProgressLine {
 /** Rate and time left, from the work of this run (not what a resumed run had done before). */
 export class Rate {
   readonly #start = performance.now();
-  #first: number | undefined;
+
+  /** `first` units were done before. */
+  constructor(readonly first: number) {}
 
   /** Units per second, and the seconds that `total` units will still take. */
   at(done: number, total: number): { perSecond: number; left: number } {
-    this.#first ??= done;
     const seconds = (performance.now() - this.#start) / 1000;
-    const perSecond = (done - this.#first) / Math.max(seconds, 1e-9);
+    const perSecond = (done - this.first) / Math.max(seconds, 1e-9);
     return { perSecond, left: perSecond > 0 ? (total - done) / perSecond : Infinity };
   }
 }
