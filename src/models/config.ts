@@ -16,10 +16,11 @@ export interface AlbefConfig {
 
 const text = { dropout: 0.1, eps: 1e-12, padId: 0 } as const;
 
-/** Named sizes. `small` is the size of the benchmarks, `tiny` of the demo. */
+/** Named sizes. `small` is the size of the benchmarks, `tiny` of the demo:
+ * it starts with larger weights, for its width, and has no dropout, so that it learns something in a few hundred steps. */
 export const configs: Readonly<Record<"tiny" | "small" | "base", AlbefConfig>> = {
   tiny: {
-    vision: { resolution: 64, patch: 8, width: 64, depth: 3, heads: 4, eps: 1e-6 },
+    vision: { resolution: 64, patch: 8, width: 64, depth: 3, heads: 4, eps: 1e-6, init: 0.07 },
     text: {
       vocabulary: 256,
       width: 64,
@@ -30,8 +31,10 @@ export const configs: Readonly<Record<"tiny" | "small" | "base", AlbefConfig>> =
       maxPositions: 64,
       encoderWidth: 64,
       ...text,
+      dropout: 0,
+      init: 0.07,
     },
-    embedding: 32,
+    embedding: 64,
   },
   small: {
     vision: { resolution: 64, patch: 8, width: 128, depth: 4, heads: 4, eps: 1e-6 },
