@@ -1,5 +1,5 @@
 /**
- * Image files to squares of RGB bytes. Decoding and resizing are sharp's, so this module is for Workers and scripts; a program that trains
+ * Image files to squares of RGB bytes. Decoding is sharp's, so this module is for Workers and scripts; a program that trains
  * takes them from a `Loader`.
  *
  * @module
@@ -7,7 +7,8 @@
 import sharp from "npm:sharp@0.35.5";
 import { randAugment } from "./augment.ts";
 import type { Random } from "./random.ts";
-import { type Crop, drawCrop, flipImage, type ImagePlan, type RgbImage } from "./transform.ts";
+import { resizeImage } from "./resize.ts";
+import { drawCrop, flipImage, type ImagePlan, type RgbImage } from "./transform.ts";
 
 // Threads of its own per image and a cache of its own would only compete with the Workers and their cache.
 sharp.concurrency(1);
@@ -28,7 +29,8 @@ export async function decodeImage(path: string, maxPixels: number): Promise<RgbI
   try {
     const image = sharp(path, { limitInputPixels: maxPixels, failOn: "error" });
     const { data, info } = await image.toColourspace("srgb").removeAlpha().raw().toBuffer({ resolveWithObject: true });
-    return { data: owned(data), width: info.width, height: info.height };
+    const bytes = new Uint8Array(data.buffer as ArrayBuffer, data.byteOffset, data.byteLength);
+    return { data: bytes, width: info.width, height: info.height };
   } catch (error) {
     throw new ImageError(reasonOf((error as Error).message, maxPixels));
   }
@@ -38,19 +40,6 @@ function reasonOf(message: string, maxPixels: number): string {
   if (/missing/i.test(message)) return "does not exist";
   if (/pixel limit/i.test(message)) return `has more than ${maxPixels} pixels`;
   return `is damaged or not an image (${message.split("\n")[0]})`;
-}
-
-/** Cuts out a part (the whole image by default) and resizes it to a square, bicubic, ignoring the aspect ratio. */
-export async function resizeImage(image: RgbImage, side: number, part?: Crop): Promise<RgbImage> {
-  const { data, width, height } = image;
-  if (width === side && height === side && (!part || (part.width === side && part.height === side))) return image;
-  const whole = sharp(data, { raw: { width, height, channels: 3 }, limitInputPixels: false });
-  const resized = (part ? whole.extract(part) : whole).resize(side, side, { fit: "fill", kernel: "cubic" });
-  return { data: owned(await resized.raw().toBuffer()), width: side, height: side };
-}
-
-function owned(buffer: Uint8Array): Uint8Array<ArrayBuffer> {
-  return new Uint8Array(buffer.buffer as ArrayBuffer, buffer.byteOffset, buffer.byteLength);
 }
 
 /** Reads images through the whole pipeline. Decoded images are kept while they fit; what comes out does not depend on that. */
@@ -71,7 +60,7 @@ export class ImageReader {
     const { resolution, cropArea, flip } = this.plan;
     const original = this.#kept.get(path) ?? await this.#decode(path);
     const crop = cropArea ? drawCrop(original.width, original.height, cropArea, random) : undefined;
-    let image = await resizeImage(original, resolution, crop);
+    let image = resizeImage(original, resolution, crop);
     if (flip && random.uniform() < 0.5) image = flipImage(image);
     if (this.plan.randAugment) image = randAugment(image, random);
     return image.data;
@@ -81,7 +70,7 @@ export class ImageReader {
   async #decode(path: string): Promise<RgbImage> {
     const { resolution, cropArea, maxPixels } = this.plan;
     const decoded = await decodeImage(path, maxPixels);
-    const image = cropArea ? decoded : await resizeImage(decoded, resolution);
+    const image = cropArea ? decoded : resizeImage(decoded, resolution);
     if (image.data.length <= this.#bytesLeft && !this.#kept.has(path)) {
       this.#kept.set(path, image);
       this.#bytesLeft -= image.data.length;

@@ -91,6 +91,10 @@ export class Loader {
       if (Number.isInteger(value) && value > 0) continue;
       throw new RangeError(`Cannot load: "${name}" must be a whole number of at least 1: it is ${value}`);
     }
+    if (!(maskProbability >= 0 && maskProbability <= 1)) {
+      throw new RangeError(`Cannot load: "maskProbability" must be from 0 to 1: it is ${maskProbability}`);
+    }
+    if (!(cacheBytes >= 0)) throw new RangeError(`Cannot load: "cacheBytes" must be at least 0: it is ${cacheBytes}`);
     this.#options = { ...options, prefetch, seed, maskProbability, onError };
     this.#pool = new ImagePool(imagePlan(options), workers, cacheBytes);
   }
