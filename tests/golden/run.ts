@@ -76,7 +76,7 @@ export async function runGolden(
   for (const file of Object.keys(golden.index.files).filter((f) => !isInput(f) && f.includes(only))) {
     const [outcome, ...lines] = await checkFile(golden, file);
     counts[outcome]++;
-    lines.forEach(print);
+    for (const line of lines) print(line);
   }
   print(`${counts.passed} passed, ${counts.failed} failed, ${counts.uncovered} not covered`);
   return counts;

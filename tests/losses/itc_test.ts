@@ -1,0 +1,93 @@
+import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
+import { valueAndGrad } from "../../src/autograd/grad.ts";
+import { itcLoss, itcMomentumLoss, type ItcOptions } from "../../src/losses/itc.ts";
+import { compile, item, read, tensor } from "../../src/program/compile.ts";
+import type { Tensor } from "../../src/program/graph.ts";
+import { assertClose, randomTensor } from "../testing/reference.ts";
+
+const count = 6, width = 8;
+type Features = { image: Tensor; text: Tensor; temp: Tensor };
+
+function features(seed: number): Features {
+  const unit = (s: number): Tensor => {
+    const data = randomTensor([count, width], s).data as Float32Array;
+    for (let at = 0; at < data.length; at += width) {
+      const norm = Math.hypot(...data.subarray(at, at + width));
+      for (let k = at; k < at + width; k++) data[k]! /= norm;
+    }
+    return tensor(data, [count, width]);
+  };
+  return { image: unit(seed), text: unit(seed + 1), temp: tensor(0.07) };
+}
+
+/** Loss and gradients. */
+async function lossOf(q: Features, options: ItcOptions): Promise<{ loss: number; grads: Float32Array[] }> {
+  const step = compile((q: Features) => {
+    const [loss, g] = valueAndGrad((q: Features) => itcLoss(q.image, q.text, q.temp, options))(q);
+    return [loss, g.image, g.text, g.temp];
+  });
+  const [loss, ...grads] = await read(await step(q)) as Float32Array[];
+  step.destroy();
+  return { loss: loss![0]!, grads };
+}
+
+/** Float64: mean over both directions, with positives given by `share(row, column)`. */
+function reference(q: Features, share: (row: number, column: number) => number, consistency: number): number {
+  const [u, v] = [q.image, q.text].map((t) => t.node.host as Float32Array) as [Float32Array, Float32Array];
+  const logSoftmax = (a: Float32Array, b: Float32Array): number[][] =>
+    Array.from({ length: count }, (_, i) => {
+      const s = Array.from({ length: count }, (_, j) => {
+        let dot = 0;
+        for (let k = 0; k < width; k++) dot += a[i * width + k]! * b[j * width + k]!;
+        return dot / 0.07;
+      });
+      const lse = Math.log(s.reduce((n, x) => n + Math.exp(x), 0));
+      return s.map((x) => x - lse);
+    });
+  const i2t = logSoftmax(u, v), t2i = logSoftmax(v, u);
+  const term = (p: number[][], target: (i: number, j: number) => number): number =>
+    -p.flatMap((row, i) => row.map((x, j) => x * target(i, j))).reduce((a, b) => a + b) / count;
+  const hard = term(i2t, share) + term(t2i, share);
+  const soft = term(i2t, (i, j) => Math.exp(t2i[i]![j]!)) + term(t2i, (i, j) => Math.exp(i2t[i]![j]!));
+  return (hard + consistency * soft) / 2;
+}
+
+Deno.test("itcLoss() counts all captions of an image as positives, in equal shares", async () => {
+  const q = features(1), ids = [4, 7, 4, 9, 7, 4];
+  const { loss, grads } = await lossOf(q, { imageIds: tensor(Uint32Array.from(ids)) });
+  const share = (i: number, j: number): number => ids[i] === ids[j] ? 1 / ids.filter((id) => id === ids[i]).length : 0;
+  assertAlmostEquals(loss, reference(q, share, 0.2), 1e-4);
+  assert(grads.every((g) => g.every(Number.isFinite)));
+  const other = await lossOf(q, {});
+  assertAlmostEquals(other.loss, reference(q, (i, j) => i === j ? 1 : 0, 0.2), 1e-4);
+  assert(Math.abs(other.loss - loss) > 0.01, "the ids change the loss");
+});
+
+Deno.test("itcLoss() with all images different is that without ids", async () => {
+  const q = features(5);
+  const some = await lossOf(q, { imageIds: tensor(Uint32Array.of(5, 3, 9, 1, 0, 2)) }), none = await lossOf(q, {});
+  assertAlmostEquals(some.loss, none.loss, 1e-5);
+  some.grads.forEach((g, i) => assertClose(g, none.grads[i]!, 1e-5));
+});
+
+Deno.test("itcLoss() takes the keys as constants unless it is told not to", async () => {
+  const q = features(9);
+  const fixed = await lossOf(q, { consistency: 0 }), moving = await lossOf(q, { consistency: 0, detachKeys: false });
+  assertEquals(fixed.loss, moving.loss);
+  assert(fixed.grads[0]!.some((x, i) => Math.abs(x - moving.grads[0]![i]!) > 1e-3));
+});
+
+Deno.test("itcMomentumLoss() with its own batch as keys and no soft targets is itcLoss() without consistency", async () => {
+  const q = features(13);
+  const loss = compile((q: Features) =>
+    itcMomentumLoss(q.image, q.text, q.temp, {
+      imageKeys: q.image,
+      textKeys: q.text,
+      imageTeacher: q.image,
+      textTeacher: q.text,
+      alpha: 0,
+    })
+  );
+  assertAlmostEquals(await item(await loss(q)), (await lossOf(q, { consistency: 0 })).loss, 1e-5);
+  loss.destroy();
+});

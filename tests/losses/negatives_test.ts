@@ -1,0 +1,70 @@
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import { chooseNegatives, type Negatives } from "../../src/losses/negatives.ts";
+import { randomKey } from "../../src/ops/random.ts";
+import { stack } from "../../src/ops/shape.ts";
+import { compile, data, tensor } from "../../src/program/compile.ts";
+import type { Tensor } from "../../src/program/graph.ts";
+import { randomTensor } from "../testing/reference.ts";
+
+/** Draws for many keys: one row of negatives for each. */
+async function draw(
+  logits: Float32Array,
+  kind: Negatives,
+  times: number,
+  imageIds?: readonly number[],
+): Promise<number[][]> {
+  const count = Math.sqrt(logits.length), per = 50;
+  const many = compile((x: Tensor, words: Tensor, ids: Tensor) =>
+    stack(
+      Array.from({ length: per }, (_, i) => chooseNegatives(x, kind, { words, stream: i }, imageIds ? ids : undefined)),
+    )
+  );
+  const rows: number[][] = [];
+  for (let t = 0; t < times; t += per) {
+    const ids = tensor(Uint32Array.from(imageIds ?? [0]));
+    const values = await data(await many(tensor(logits, [count, count]), tensor(Uint32Array.of(7, t)), ids));
+    for (let i = 0; i < per; i++) rows.push(Array.from(values.subarray(i * count, (i + 1) * count)));
+  }
+  many.destroy();
+  return rows;
+}
+
+for (const kind of ["top1", "multinomial", "random"] as const) {
+  Deno.test(`chooseNegatives() "${kind}" never takes the pair itself, even at a temperature of 0.001`, async () => {
+    const cosines = randomTensor([36], 3).data as Float32Array;
+    for (let i = 0; i < 6; i++) cosines[i * 7] = 1; // the pair itself is by far the most similar
+    for (const row of await draw(cosines.map((x) => x * 1000), kind, 100)) {
+      row.forEach((negative, i) => assert(negative !== i && negative < 6, `row ${i} took ${negative}`));
+    }
+  });
+
+  Deno.test(`chooseNegatives() "${kind}" takes the same image only where there is no other`, async () => {
+    const logits = (randomTensor([25], 4).data as Float32Array).map((x) => x * 1000);
+    const ids = [8, 8, 8, 8, 9];
+    for (const row of await draw(logits, kind, 100, ids)) {
+      assertEquals(row.slice(0, 4), [4, 4, 4, 4]);
+      assert(row[4]! < 4);
+    }
+    for (const row of await draw(logits, kind, 100, [8, 8, 8, 8, 8])) row.forEach((n, i) => assert(n !== i && n < 5));
+  });
+}
+
+Deno.test("chooseNegatives() takes the largest, or draws by softmax, or draws evenly", async () => {
+  const logits = Float32Array.of(9, 0, 1, 2, 3, 9, 0, 0, 0, 0, 9, 0, 1, 1, 2, 9), times = 2000;
+  const shares = async (kind: Negatives): Promise<number[]> => {
+    const counts = [0, 0, 0, 0];
+    for (const row of await draw(logits, kind, times)) counts[row[0]!]!++;
+    return counts.map((n) => n / times);
+  };
+  assertEquals(await shares("top1"), [0, 0, 0, 1]);
+  const total = 1 + Math.E + Math.E ** 2, five = 5 * Math.sqrt(0.25 / times);
+  const close = (seen: number[], wanted: number[]): void =>
+    seen.forEach((s, i) => assert(Math.abs(s - wanted[i]!) < five, `${seen} is not ${wanted}`));
+  close(await shares("multinomial"), [0, 1 / total, Math.E / total, Math.E ** 2 / total]);
+  close(await shares("random"), [0, 1 / 3, 1 / 3, 1 / 3]);
+});
+
+Deno.test("chooseNegatives() refuses a batch of 1", () => {
+  const key = randomKey(tensor(Uint32Array.of(0, 0)));
+  assertThrows(() => chooseNegatives(tensor([0], [1, 1]), "top1", key), RangeError, "it holds 1");
+});

@@ -1,0 +1,128 @@
+import { assertEquals } from "@std/assert";
+import { valueAndGrad } from "../../src/autograd/grad.ts";
+import { softmaxLoss, type SoftmaxLossOptions } from "../../src/losses/softmax_loss.ts";
+import { sum } from "../../src/ops/reduce.ts";
+import { compile, data, read, tensor } from "../../src/program/compile.ts";
+import type { Tensor } from "../../src/program/graph.ts";
+import { checkOp, type Values } from "../testing/check_op.ts";
+import { randomTensor } from "../testing/reference.ts";
+import type { HostTensor } from "../testing/run_op.ts";
+
+const width = 4;
+
+/** rows columns^T * scale + bias, row-major. */
+function logits(rows: Values, columns: Values, bias: Values, scale: Values): number[][] {
+  return Array.from({ length: rows.shape[0]! }, (_, r) =>
+    Array.from({ length: columns.shape[0]! }, (_, c) => {
+      let dot = 0;
+      for (let k = 0; k < width; k++) dot += rows.data[r * width + k]! * columns.data[c * width + k]!;
+      return dot * scale.data[0]! + bias.data[c]!;
+    }));
+}
+
+function logSumExp(x: readonly number[]): number {
+  const top = Math.max(...x);
+  return top + Math.log(x.reduce((n, v) => n + Math.exp(v - top), 0));
+}
+
+/** -sum_j weight_rj log softmax(s)_rj. */
+function crossEntropies(s: number[][], weight: (row: number, column: number) => number): number[] {
+  return s.map((row, r) => {
+    const lse = logSumExp(row);
+    return row.reduce((n, v, c) => n + weight(r, c) * (lse - v), 0);
+  });
+}
+
+/** Rows, columns, bias and scale of logits that are not small. */
+function inputsOf(count: number, choices: number, seed: number): HostTensor[] {
+  return [
+    randomTensor([count, width], seed),
+    randomTensor([choices, width], seed + 1),
+    randomTensor([choices], seed + 2),
+    randomTensor([], seed + 3, 1, 3),
+  ];
+}
+
+type Sizes = { readonly name: string; readonly count: number; readonly choices: number; readonly tile?: number };
+
+const sizes: readonly Sizes[] = [
+  { name: "in one piece", count: 5, choices: 13 },
+  { name: "a row and 8 columns at a time", count: 5, choices: 13, tile: 8 },
+  { name: "2 rows and 4,096 columns at a time", count: 3, choices: 4100, tile: 8192 },
+];
+
+for (const { name, count, choices, tile } of sizes) {
+  const options = (o: SoftmaxLossOptions): SoftmaxLossOptions => tile ? { ...o, tile } : o;
+  const gradients = { wrt: [0, 1, 2, 3] };
+
+  Deno.test(`softmaxLoss() with labels, some ignored, ${name}`, async () => {
+    const labels = Int32Array.from({ length: count }, (_, r) => r === 1 ? -100 : choices - 1 - r * 3);
+    await checkOp(
+      (rows, columns, bias, scale, labels) =>
+        softmaxLoss({ rows, columns, bias, scale }, options({ targets: { labels } })),
+      [...inputsOf(count, choices, 1), { data: labels, shape: [count], dtype: "i32" }],
+      (rows, columns, bias, scale) =>
+        crossEntropies(logits(rows!, columns!, bias!, scale!), (r, c) => labels[r] === c ? 1 : 0),
+      gradients,
+    );
+  });
+
+  Deno.test(`softmaxLoss() with ids: equal shares of all positives, ${name}`, async () => {
+    const rowIds = Uint32Array.from({ length: count }, (_, r) => r % 3);
+    const columnIds = Uint32Array.from({ length: choices }, (_, c) => c < 6 ? c % 3 : 0xffffffff);
+    await checkOp(
+      (rows, columns, bias, scale, rowIds, columnIds) =>
+        softmaxLoss({ rows, columns, bias, scale }, options({ targets: { rowIds, columnIds } })),
+      [
+        ...inputsOf(count, choices, 11),
+        { data: rowIds, shape: [count], dtype: "u32" },
+        { data: columnIds, shape: [choices], dtype: "u32" },
+      ],
+      (rows, columns, bias, scale) =>
+        crossEntropies(logits(rows!, columns!, bias!, scale!), (r, c) => columnIds[c] === rowIds[r] ? 1 / 2 : 0),
+      gradients,
+    );
+  });
+
+  Deno.test(`softmaxLoss() with a teacher's softmax as a part of the target, ${name}`, async () => {
+    const labels = Int32Array.from({ length: count }, (_, r) => r === 2 ? -100 : r), hard = 0.6, weight = 0.4;
+    await checkOp(
+      (rows, columns, bias, scale, labels, tRows, tColumns, tBias, tScale) => {
+        const logits = { rows: tRows!, columns: tColumns!, bias: tBias!, scale: tScale! };
+        return softmaxLoss(
+          { rows: rows!, columns: columns!, bias: bias!, scale: scale! },
+          options({ targets: { labels: labels! }, hard, soft: { logits, weight } }),
+        );
+      },
+      [
+        ...inputsOf(count, choices, 21),
+        { data: labels, shape: [count], dtype: "i32" },
+        ...inputsOf(count, choices, 31),
+      ],
+      (rows, columns, bias, scale, _, ...teacher) => {
+        const t = logits(...teacher as [Values, Values, Values, Values]), lse = t.map(logSumExp);
+        const target = (r: number, c: number): number =>
+          (labels[r] === c ? hard : 0) + weight * Math.exp(t[r]![c]! - lse[r]!);
+        return crossEntropies(logits(rows!, columns!, bias!, scale!), target);
+      },
+      gradients,
+    );
+  });
+}
+
+Deno.test("softmaxLoss() is exact where the logits are far apart", async () => {
+  const rows = tensor(Float32Array.of(1, -1), [2, 1]), columns = tensor(Float32Array.of(1, -1, 0), [3, 1]);
+  const step = compile((rows: Tensor, columns: Tensor, scale: Tensor, labels: Tensor) => {
+    const [loss, grads] = valueAndGrad((q: { rows: Tensor; columns: Tensor; scale: Tensor }) =>
+      sum(softmaxLoss(q, { targets: { labels } }))
+    )({ rows, columns, scale });
+    return { loss, grads: [grads.rows, grads.columns, grads.scale] };
+  });
+  const { loss, grads } = await step(rows, columns, tensor(1000), tensor(Int32Array.of(0, 0)));
+  assertEquals([...await data(loss)], [2000], "the second row's own column is 2,000 below the largest");
+  const [ofRows, ofColumns, ofScale] = await read(grads);
+  assertEquals([...ofRows!], [0, -2000]);
+  assertEquals([...ofColumns!], [1000, -1000, 0]);
+  assertEquals([...ofScale!], [2]);
+  step.destroy();
+});
