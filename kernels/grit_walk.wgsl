@@ -49,7 +49,7 @@ fn scan(row: u32, from_image: bool, size: u32, visited: u32, thread: u32) -> Bes
     {
       let k = first + $u;
       let place = k * THREADS + thread;
-      if (place < size && (visited >> k & 1u) == 0u) {
+      if (place < size && ((visited >> k) & 1u) == 0u) {
         var value: f32;
         if (from_image) { value = image_to_text[row + place]; } else { value = text_to_image[row + place]; }
         if (best.place == NONE || value > best.value) { best = Best(value, place); }

@@ -170,7 +170,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
   let for_a = thread < BLOCKS_A;
   let block = select(thread - BLOCKS_A, thread, for_a);
   let across_tile = select(TILE_N / 4u, TILE_M / 4u, for_a);
-  let along_k = for_a && !TRANSPOSE_A || !for_a && TRANSPOSE_B;
+  let along_k = (for_a && !TRANSPOSE_A) || (!for_a && TRANSPOSE_B);
   let block_x = select(block % across_tile, block / (STAGED / 4u), along_k);
   let block_k = select(block / across_tile, block % (STAGED / 4u), along_k) * 4u;
 
