@@ -71,6 +71,8 @@ class Planner {
   readonly #slotOf = new Map<number, number>();
   readonly #steps: Dispatch[] = [];
   readonly #copies = new Map<string, BufferRef>();
+  /** References through which kernels write. */
+  readonly #written = new WeakSet<BufferRef>();
   readonly #groups: Group[];
   readonly #wanted = new Set<number>();
   /** The slot of the donated leaf whose memory a result takes, by the number of the result. */
@@ -189,10 +191,28 @@ class Planner {
     const key = `${valueKey(base)}:${ref.offset}:${ref.bytes}`; // not the slot: in place, it holds one value and then another
     const known = this.#copies.get(key);
     if (known) return this.#touch(known);
-    const copy = { value: this.#newSlot(`copy ${t}`, ref.bytes), offset: 0, bytes: ref.bytes, dtype: t.dtype };
-    this.#copyRun("view", { ...ref, offset: 0, bytes: this.#slots[ref.value]!.bytes }, copy, ref.offset, 0, ref.bytes);
+    const whole = { ...ref, offset: 0, bytes: this.#slots[ref.value]!.bytes };
+    const copy = this.#copyOf(whole, "view", ref.offset, ref.bytes);
     this.#copies.set(key, copy);
     return this.#touch(copy);
+  }
+
+  /** A part of a range in a place of its own. */
+  #copyOf(from: BufferRef, name: string, offset = 0, bytes: number = from.bytes): BufferRef {
+    const copy = {
+      value: this.#newSlot(`copy ${this.#slots[from.value]!.name}`, bytes),
+      offset: 0,
+      bytes,
+      dtype: from.dtype,
+    };
+    this.#copyRun(name, from, copy, offset, 0, bytes);
+    return copy;
+  }
+
+  #root(ref: BufferRef): Slot {
+    let slot = this.#slots[ref.value]!;
+    while (slot.parent) slot = this.#slots[slot.parent.slot]!;
+    return slot;
   }
 
   #absolute(ref: BufferRef): number {
@@ -229,13 +249,38 @@ class Planner {
   }
 
   #push(d: Dispatch): void {
-    for (const b of d.bindings) if (!("words" in b)) this.#touch(b);
-    this.#steps.push(this.#withHalfFloats(d));
+    const apart = this.#withoutOverlaps(this.#withHalfFloats(d));
+    for (const b of apart.bindings) if (!("words" in b)) this.#touch(b);
+    this.#steps.push(apart);
+  }
+
+  /**
+   * A dispatch whose bindings do not overlap: WebGPU refuses a range that is bound twice where kernels may write to it, as
+   * they may to all of ours. What is only read is copied first.
+   */
+  #withoutOverlaps(d: Dispatch): Dispatch {
+    const bindings = [...d.bindings];
+    for (let i = 0; i < bindings.length; i++) {
+      for (let j = 0; j < i; j++) {
+        const [a, b] = [bindings[j]!, bindings[i]!];
+        if ("words" in a || "words" in b || !this.#overlap(a, b)) continue;
+        const read = [i, j].find((k) => !this.#written.has(bindings[k] as BufferRef));
+        if (read === undefined) throw new Error(`Cannot run ${d.name}: it writes one result through two bindings`);
+        bindings[read] = this.#copyOf(bindings[read] as BufferRef, "copy");
+      }
+    }
+    return { ...d, bindings };
+  }
+
+  #overlap(a: BufferRef, b: BufferRef): boolean {
+    if (this.#root(a) !== this.#root(b)) return false;
+    const [startA, startB] = [this.#absolute(a), this.#absolute(b)];
+    return startA < startB + b.bytes && startB < startA + a.bytes;
   }
 
   /** Kernels that name f16 must say so first. */
   #withHalfFloats(d: Dispatch): Dispatch {
-    if (!/\bf16\b/.test(d.code)) return d;
+    if (!/\bf16\b/.test(d.code.replace(/\/\/.*/g, ""))) return d;
     if (!this.device.f16) {
       throw new TypeError(`Cannot run ${d.name}: the adapter has no 16-bit floats (shader-f16): cast them to f32`);
     }
@@ -302,7 +347,8 @@ class Planner {
       ),
       scratch: (bytes, dtype: DType = "f32") => {
         const size = Math.max(4, Math.ceil(bytes / 4) * 4);
-        return this.#touch({ value: this.#newSlot(`${root.op.name} scratch`, size), offset: 0, bytes: size, dtype });
+        const value = this.#newSlot(`${root.op.name} scratch`, size);
+        return this.#writable({ value, offset: 0, bytes: size, dtype });
       },
       emit: (first, width) => emitter(results[0]!, members, place, first, width),
       dispatch: (d) =>
@@ -317,7 +363,12 @@ class Planner {
   }
 
   #output(t: Tensor): BufferRef {
-    return this.#touch({ value: this.#slot(t), offset: 0, bytes: byteLength(t), dtype: t.dtype });
+    return this.#writable({ value: this.#slot(t), offset: 0, bytes: byteLength(t), dtype: t.dtype });
+  }
+
+  #writable(ref: BufferRef): BufferRef {
+    this.#written.add(ref);
+    return this.#touch(ref);
   }
 
   #lowerPack(node: Node): void {
