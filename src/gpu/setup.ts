@@ -24,7 +24,7 @@ export async function setUpAdapter(): Promise<void> {
     throw new Error("Cannot find a GPU adapter: WebGPU reports none; install or update the graphics driver");
   }
   console.error(`No GPU adapter: installing Mesa's software driver (${PACKAGES.join(", ")})`);
-  const installed = await install();
+  const installed = await installPackages(PACKAGES);
   if (installed && await findsAdapter()) return;
   const reason = installed ? "there is none with Mesa's software driver either" : "the driver could not be installed";
   throw new Error(
@@ -38,11 +38,12 @@ async function findsAdapter(): Promise<boolean> {
   return await succeeds("deno", ["eval", "--no-config", "--no-lock", PROBE], "null");
 }
 
-async function install(): Promise<boolean> {
+/** Installs packages through apt-get, as root or through sudo without a password; whether it could. */
+export async function installPackages(packages: readonly string[]): Promise<boolean> {
   const aptGet = (...args: string[]): Promise<boolean> =>
     Deno.uid() === 0 ? succeeds("apt-get", args) : succeeds("sudo", ["-n", "apt-get", ...args]);
   await aptGet("update");
-  return await aptGet("install", "-y", "--no-install-recommends", ...PACKAGES);
+  return await aptGet("install", "-y", "--no-install-recommends", ...packages);
 }
 
 /** Whether a command exists and succeeds; what it prints goes to standard error, where the progress of commands belongs. */
