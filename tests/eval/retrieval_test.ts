@@ -1,0 +1,124 @@
+import { assert, assertAlmostEquals, assertEquals, assertRejects } from "@std/assert";
+import { recallFromScores, UNSCORED } from "../../src/eval/recall.ts";
+import {
+  evaluateRetrieval,
+  RetrievalEvaluator,
+  type RetrievalOptions,
+  type RetrievalSet,
+} from "../../src/eval/retrieval.ts";
+import { type Albef, albefSpec, encodeImage, encodeText, matchLogits } from "../../src/models/albef.ts";
+import { initialize } from "../../src/nn/spec.ts";
+import { gather } from "../../src/ops/gather.ts";
+import { matmul } from "../../src/ops/matmul.ts";
+import { slice } from "../../src/ops/shape.ts";
+import { compile, evaluate, read, tensor } from "../../src/program/compile.ts";
+import type { Tensor } from "../../src/program/graph.ts";
+import type { Tree } from "../../src/program/tree.ts";
+import { config, patches, texts } from "../models/sizes.ts";
+
+const [imageCount, textCount, length] = [5, 11, 6];
+const params = initialize(albefSpec(config), 4), pixels = patches(imageCount, 1), words = texts(textCount, length, 2);
+const imageOf = Array.from({ length: textCount }, (_, t) => (t * 3) % imageCount);
+
+function setOf(loads: number[][] = []): RetrievalSet {
+  return {
+    images: {
+      count: imageCount,
+      load: (at) => {
+        loads.push([...at]);
+        return evaluate(gather(pixels, tensor(Uint32Array.from(at))));
+      },
+    },
+    texts: { ids: words.ids.node.host!, mask: words.mask.node.host!, length },
+    imageOf,
+  };
+}
+
+/** Cosines and match logits of all pairs, [images, texts], by one batch. */
+async function allScores(): Promise<{ cosine: Float32Array; match: Float32Array }> {
+  const pairs = Array.from({ length: imageCount * textCount }, (_, p) => [Math.floor(p / textCount), p % textCount]);
+  const [images, which] = [0, 1].map((side) => tensor(Uint32Array.from(pairs, (pair) => pair[side]!))) as [
+    Tensor,
+    Tensor,
+  ];
+  const score = compile((p: Albef & Tree, x: Tensor, ids: Tensor, mask: Tensor, images: Tensor, which: Tensor) => {
+    const image = encodeImage(p, x, config), text = encodeText(p, ids, { mask }, config);
+    const context = { mask: gather(mask, which), image: gather(image.states, images) };
+    const logits = matchLogits(p, gather(text.states, which), context, config);
+    return [matmul(image.features, text.features, { transposeB: true }), slice(logits, 1, 1, 2)];
+  });
+  const [cosine, match] = await read(
+    await score(params, pixels, words.ids, words.mask, images, which),
+  ) as Float32Array[];
+  score.destroy();
+  return { cosine: cosine!, match: match! };
+}
+
+function transposed(x: Float32Array): Float32Array {
+  return x.map((_, i) => x[(i % imageCount) * textCount + Math.floor(i / imageCount)]!);
+}
+
+const scores = allScores();
+
+Deno.test("with shortlists of everything the second stage scores every pair, in any batches", async () => {
+  const { cosine, match } = await scores;
+  for (const batch of [3, 64]) {
+    const result = await evaluateRetrieval(params, config, setOf(), { k: 100, batch, keepScores: true });
+    assertEquals(result.candidates, { images: imageCount, texts: textCount, k: 100 });
+    assertEquals(result.cosine, recallFromScores(cosine, transposed(cosine), imageOf));
+    assertEquals(result.reranked, recallFromScores(match, transposed(match), imageOf));
+    result.scores!.i2t.forEach((s, i) => assertAlmostEquals(s, match[i]!, 1e-5));
+    result.scores!.t2i.forEach((s, i) => assertAlmostEquals(s, transposed(match)[i]!, 1e-5));
+  }
+});
+
+Deno.test("only pairs on a shortlist are scored, and an own candidate that is on none counts as missed", async () => {
+  const { cosine, match } = await scores, k = 2;
+  const { reranked, scores: kept } = await evaluateRetrieval(params, config, setOf(), {
+    k,
+    batch: 4,
+    keepScores: true,
+  });
+  for (let image = 0; image < imageCount; image++) {
+    const row = cosine.subarray(image * textCount, (image + 1) * textCount), limit = row.toSorted().at(-k)!;
+    row.forEach((c, t) => {
+      const ours = kept!.i2t[image * textCount + t]!;
+      if (c >= limit) assertAlmostEquals(ours, match[image * textCount + t]!, 1e-5);
+      else assertEquals(ours, UNSCORED);
+    });
+  }
+  const listed = Array.from(
+    { length: imageCount },
+    (_, i) => imageOf.some((own, t) => own === i && kept!.i2t[i * textCount + t] !== UNSCORED),
+  ).filter(Boolean).length;
+  assert(listed < imageCount, "the set has an image whose texts are all off its shortlist");
+  assertEquals(reranked!.i2t.r10, 100 * listed / imageCount);
+});
+
+Deno.test("an evaluator serves again, in whole batches only, and tells its progress", async () => {
+  const told: number[][] = [], loads: number[][] = [];
+  const options: RetrievalOptions<Albef> = { k: 3, batch: 2, progress: (done, total) => told.push([done, total]) };
+  const evaluator = new RetrievalEvaluator(config, options);
+  const first = await evaluator.evaluate(params, setOf(loads)), second = await evaluator.evaluate(params, setOf());
+  assertEquals(first, second);
+  assertEquals(loads, [[0, 1], [2, 3], [4, 4], [0, 1], [2, 3], [4, 4]]);
+  assertEquals(told.slice(0, 3), [[2, 5], [4, 5], [5, 5]]);
+  evaluator.destroy();
+});
+
+Deno.test("with k = 0 there is no second stage", async () => {
+  const loads: number[][] = [], result = await evaluateRetrieval(params, config, setOf(loads), { k: 0, batch: 5 });
+  assertEquals(result.reranked, undefined);
+  assertEquals(loads, [[0, 1, 2, 3, 4]]);
+  const { cosine } = await scores;
+  assertEquals(result.cosine, recallFromScores(cosine, transposed(cosine), imageOf));
+});
+
+Deno.test("evaluateRetrieval() refuses sets whose parts do not fit", async () => {
+  const refused = async (change: Partial<RetrievalSet>, sentence: string): Promise<void> => {
+    await assertRejects(() => evaluateRetrieval(params, config, { ...setOf(), ...change }), RangeError, sentence);
+  };
+  await refused({ imageOf: imageOf.with(0, 9) }, "belongs to image 9");
+  await refused({ imageOf: imageOf.map((i) => i === 2 ? 1 : i) }, "image 2 has none");
+  await refused({ imageOf: imageOf.slice(1) }, "must hold 10 texts of 6 tokens");
+});

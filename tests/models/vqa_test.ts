@@ -1,0 +1,99 @@
+import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
+import { valueAndGrad } from "../../src/autograd/grad.ts";
+import {
+  type Answers,
+  type Candidates,
+  type Questions,
+  rankAnswers,
+  type RankOptions,
+  type Vqa,
+  vqaLoss,
+  vqaSpec,
+} from "../../src/models/vqa.ts";
+import { initialize } from "../../src/nn/spec.ts";
+import { compile, item, read, tensor } from "../../src/program/compile.ts";
+import { entries, leaves, type Tree } from "../../src/program/tree.ts";
+import { config, patches, texts } from "./sizes.ts";
+
+const params = initialize(vqaSpec(config), 9);
+// Weights that start small give nearly even choices; larger ones make the ranking depend on the question.
+for (const t of leaves(params as Tree)) t.node.host = t.node.host!.map((x) => x * 6) as Float32Array;
+
+const questions = (count: number): Questions => ({ patches: patches(count, 1), ...texts(count, 7, 2) });
+const candidates: Candidates = texts(8, 5, 77);
+
+async function rank(options: RankOptions): Promise<{ [name: string]: number[] }> {
+  const run = compile((p: Vqa & Tree, q: Questions, c: Candidates) => rankAnswers(p, q, c, config, options));
+  const found = entries(await run(params, questions(2), candidates)), values = await read(found.map(([, t]) => t));
+  run.destroy();
+  return Object.fromEntries(found.map(([name], i) => [name, Array.from(values[i]!)]));
+}
+
+/** Negative log-likelihood of each candidate for each question, by the training loss of one answer at a time. */
+async function likelihoods(): Promise<number[][]> {
+  const loss = compile((p: Vqa & Tree, q: Questions, a: Answers) => vqaLoss(p, q, a, config));
+  const { ids, mask } = candidates, out: number[][] = [[], []];
+  for (let question = 0; question < 2; question++) {
+    for (let c = 0; c < 8; c++) {
+      const row = <T extends Float32Array | Uint32Array>(data: T): T => data.slice(c * 5, (c + 1) * 5) as T;
+      const answer = {
+        ids: tensor(row(ids.node.host as Uint32Array), [1, 5]),
+        mask: tensor(row(mask.node.host as Float32Array), [1, 5]),
+        weights: tensor([2]),
+        questions: tensor(Uint32Array.of(question)),
+      };
+      out[question]!.push(await item(await loss(params, questions(2), answer)));
+    }
+  }
+  loss.destroy();
+  return out;
+}
+
+Deno.test("rankAnswers() ranks by the likelihood of whole answers", async () => {
+  const expected = await likelihoods(), all = await rank({ k: 8 });
+  for (let q = 0; q < 2; q++) {
+    const order = [0, 1, 2, 3, 4, 5, 6, 7].sort((a, b) => expected[q]![a]! - expected[q]![b]!);
+    assertEquals(all.answers!.slice(q * 8, q * 8 + 8), order);
+    const total = order.reduce((n, c) => n + Math.exp(-expected[q]![c]!), 0);
+    order.forEach((c, i) =>
+      assertAlmostEquals(all.probabilities![q * 8 + i]!, Math.exp(-expected[q]![c]!) / total, 1e-4)
+    );
+  }
+});
+
+Deno.test("rankAnswers() keeps the candidates with the most probable first tokens", async () => {
+  const { answers, firstToken } = await rank({ k: 3 });
+  for (let q = 0; q < 2; q++) {
+    const own = firstToken!.slice(q * 8, q * 8 + 8), limit = own.toSorted((a, b) => b - a)[2]!;
+    for (const answer of answers!.slice(q * 3, q * 3 + 3)) assert(own[answer]! >= limit);
+  }
+  assertEquals((await rank({})).answers!.length, 16, "there are only 8 candidates to rank");
+});
+
+Deno.test("rankAnswers() counts the first token twice only if it is told to", async () => {
+  const plain = await rank({ k: 4 }), official = await rank({ k: 4, countFirstTokenTwice: true });
+  assertEquals(plain.losses, official.losses);
+  plain.scores!.forEach((score, i) => assertEquals(score, -plain.losses![i]!));
+  const first = (q: number): number[] => plain.firstToken!.slice(q * 8, q * 8 + 8).toSorted((a, b) => b - a);
+  official.scores!.forEach((score, i) => {
+    const probability = first(Math.floor(i / 4))[i % 4]!;
+    assertAlmostEquals(score, plain.scores![i]! + Math.log(probability), 1e-4);
+  });
+});
+
+Deno.test("vqaLoss() is finite and ignores answers of weight 0", async () => {
+  const run = compile((p: Vqa & Tree, q: Questions, a: Answers) => {
+    const [loss, grads] = valueAndGrad((p: Vqa) => vqaLoss(p, q, a, config))(p);
+    return [loss, ...leaves(grads as Tree)];
+  });
+  const { ids, mask } = texts(3, 5, 4), questionOf = tensor(Uint32Array.of(0, 1, 1)), weights = tensor([1, 0.5, 0]);
+  const results = async (last: number): Promise<Float32Array[]> => {
+    const changed = (ids.node.host as Uint32Array).with(11, last);
+    const answers = { ids: tensor(changed, [3, 5]), mask, weights, questions: questionOf };
+    return await read(await run(params, questions(2), answers)) as Float32Array[];
+  };
+  const [a, b] = [await results(7), await results(30)];
+  assertEquals(a![0], b![0]);
+  for (const values of a!) assert(values.every(Number.isFinite));
+  run.destroy();
+});
