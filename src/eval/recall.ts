@@ -5,22 +5,27 @@
  */
 
 /** Score of a pair that was not scored because it was on no shortlist. */
-export const UNSCORED = -100;
+export const UNSCORED: number = -100;
 
-/** Share of the queries, in percent, with one of their own candidates among the best 1, 5 and 10; and the mean of the three. */
+/** Shares of the queries, in percent, with one of their own candidates among the best. */
 export interface Recall {
+  /** Among the best 1. */
   readonly r1: number;
+  /** Among the best 5. */
   readonly r5: number;
+  /** Among the best 10. */
   readonly r10: number;
+  /** The mean of the three. */
   readonly mean: number;
 }
 
-/** Recall of both directions and the mean of all six figures. */
+/** Recall of both directions. */
 export interface Recalls {
   /** Image queries, text candidates. */
   readonly i2t: Recall;
   /** Text queries, image candidates. */
   readonly t2i: Recall;
+  /** The mean of all six figures. */
   readonly mean: number;
 }
 

@@ -17,7 +17,10 @@ import { rank, type Recalls, recallsOf, UNSCORED } from "./recall.ts";
 
 /** Images and texts to be found by one another. */
 export interface RetrievalSet {
+  /** The images. */
+  /** The images, loaded when they are needed. */
   readonly images: {
+    /** Number of images. */
     readonly count: number;
     /**
      * The images of these numbers, as `prepare` (or the model) takes them: [indices, ...]. Asked twice for each image, always for
@@ -75,6 +78,7 @@ export class RetrievalEvaluator<P extends Tree = Albef> {
   readonly #match: Compiled<[P, Tensor, Tensor, Tensor, Tensor], Tensor>;
   readonly #batch: number;
 
+  /** An evaluator of models of these sizes. */
   constructor(config: AlbefConfig, readonly options: RetrievalOptions<P> = {}) {
     const model = options.unpack ?? ((p: P): Matcher => p as unknown as Matcher);
     const prepare = options.prepare ?? ((x: Tensor): Tensor => x);

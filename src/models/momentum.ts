@@ -98,6 +98,7 @@ export function updateTeacher<T extends Tree>(teacher: T, params: Tree, momentum
 export interface Lesson {
   /** Image tokens of the momentum encoder. */
   readonly imageStates: Tensor;
+  /** Features of the batch, and the same followed by those of the queue. */
   readonly keys: Omit<MomentumKeys, "alpha" | "ids">;
 }
 
@@ -150,6 +151,7 @@ export interface MomentumOptions {
   readonly forced?: { readonly images: Tensor; readonly texts: Tensor };
   /** Weights of the three losses. @default 1 each; a weight of 0 leaves the objective out */
   readonly weights?: { readonly itc?: number; readonly itm?: number; readonly mlm?: number };
+  /** Compute the layers' intermediates again in the backward pass instead of keeping them. @default false */
   readonly remat?: boolean;
 }
 

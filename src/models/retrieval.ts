@@ -63,6 +63,7 @@ export interface RetrievalLossOptions {
   readonly negatives?: Negatives;
   /** Given negatives instead of chosen ones: u32 [B] indices of an image for each text and of a text for each image. */
   readonly forced?: { readonly images: Tensor; readonly texts: Tensor };
+  /** Compute the layers' intermediates again in the backward pass instead of keeping them. @default false */
   readonly remat?: boolean;
 }
 

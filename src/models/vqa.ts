@@ -81,7 +81,9 @@ export type Answers = {
 
 /** Soft targets from momentum copies. */
 export interface VqaTeacher {
+  /** The copies, already updated. */
   readonly teacher: Vqa;
+  /** Weight of the soft targets. */
   readonly alpha: Tensor | number;
 }
 
