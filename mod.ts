@@ -97,3 +97,147 @@ export { matmul, type MatmulAttrs } from "./src/ops/matmul.ts";
 export { logSoftmax, logSumExp, softmax } from "./src/ops/softmax.ts";
 export { layerNorm } from "./src/ops/layer_norm.ts";
 export { dropout, foldIn, type Key, randomKey, uniform } from "./src/ops/random.ts";
+export { attention, type AttentionDropout, type AttentionOptions } from "./src/ops/attention.ts";
+export { crossEntropy, type CrossEntropyOptions } from "./src/ops/cross_entropy.ts";
+export { gather, type GatherOptions, scatterAdd } from "./src/ops/gather.ts";
+export { argmax } from "./src/ops/argmax.ts";
+export { topK } from "./src/ops/top_k.ts";
+export { transpose } from "./src/ops/transpose.ts";
+export { patchify, patchifyBytes, type PatchifyBytesOptions, type Rgb } from "./src/ops/patchify.ts";
+export { updateRows } from "./src/ops/update_rows.ts";
+export { groupingWalk } from "./src/ops/grouping_walk.ts";
+
+// Layers and parameters.
+export { type Affine, type AffineSpec, defaultLinearSpec, layerNormSpec, linear, linearSpec } from "./src/nn/layers.ts";
+export {
+  countParameters,
+  type Init,
+  initialize,
+  type ParametersOf,
+  Spec,
+  specEntries,
+  type SpecTree,
+} from "./src/nn/spec.ts";
+
+// Losses.
+export { itcLoss, itcMomentumLoss, type ItcOptions, type MomentumKeys } from "./src/losses/itc.ts";
+export { mlmLoss, type MlmTeacher } from "./src/losses/mlm.ts";
+export { chooseNegatives, type Negatives } from "./src/losses/negatives.ts";
+export { type Logits, softmaxLoss, type SoftmaxLossOptions, type Targets } from "./src/losses/softmax_loss.ts";
+
+// Models.
+export { type AlbefConfig, configs } from "./src/models/config.ts";
+export {
+  type Tap,
+  vit,
+  vitBlock,
+  type VitBlockSpec,
+  type VitConfig,
+  type VitContext,
+  type VitSpec,
+  vitSpec,
+} from "./src/models/vit.ts";
+export {
+  type Bert,
+  type BertAttentionSpec,
+  type BertConfig,
+  type BertContext,
+  type BertEncoder,
+  bertFusion,
+  type BertLayerSpec,
+  bertMultimodal,
+  type BertSpec,
+  bertSpec,
+  bertText,
+} from "./src/models/bert.ts";
+export {
+  type Albef,
+  type AlbefSpec,
+  albefSpec,
+  encodeImage,
+  encodeText,
+  type Matcher,
+  matchLogits,
+  type PretrainBatch,
+  pretrainLoss,
+  type PretrainOptions,
+  type PretrainResult,
+} from "./src/models/albef.ts";
+
+// Optimizers.
+export {
+  adamw,
+  type AdamWOptions,
+  type AdamWState,
+  type AdamWStep,
+  clipByGlobalNorm,
+  ema,
+  globalNorm,
+  stepInputs,
+} from "./src/optim/adamw.ts";
+export { type Entry, type Flat, type LayoutOptions, officialDecay, ParameterLayout } from "./src/optim/layout.ts";
+export { cosineBySteps, learningRate, type ScheduleOptions } from "./src/optim/schedule.ts";
+
+// GRIT.
+export { type GritMode, type GritOptions } from "./src/grit/options.ts";
+export { GritSampler, type Group, type Grouping } from "./src/grit/sampler.ts";
+export { type SamplerState } from "./src/grit/state.ts";
+export { gpuGroup } from "./src/grit/group.ts";
+
+// Data.
+export { type ImageOptions } from "./src/data/transform.ts";
+export { cleanCaption, cleanQuestion } from "./src/data/captions.ts";
+export {
+  type Dataset,
+  type DatasetFormat,
+  type DatasetOptions,
+  type Entry as DatasetEntry,
+  openDataset,
+  type Skipped,
+} from "./src/data/datasets.ts";
+export { type Batch, type BatchesOptions, Loader, type LoaderOptions } from "./src/data/loader.ts";
+export {
+  buildTokenizer,
+  type BuildTokenizerOptions,
+  loadTokenizer,
+  type TokenBatch,
+  type Tokenizer,
+  type TokenizerOptions,
+  writeTokenizer,
+} from "./src/data/tokenizer.ts";
+export { type Split } from "./src/data/scenes/world.ts";
+export { type SceneFiles, sceneFiles, type SceneProgress, writeScenes } from "./src/data/scenes/write.ts";
+export { type SceneOptions } from "./src/data/scenes/options.ts";
+
+// Files.
+export { type Archive, type LazyTensor, type TensorInfo } from "./src/io/archive.ts";
+export { type Dtype, type DTYPE_BITS, type NamedTensor, type TensorData } from "./src/io/dtype.ts";
+export { type NameRule, type NameTable } from "./src/io/names.ts";
+export { openCheckpoint } from "./src/io/checkpoint.ts";
+export { type ExportOptions, exportParameters } from "./src/io/export.ts";
+export { type LoadOptions, loadParameters } from "./src/io/load.ts";
+export { formatLoadReport, type LoadReport } from "./src/io/load_report.ts";
+export { openPth } from "./src/io/pth.ts";
+export { openSafetensors, parseSafetensors, writeSafetensors } from "./src/io/safetensors.ts";
+
+// Training and evaluation.
+export { type Recall, type Recalls } from "./src/eval/recall.ts";
+export { type SavedCheckpoint } from "./src/train/checkpoint.ts";
+export { type StepOptions } from "./src/train/step.ts";
+export { type Metrics, train, type TrainOptions, type TrainResult } from "./src/train/train.ts";
+export { type LossResult, type Settings, type Task, type TrainBatch } from "./src/train/task.ts";
+export {
+  PRETRAINING_LAYOUT,
+  PRETRAINING_METRICS,
+  type PretrainingOptions,
+  PretrainingTask,
+  type PretrainInput,
+  type Queues,
+} from "./src/tasks/pretraining.ts";
+export {
+  RetrievalEvaluator,
+  type RetrievalOptions,
+  type RetrievalResult,
+  type RetrievalSet,
+} from "./src/eval/retrieval.ts";
+export { retrievalSet, type RetrievalSetOptions } from "./src/eval/retrieval_set.ts";

@@ -18,7 +18,9 @@ export interface Entry {
 export interface Skipped {
   /** Place in the data set, or in the file for entries that could not be read at all. */
   readonly index: number;
+  /** The image, or the file of captions. */
   readonly file: string;
+  /** What is wrong with it. */
   readonly reason: string;
 }
 
@@ -26,8 +28,9 @@ export interface Skipped {
 export interface Dataset {
   /** For messages. */
   readonly name: string;
+  /** Number of entries. */
   readonly length: number;
-  /** @throws {RangeError} If the index is not from 0 to length - 1. */
+  /** An entry. @throws {RangeError} If the index is not from 0 to length - 1. */
   entry(index: number): Entry;
   /** Entries of the files that could not be read; only with `onError: "skip"`. */
   readonly skipped: readonly Skipped[];
@@ -42,7 +45,7 @@ export interface DatasetOptions {
   readonly data: readonly string[];
   /** Folder that relative image paths start from; COCO needs it. @default the working directory */
   readonly images?: string;
-  /** @default found from each file's name and content */
+  /** Format of the files. @default found from each file's name and content */
   readonly format?: DatasetFormat;
   /**
    * What becomes an entry: what the file has as one (COCO: a caption; ALBEF: an object, perhaps with a list of captions), every caption, or

@@ -84,7 +84,7 @@ export class Loader {
   readonly #pool: ImagePool;
   readonly #skipped = new Map<number, Skipped>();
 
-  /** @throws {RangeError} If an option is out of range. */
+  /** Starts the Workers. @throws {RangeError} If an option is out of range. */
   constructor(readonly dataset: Dataset, readonly tokenizer: Tokenizer, options: LoaderOptions) {
     const { workers = 1, prefetch = 4, seed = 0, maskProbability = 0.5, onError = "stop", cacheBytes = 0 } = options;
     for (const [name, value] of Object.entries({ workers, prefetch, maxLength: options.maxLength })) {

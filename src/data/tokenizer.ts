@@ -27,10 +27,15 @@ export interface TokenBatch {
 export interface Tokenizer {
   /** Number of ids: the largest one plus 1. */
   readonly vocabularySize: number;
+  /** Id of `[PAD]`. */
   readonly padId: number;
+  /** Id of `[CLS]`. */
   readonly clsId: number;
+  /** Id of `[SEP]`. */
   readonly sepId: number;
+  /** Id of `[MASK]`. */
   readonly maskId: number;
+  /** Id of `[UNK]`. */
   readonly unknownId: number;
   /** `[CLS]` and the first tokens of a text, at most `maxLength` ids in all; not padded. */
   encode(text: string, maxLength: number): number[];

@@ -5,7 +5,7 @@
  */
 import { cleanCaption } from "../data/captions.ts";
 import type { Dataset } from "../data/datasets.ts";
-import { ImageReader } from "../data/images.ts";
+import type { ImageReader } from "../data/images.ts";
 import { Random } from "../data/random.ts";
 import type { Tokenizer } from "../data/tokenizer.ts";
 import { imagePlan } from "../data/transform.ts";
@@ -30,17 +30,23 @@ export function retrievalSet(dataset: Dataset, tokenizer: Tokenizer, options: Re
   const count = Math.min(dataset.length, options.images ?? Infinity);
   const texts: string[] = [], imageOf: number[] = [];
   for (let i = 0; i < count; i++) {
-    for (const caption of dataset.entry(i).captions.slice(0, captions)) texts.push(cleanCaption(caption)), imageOf.push(i);
+    for (const caption of dataset.entry(i).captions.slice(0, captions)) {
+      texts.push(cleanCaption(caption)), imageOf.push(i);
+    }
   }
   const { ids, mask } = tokenizer.encodeBatch(texts, maxLength);
-  const reader = new ImageReader(imagePlan({ resolution, transform: "eval" }));
+  let reader: ImageReader | undefined;
   const bytes = resolution * resolution * 3, unused = new Random(0);
   const load = async (indices: readonly number[]) => {
+    // Not at import: the decoder is native code, which who only trains on tensors need not permit.
+    const images = reader ??= new (await import("../data/images.ts")).ImageReader(
+      imagePlan({ resolution, transform: "eval" }),
+    );
     const packed = new Uint8Array(indices.length * bytes);
     await Promise.all(indices.map(async (i, row) => {
       const path = dataset.entry(i).image;
       try {
-        packed.set(await reader.read(path, unused), row * bytes);
+        packed.set(await images.read(path, unused), row * bytes);
       } catch (error) {
         throw new Error(`Cannot evaluate on image ${i}, "${path}": it ${(error as Error).message}`);
       }

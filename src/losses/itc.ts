@@ -45,9 +45,11 @@ export function itcLoss(image: Tensor, text: Tensor, temperature: Tensor, option
 export interface MomentumKeys {
   /** Momentum features of the batch, [N, d], followed by the queue's: [N + Q, d]. */
   readonly imageKeys: Tensor;
+  /** The same of the texts. */
   readonly textKeys: Tensor;
   /** Momentum features of the batch, [N, d]: the teacher's anchors. */
   readonly imageTeacher: Tensor;
+  /** The same of the texts. */
   readonly textTeacher: Tensor;
   /** Weight of the soft targets, a scalar (it ramps up in the first epoch). */
   readonly alpha: Tensor | number;

@@ -11,7 +11,9 @@ import { type Logits, softmaxLoss } from "./softmax_loss.ts";
 
 /** A teacher for the soft part: its states (of the student's shape) and embedding, and the weight of that part. */
 export interface MlmTeacher {
+  /** The teacher's states, embedding and bias. */
   readonly logits: Logits;
+  /** Weight of the soft part, in [0, 1]. */
   readonly alpha: Tensor | number;
 }
 

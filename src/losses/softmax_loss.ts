@@ -46,6 +46,7 @@ export type Targets =
 
 /** How the loss is made up. */
 export interface SoftmaxLossOptions {
+  /** The columns that each row is drawn to. */
   readonly targets: Targets;
   /** Weight of the targets. @default 1 */
   readonly hard?: Operand;

@@ -80,6 +80,7 @@ export type PretrainBatch = {
 
 /** Switches of the objectives; the defaults are GRIT-VLP's. */
 export interface PretrainOptions {
+  /** Switches of the contrastive loss. */
   readonly itc?: Omit<ItcOptions, "imageIds">;
   /** How ITM's negatives are chosen. @default "multinomial" */
   readonly negatives?: Negatives;

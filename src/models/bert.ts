@@ -17,13 +17,19 @@ import type { Tap } from "./vit.ts";
 
 /** Sizes of a BERT. */
 export interface BertConfig {
+  /** Number of token ids. */
   readonly vocabulary: number;
+  /** Width of the hidden states; a multiple of `heads`. */
   readonly width: number;
+  /** Number of layers in all. */
   readonly layers: number;
   /** The first layer with cross-attention; the layers below are the unimodal text encoder. */
   readonly fusionLayer: number;
+  /** Attention heads of each layer. */
   readonly heads: number;
+  /** Width of the hidden layer of the MLPs. */
   readonly intermediate: number;
+  /** Rows of the position table: the longest text. */
   readonly maxPositions: number;
   /** Width of the image tokens, read by the keys and values of cross-attention. */
   readonly encoderWidth: number;
@@ -31,6 +37,7 @@ export interface BertConfig {
   readonly dropout: number;
   /** LayerNorm epsilon. @default 1e-12 */
   readonly eps: number;
+  /** Id of padding, whose embedding gets no gradient from look-ups. */
   readonly padId: number;
   /** Standard deviation of the linear maps' starting weights. The 0.02 of width 768 is small for narrow models. @default 0.02 */
   readonly init?: number;
@@ -113,7 +120,8 @@ export function bertSpec(config: BertConfig): BertSpec {
   };
 }
 
-type Bert = ParametersOf<BertSpec>;
+/** A BERT with its MLM head. */
+export type Bert = ParametersOf<BertSpec>;
 /** A BERT without its MLM head. */
 export type BertEncoder = Pick<Bert, "bert">;
 type Layer = ParametersOf<BertLayerSpec>;

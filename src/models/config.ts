@@ -8,7 +8,9 @@ import type { VitConfig } from "./vit.ts";
 
 /** Sizes of ALBEF. */
 export interface AlbefConfig {
+  /** The vision encoder. */
   readonly vision: VitConfig;
+  /** The text and multimodal encoder. */
   readonly text: BertConfig;
   /** Width of the contrastive features. */
   readonly embedding: number;

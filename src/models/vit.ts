@@ -17,8 +17,11 @@ export interface VitConfig {
   readonly resolution: number;
   /** Side of a patch, pixels. */
   readonly patch: number;
+  /** Width of the tokens; a multiple of `heads`. */
   readonly width: number;
+  /** Number of blocks. */
   readonly depth: number;
+  /** Attention heads of each block. */
   readonly heads: number;
   /** LayerNorm epsilon. @default 1e-6 */
   readonly eps: number;
@@ -82,6 +85,7 @@ export type Tap = (name: string, value: Tensor) => void;
 export interface VitContext {
   /** Compute the blocks' intermediates again in the backward pass instead of keeping them. @default false */
   readonly remat?: boolean;
+  /** Is shown "patches", then "block0", "block1", ... */
   readonly tap?: Tap;
 }
 

@@ -15,6 +15,7 @@ export type Init =
 
 /** One parameter to be. */
 export class Spec {
+  /** A parameter of this shape with these starting values. */
   constructor(readonly shape: readonly number[], readonly init: Init) {}
 }
 

@@ -22,13 +22,13 @@ import type { Flat } from "./layout.ts";
 
 /** Constants of AdamW. */
 export interface AdamWOptions {
-  /** @default 0.9 */
+  /** Decay of the first moment. @default 0.9 */
   readonly beta1?: number;
-  /** @default 0.999 */
+  /** Decay of the second moment. @default 0.999 */
   readonly beta2?: number;
-  /** @default 1e-8 */
+  /** Added to the root of the second moment. @default 1e-8 */
   readonly eps?: number;
-  /** @default 0.02 */
+  /** Share of a value that a step of rate 1 takes away. @default 0.02 */
   readonly weightDecay?: number;
 }
 

@@ -3,23 +3,28 @@
  *
  * @module
  */
-import { type ParametersOf, type Spec, specEntries, type SpecTree } from "../nn/spec.ts";
-import { mapSpecs } from "../nn/spec.ts";
+import { mapSpecs, type ParametersOf, type Spec, specEntries, type SpecTree } from "../nn/spec.ts";
 import { pack, reshape, slice } from "../ops/shape.ts";
 import { sizeOf, type Tensor } from "../program/graph.ts";
 import { entries, type Tree } from "../program/tree.ts";
 
 /** Where one parameter is. Element units. */
 export interface Entry {
+  /** Dotted name. */
   readonly name: string;
+  /** Shape of the parameter. */
   readonly shape: readonly number[];
+  /** Number of its flat buffer. */
   readonly buffer: number;
+  /** First element in the buffer; a multiple of 64. */
   readonly offset: number;
 }
 
 /** One flat buffer of parameters that are treated alike. */
 export interface Flat {
+  /** Number of elements, gaps included. */
   readonly size: number;
+  /** Whether weight decay acts on it. */
   readonly decay: boolean;
   /** Bounds into which the optimizer puts the values after a step. */
   readonly bounds: readonly [number, number] | undefined;
@@ -45,9 +50,12 @@ const ALIGNMENT = 64;
 
 /** A plan of flat buffers for the parameters of a spec tree. */
 export class ParameterLayout<S extends SpecTree> {
+  /** The buffers. */
   readonly flats: readonly Flat[];
+  /** The parameters by name. */
   readonly entries: ReadonlyMap<string, Entry>;
 
+  /** Places the parameters in the order of the tree. */
   constructor(readonly spec: S, options: LayoutOptions = {}) {
     const { decays = officialDecay, bounds = {}, maxBytes = 2 ** 27 } = options;
     const flats: { size: number; decay: boolean; bounds: Flat["bounds"] }[] = [];
@@ -89,10 +97,18 @@ export class ParameterLayout<S extends SpecTree> {
     return this.flats.map(({ size }, i) => pack(parts[i]!.tensors, parts[i]!.offsets, size));
   }
 
-  /** Host values as flat arrays. */
+  /** Host values as flat arrays. @throws {RangeError} If values have not the size of their parameter. */
   packHost(values: (name: string, shape: readonly number[]) => Float32Array): Float32Array[] {
     const out = this.flats.map((f) => new Float32Array(f.size));
-    for (const { name, shape, buffer, offset } of this.entries.values()) out[buffer]!.set(values(name, shape), offset);
+    for (const { name, shape, buffer, offset } of this.entries.values()) {
+      const given = values(name, shape);
+      if (given.length !== sizeOf(shape)) {
+        throw new RangeError(
+          `Cannot use the values of "${name}": shape [${shape}] needs ${sizeOf(shape)} elements: there are ${given.length}`,
+        );
+      }
+      out[buffer]!.set(given, offset);
+    }
     return out;
   }
 

@@ -6,9 +6,9 @@
 
 /** Numbers of the schedule; the defaults are those of pre-training. */
 export interface ScheduleOptions {
-  /** @default 1e-4 */
+  /** Largest rate. @default 1e-4 */
   readonly rate?: number;
-  /** @default 1e-5 */
+  /** Last rate. @default 1e-5 */
   readonly minRate?: number;
   /** Rate of the first block of warm-up steps. @default 1e-5 */
   readonly warmupRate?: number;

@@ -27,7 +27,7 @@ import type { LayoutOptions } from "../optim/layout.ts";
 import { patchifyBytes } from "../ops/patchify.ts";
 import type { Key } from "../ops/random.ts";
 import { updateRows } from "../ops/update_rows.ts";
-import { type Compiled, compile, tensor } from "../program/compile.ts";
+import { compile, type Compiled, tensor } from "../program/compile.ts";
 import type { Tensor } from "../program/graph.ts";
 import type { LossResult, Settings, Task, TrainBatch } from "../train/task.ts";
 
@@ -49,12 +49,17 @@ export type PretrainInput = {
 
 /** What pre-training consists of. */
 export interface PretrainingOptions {
+  /** Sizes of the model. */
   readonly config: AlbefConfig;
+  /** Gives the mini-batches. */
   readonly loader: Loader;
   /** Length of the token rows that the loader gives. */
   readonly textLength: number;
+  /** Sizes and mode of the GRIT sampler. */
   readonly sampler: GritOptions;
+  /** Switches of the objectives. */
   readonly loss?: PretrainOptions;
+  /** Decides on the starting values. @default 0 */
   readonly seed?: number;
   /** Epochs after which there are no more mini-batches. Default: no end. */
   readonly epochs?: number;
@@ -70,6 +75,7 @@ export const PRETRAINING_LAYOUT: LayoutOptions = { bounds: { temp: TEMPERATURE_B
 
 /** Pre-training of ALBEF with GRIT mini-batches. */
 export class PretrainingTask implements Task<AlbefSpec, Queues, PretrainInput> {
+  /** Shapes of the parameters. */
   readonly spec: AlbefSpec;
   readonly settings: Settings;
   readonly extra: Queues;
@@ -82,6 +88,7 @@ export class PretrainingTask implements Task<AlbefSpec, Queues, PretrainInput> {
   /** The parameters that a survey pass uses. */
   #surveyed: Albef | undefined;
 
+  /** Throws RangeError if the sizes of the sampler do not fit the data. */
   constructor(options: PretrainingOptions) {
     const { config, sampler, loss = {}, settings = {} } = options;
     this.#options = options;
@@ -89,7 +96,15 @@ export class PretrainingTask implements Task<AlbefSpec, Queues, PretrainInput> {
     this.spec = albefSpec(config);
     this.#specs = new Map(specEntries(this.spec).map(([name, spec], stream) => [name, { spec, stream }]));
     const { forced: _, ...switches } = loss;
-    this.settings = JSON.parse(JSON.stringify({ config, sampler: this.#sampler.options, loss: switches, textLength: options.textLength, ...settings }));
+    this.settings = JSON.parse(
+      JSON.stringify({
+        config,
+        sampler: this.#sampler.options,
+        loss: switches,
+        textLength: options.textLength,
+        ...settings,
+      }),
+    );
     const { mode, queue, miniBatch } = this.#sampler.options;
     const rows = Math.min(queue, this.#sampler.steps * miniBatch);
     const empty = (): Tensor => tensor(new Float32Array(rows * config.embedding), [rows, config.embedding]);
@@ -150,7 +165,10 @@ export class PretrainingTask implements Task<AlbefSpec, Queues, PretrainInput> {
   async #load(): Promise<Batch> {
     const sampler = this.#sampler, { epoch, pass, step } = sampler;
     const draw = pass === "survey" ? 2 * epoch + 1 : 2 * epoch;
-    this.#batches ??= this.#options.loader.batches((k) => k < sampler.steps ? sampler.batch(k) : undefined, { epoch: draw, from: step })[Symbol.asyncIterator]();
+    this.#batches ??= this.#options.loader.batches((k) => k < sampler.steps ? sampler.batch(k) : undefined, {
+      epoch: draw,
+      from: step,
+    })[Symbol.asyncIterator]();
     const { value, done } = await this.#batches.next();
     if (done) throw new Error(`The loader ended at mini-batch ${step} of ${sampler.steps}`);
     return value;
@@ -197,7 +215,10 @@ export function collectingLoss(
   const result = pretrainLoss(params, modelBatch(input, config), key, config, loss);
   const { itc, itm, mlm } = result;
   const queues = extra.image && extra.text
-    ? { image: updateRows(extra.image, result.imageFeatures, input.row), text: updateRows(extra.text, result.textFeatures, input.row) }
+    ? {
+      image: updateRows(extra.image, result.imageFeatures, input.row),
+      text: updateRows(extra.text, result.textFeatures, input.row),
+    }
     : extra;
   return { loss: result.loss, metrics: { itc, itm, mlm, temperature: params.temp }, extra: queues };
 }
@@ -221,7 +242,11 @@ class Survey {
   constructor(config: AlbefConfig, image: Tensor, text: Tensor) {
     this.#queues = { image, text };
     this.#step = compile((queues: Required<Queues>, params: Albef, input: PretrainInput) => ({
-      image: updateRows(queues.image, encodeImage(params, imagePatches(input.images, config.vision), config).features, input.row),
+      image: updateRows(
+        queues.image,
+        encodeImage(params, imagePatches(input.images, config.vision), config).features,
+        input.row,
+      ),
       text: updateRows(queues.text, encodeText(params, input.ids, { mask: input.mask }, config).features, input.row),
     }), { donate: [0] });
   }

@@ -40,7 +40,9 @@ const dtypes: Record<Tensor["dtype"], Dtype> = { f32: "F32", i32: "I32", u32: "U
 
 /** Where a checkpoint is. */
 export interface SavedCheckpoint {
+  /** The safetensors file. */
   readonly path: string;
+  /** Of that file, hexadecimal. */
   readonly sha256: string;
 }
 
@@ -82,11 +84,18 @@ export async function sha256Of(path: string): Promise<string> {
 
 /** All tensors of a state, buffer by buffer, so that each is read back once and one at a time. */
 function tensorsOf<S extends SpecTree, X extends Tree>(state: TrainState<X>, layout: ParameterLayout<S>): LazyTensor[] {
-  const groups = [["", state.optimizer.values], ["optimizer.first.", state.optimizer.first], ["optimizer.second.", state.optimizer.second]] as const;
+  const groups = [["", state.optimizer.values], ["optimizer.first.", state.optimizer.first], [
+    "optimizer.second.",
+    state.optimizer.second,
+  ]] as const;
   const flat = groups.flatMap(([prefix, flats]) =>
     flats.flatMap((whole, buffer) => {
       let host: Promise<HostArray> | undefined;
-      return [...layout.entries.values()].filter((e) => e.buffer === buffer).map(({ name, shape, offset }, i, all): LazyTensor => ({
+      return [...layout.entries.values()].filter((e) => e.buffer === buffer).map((
+        { name, shape, offset },
+        i,
+        all,
+      ): LazyTensor => ({
         name: prefix + name,
         dtype: "F32",
         shape,
@@ -133,7 +142,9 @@ export async function loadCheckpoint<S extends SpecTree, X extends Tree>(
   compareSettings(record.settings, settings, json);
   const path = json.slice(0, json.lastIndexOf("/") + 1) + record.tensors.file;
   if (await sha256Of(path) !== record.tensors.sha256) {
-    throw new Error(`Cannot resume from "${path}": its SHA-256 is not the one that "${json}" states; the file was changed or is damaged`);
+    throw new Error(
+      `Cannot resume from "${path}": its SHA-256 is not the one that "${json}" states; the file was changed or is damaged`,
+    );
   }
   const archive = await openSafetensors(path);
   try {
@@ -147,7 +158,8 @@ export async function loadCheckpoint<S extends SpecTree, X extends Tree>(
       }
       return value.data as HostArray;
     };
-    const flats = (prefix: string): Float32Array[] => layout.packHost((name, shape) => get(prefix + name, shape) as Float32Array);
+    const flats = (prefix: string): Float32Array[] =>
+      layout.packHost((name, shape) => get(prefix + name, shape) as Float32Array);
     return {
       record,
       path,
@@ -177,11 +189,19 @@ function parseRecord(text: string, path: string): CheckpointRecord {
   }
   const { format, settings, counters, parts, tensors } = record;
   if (format !== "gritstone-checkpoint-1") {
-    throw new SyntaxError(`Cannot resume from "${path}": "format" must be "gritstone-checkpoint-1": it is ${JSON.stringify(format)}`);
+    throw new SyntaxError(
+      `Cannot resume from "${path}": "format" must be "gritstone-checkpoint-1": it is ${JSON.stringify(format)}`,
+    );
   }
-  const counts = counters && Object.values(counters).every((n) => typeof n === "number") && Number.isInteger(counters.step);
-  if (!settings || !parts || !counts || typeof tensors?.sha256 !== "string" || !/^step-\d+\.safetensors$/.test(tensors.file)) {
-    throw new SyntaxError(`Cannot resume from "${path}": it must have "settings", "counters", "parts" and "tensors" (file, sha256)`);
+  const counts = counters && Object.values(counters).every((n) => typeof n === "number") &&
+    Number.isInteger(counters.step);
+  if (
+    !settings || !parts || !counts || typeof tensors?.sha256 !== "string" ||
+    !/^step-\d+\.safetensors$/.test(tensors.file)
+  ) {
+    throw new SyntaxError(
+      `Cannot resume from "${path}": it must have "settings", "counters", "parts" and "tensors" (file, sha256)`,
+    );
   }
   return record as CheckpointRecord;
 }
@@ -193,7 +213,9 @@ export function compareSettings(saved: Settings, now: Settings, path: string, pr
     if (a && b && typeof a === "object" && typeof b === "object") compareSettings(a, b, path, `${prefix}${name}.`);
     else if (a !== b) {
       throw new Error(
-        `Cannot resume from "${path}": "${prefix}${name}" was ${JSON.stringify(a) ?? "not set"} and is ${JSON.stringify(b) ?? "not set"} now; ` +
+        `Cannot resume from "${path}": "${prefix}${name}" was ${JSON.stringify(a) ?? "not set"} and is ${
+          JSON.stringify(b) ?? "not set"
+        } now; ` +
           `start a new run or use the old value`,
       );
     }

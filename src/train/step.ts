@@ -5,13 +5,20 @@
  */
 import { valueAndGradAux } from "../autograd/grad.ts";
 import type { ParametersOf, SpecTree } from "../nn/spec.ts";
-import { adamw, type AdamWOptions, type AdamWState, type AdamWStep, clipByGlobalNorm, globalNorm } from "../optim/adamw.ts";
+import {
+  adamw,
+  type AdamWOptions,
+  type AdamWState,
+  type AdamWStep,
+  clipByGlobalNorm,
+  globalNorm,
+} from "../optim/adamw.ts";
 import type { ParameterLayout } from "../optim/layout.ts";
 import { add, isFinite, multiply } from "../ops/elementwise.ts";
 import { randomKey } from "../ops/random.ts";
 import { concat, reshape } from "../ops/shape.ts";
 import { updateRows } from "../ops/update_rows.ts";
-import { type Compiled, compile, type CompileOptions } from "../program/compile.ts";
+import { compile, type Compiled, type CompileOptions } from "../program/compile.ts";
 import type { Tensor } from "../program/graph.ts";
 import type { Tree } from "../program/tree.ts";
 import type { Task } from "./task.ts";
@@ -39,11 +46,13 @@ export type StepInput = {
 
 /** Switches of a step. */
 export interface StepOptions {
+  /** Constants of AdamW. */
   readonly adamw?: AdamWOptions;
   /** Largest global norm of the gradients. Default: no clipping, as in the official code. */
   readonly clip?: number;
   /** Mini-batches whose gradients are averaged for one step. @default 1 */
   readonly accumulate?: number;
+  /** How the step is compiled. */
   readonly compile?: CompileOptions;
 }
 
@@ -69,7 +78,13 @@ export function buildStep<S extends SpecTree, X extends Tree, B extends Tree>(
 ): Step<X, B> {
   const { clip, accumulate = 1 } = options;
   const settings = { ...options.compile, donate: [0] };
-  const update = (state: TrainState<X>, gradients: readonly Tensor[], norm: Tensor, input: StepInput, healthy: Tensor): AdamWState => {
+  const update = (
+    state: TrainState<X>,
+    gradients: readonly Tensor[],
+    norm: Tensor,
+    input: StepInput,
+    healthy: Tensor,
+  ): AdamWState => {
     const clipped = clip === undefined ? gradients : clipByGlobalNorm(gradients, norm, clip);
     return adamw(state.optimizer, clipped, layout.flats, input.adamw, { ...options.adamw, apply: healthy });
   };
@@ -84,14 +99,25 @@ export function buildStep<S extends SpecTree, X extends Tree, B extends Tree>(
     const row = concat([loss, norm, ...metrics.map((name) => result.metrics[name]!)].map((m) => reshape(m, [1, 1])), 1);
     const ring = updateRows(state.ring, row, input.row);
     if (accumulate === 1) {
-      return { optimizer: update(state, gradients, norm, input, healthy), extra: result.extra, healthy, ring, sums: [] };
+      return {
+        optimizer: update(state, gradients, norm, input, healthy),
+        extra: result.extra,
+        healthy,
+        ring,
+        sums: [],
+      };
     }
     const sums = state.sums.map((sum, i) => add(sum, multiply(gradients[i]!, 1 / accumulate)));
     return { ...state, extra: result.extra, healthy, ring, sums };
   }, settings) as Step<X, B>["forward"];
   const apply = accumulate === 1 ? undefined : compile((state: TrainState<X>, input: StepInput) => {
     const norm = globalNorm(state.sums), healthy = multiply(state.healthy, isFinite(norm));
-    return { ...state, optimizer: update(state, state.sums, norm, input, healthy), healthy, sums: state.sums.map((s) => multiply(s, 0)) };
+    return {
+      ...state,
+      optimizer: update(state, state.sums, norm, input, healthy),
+      healthy,
+      sums: state.sums.map((s) => multiply(s, 0)),
+    };
   }, settings) as Step<X, B>["apply"];
   return { forward, apply, columns: [...COMMON_COLUMNS, ...metrics] };
 }

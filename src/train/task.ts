@@ -35,6 +35,7 @@ export interface LossResult<X extends Tree> {
 
 /** A model, its loss and its data: everything but the loop. `X` is state that the loss reads and replaces. */
 export interface Task<S extends SpecTree, X extends Tree, B extends Tree> {
+  /** Shapes and names of the parameters. */
   readonly spec: S;
   /** Compared with a checkpoint's before a run continues. */
   readonly settings: Settings;

@@ -19,15 +19,21 @@ import type { Settings, Task, TrainBatch } from "./task.ts";
 
 /** What is reported every `logEvery` steps: means over them. */
 export interface Metrics {
+  /** Optimizer steps done. */
   readonly step: number;
+  /** Epoch of the last mini-batch, from 0. */
   readonly epoch: number;
+  /** Examples seen so far. */
   readonly examples: number;
+  /** Of the last step. */
   readonly learningRate: number;
   /** Steps and examples per second since the last report. */
   readonly stepsPerSecond: number;
+  /** Examples per second since the last report. */
   readonly examplesPerSecond: number;
   /** Bytes of GPU memory in use, and of the process. */
   readonly gpuBytes: number;
+  /** Resident memory of the process. */
   readonly processBytes: number;
   /** Means of the loss, the gradient norm and the task's metrics. */
   readonly [name: string]: number;
@@ -41,7 +47,9 @@ export interface TrainOptions<S extends SpecTree> extends StepOptions {
   readonly learningRate: (step: number, epoch: number) => number;
   /** What the learning rate depends on, for the comparison with a checkpoint. */
   readonly schedule?: Settings;
+  /** Decides on dropout and sampled negatives. @default 0 */
   readonly seed?: number;
+  /** Which parameters decay and which are bounded. */
   readonly layout?: LayoutOptions;
   /** Folder for checkpoints and metrics; without it nothing is written. */
   readonly dir?: string;
@@ -51,9 +59,11 @@ export interface TrainOptions<S extends SpecTree> extends StepOptions {
   readonly resume?: boolean | string;
   /** Steps between reports; each report waits for the GPU once. @default 20 */
   readonly logEvery?: number;
+  /** Called with every report. */
   readonly onMetrics?: (metrics: Metrics) => void | Promise<void>;
   /** Called every `evaluateEvery` steps and at the end. */
   readonly evaluate?: (params: ParametersOf<S>, step: number) => void | Promise<void>;
+  /** Steps between evaluations. Default: at the end only. */
   readonly evaluateEvery?: number;
   /** Progress on standard error. @default true */
   readonly progress?: boolean;
@@ -65,12 +75,15 @@ export interface TrainOptions<S extends SpecTree> extends StepOptions {
 
 /** What a run has come to. */
 export interface TrainResult<S extends SpecTree> {
+  /** The trained parameters, on the GPU. */
   readonly params: ParametersOf<S>;
+  /** Optimizer steps done, those before a resume included. */
   readonly steps: number;
   /** Seconds of this process's training, without what came before a resume. */
   readonly seconds: number;
   /** Means over the first and the last tenth of the steps. */
   readonly loss: { readonly first: number; readonly last: number };
+  /** The last checkpoint, if any was written. */
   readonly checkpoint: SavedCheckpoint | null;
 }
 
@@ -104,13 +117,26 @@ class Run<S extends SpecTree, X extends Tree, B extends Tree> {
   #metricsFile: Deno.FsFile | undefined;
   #saved: SavedCheckpoint | null = null;
 
-  constructor(readonly task: Task<S, X, B>, readonly metricNames: readonly string[], readonly options: TrainOptions<S>) {
+  constructor(
+    readonly task: Task<S, X, B>,
+    readonly metricNames: readonly string[],
+    readonly options: TrainOptions<S>,
+  ) {
     const { steps, accumulate = 1 } = options;
-    if (!Number.isInteger(steps) || steps < 1) throw new RangeError(`Cannot train: "steps" must be a whole number of at least 1: it is ${steps}`);
+    if (!Number.isInteger(steps) || steps < 1) {
+      throw new RangeError(`Cannot train: "steps" must be a whole number of at least 1: it is ${steps}`);
+    }
     this.#layout = new ParameterLayout(task.spec, options.layout);
     this.#logEvery = Math.min(options.logEvery ?? 20, steps);
     this.#tenth = Math.max(1, Math.floor(steps / 10));
-    this.#settings = { task: task.settings, seed: options.seed ?? 0, steps, accumulate, clip: options.clip ?? null, schedule: options.schedule ?? {} };
+    this.#settings = {
+      task: task.settings,
+      seed: options.seed ?? 0,
+      steps,
+      accumulate,
+      clip: options.clip ?? null,
+      schedule: options.schedule ?? {},
+    };
   }
 
   /** Puts starting values or a checkpoint on the GPU. */
@@ -119,12 +145,17 @@ class Run<S extends SpecTree, X extends Tree, B extends Tree> {
     const where = resume === true ? dir : resume || undefined;
     if (resume === true && !dir) throw new Error("Cannot resume: no folder is given");
     const saved = where ? await loadCheckpoint(where, this.#layout, this.task.extra, this.#settings) : undefined;
-    const values = saved?.values ?? this.#layout.packHost((name, shape) => initial?.get(name) ?? this.task.initial(name, shape));
+    const values = saved?.values ??
+      this.#layout.packHost((name, shape) => initial?.get(name) ?? this.task.initial(name, shape));
     const zeros = (): Float32Array[] => this.#layout.flats.map((f) => new Float32Array(f.size));
     const device = (arrays: readonly Float32Array[]) => arrays.map((a) => tensor(a));
     const accumulates = (this.options.accumulate ?? 1) > 1, columns = COMMON_COLUMNS.length + this.metricNames.length;
     this.#state = await toDevice({
-      optimizer: { values: device(values), first: device(saved?.first ?? zeros()), second: device(saved?.second ?? zeros()) },
+      optimizer: {
+        values: device(values),
+        first: device(saved?.first ?? zeros()),
+        second: device(saved?.second ?? zeros()),
+      },
       extra: saved?.extra ?? this.task.extra,
       healthy: tensor(1),
       ring: tensor(new Float32Array(this.#rows * columns), [this.#rows, columns]),
@@ -147,7 +178,10 @@ class Run<S extends SpecTree, X extends Tree, B extends Tree> {
 
   async loop(): Promise<TrainResult<S>> {
     const { steps, checkpointEvery = 200, evaluate, evaluateEvery = Infinity } = this.options;
-    const built = buildStep(this.task, this.#layout, this.metricNames, { ...this.options, compile: this.#compileOptions() });
+    const built = buildStep(this.task, this.#layout, this.metricNames, {
+      ...this.options,
+      compile: this.#compileOptions(),
+    });
     const { profile } = this.options;
     const programs = profile ? { ...built, forward: profileOnce(built.forward, profile) } : built;
     const began = performance.now(), rate = new Rate(this.#counters.step);
@@ -168,7 +202,13 @@ class Run<S extends SpecTree, X extends Tree, B extends Tree> {
     if (evaluate) await evaluate(params, step);
     programs.forward.destroy();
     programs.apply?.destroy();
-    return { params, steps: step, seconds, loss: { first: firstLosses / this.#tenth, last: lastLosses / this.#tenth }, checkpoint: this.#saved };
+    return {
+      params,
+      steps: step,
+      seconds,
+      loss: { first: firstLosses / this.#tenth, last: lastLosses / this.#tenth },
+      checkpoint: this.#saved,
+    };
   }
 
   /** One optimizer step; false when the task has no more mini-batches. */
@@ -196,7 +236,11 @@ class Run<S extends SpecTree, X extends Tree, B extends Tree> {
     const { step } = this.#counters, scalars = stepInputs(rate, step + 1, this.options.adamw);
     const [a, b] = philox([step, micro, 0x7a11, 0], [(this.options.seed ?? 0) >>> 0, 1]);
     return {
-      adamw: { rate: tensor(scalars.rate), correction1: tensor(scalars.correction1), correction2: tensor(scalars.correction2) },
+      adamw: {
+        rate: tensor(scalars.rate),
+        correction1: tensor(scalars.correction1),
+        correction2: tensor(scalars.correction2),
+      },
       key: tensor(Uint32Array.of(a!, b!)),
       row: tensor(Uint32Array.of(this.#pending.length)),
     };
@@ -215,7 +259,9 @@ class Run<S extends SpecTree, X extends Tree, B extends Tree> {
       if (Number.isFinite(loss) && Number.isFinite(norm)) return;
       this.#line.end();
       throw new Error(
-        `Training stopped at step ${firstStep + Math.floor(i / perStep) + 1}: the ${Number.isFinite(loss) ? "gradient" : "loss"} is not finite ` +
+        `Training stopped at step ${firstStep + Math.floor(i / perStep) + 1}: the ${
+          Number.isFinite(loss) ? "gradient" : "loss"
+        } is not finite ` +
           `(loss ${loss}, gradient norm ${norm}) on ${label}; the parameters are those before this step`,
       );
     });
@@ -248,10 +294,13 @@ class Run<S extends SpecTree, X extends Tree, B extends Tree> {
     };
     this.#metricsFile?.writeSync(new TextEncoder().encode(JSON.stringify(metrics) + "\n"));
     const { left } = rate.at(step, this.options.steps);
-    const losses = this.metricNames.filter((n) => means[n] !== undefined).map((n) => `${n} ${means[n]!.toFixed(3)}`).join(" ");
+    const losses = this.metricNames.filter((n) => means[n] !== undefined).map((n) => `${n} ${means[n]!.toFixed(3)}`)
+      .join(" ");
     this.#say(
       `epoch ${last.epoch} step ${step}/${this.options.steps} loss ${means.loss!.toFixed(3)} (${losses}) ` +
-        `${metrics.examplesPerSecond.toFixed(1)} examples/s, ${formatBytes(metrics.gpuBytes)} GPU, ${formatSeconds(left)} left`,
+        `${metrics.examplesPerSecond.toFixed(1)} examples/s, ${formatBytes(metrics.gpuBytes)} GPU, ${
+          formatSeconds(left)
+        } left`,
     );
     await this.options.onMetrics?.(metrics);
   }
@@ -294,7 +343,9 @@ class Run<S extends SpecTree, X extends Tree, B extends Tree> {
 /** Number of parameters and where they are, for people. */
 export function describeLayout<S extends SpecTree>(spec: S, options?: LayoutOptions): string {
   const { decayed, notDecayed } = new ParameterLayout(spec, options).decayGroups();
-  return `${specEntries(spec).length} parameters; weight decay on ${decayed.length}: ${decayed.join(", ")}; none on ${notDecayed.length}: ${notDecayed.join(", ")}`;
+  return `${specEntries(spec).length} parameters; weight decay on ${decayed.length}: ${
+    decayed.join(", ")
+  }; none on ${notDecayed.length}: ${notDecayed.join(", ")}`;
 }
 
 function toBase64(bytes: Uint8Array<ArrayBuffer>): string {

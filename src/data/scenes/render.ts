@@ -4,7 +4,6 @@
  * @module
  */
 
-import sharp from "npm:sharp@0.35.5";
 import type { Random } from "../random.ts";
 import { type Color, GRID, type Scene, type SceneObject, type Shape, type Size } from "./world.ts";
 
@@ -66,6 +65,7 @@ export function sceneSvg(scene: Scene, places: readonly Placement[], size: numbe
 
 /** An SVG as PNG file. */
 export async function renderPng(svg: string): Promise<Uint8Array> {
+  const { default: sharp } = await import("npm:sharp@0.35.5"); // when needed: it is native code, which takes permissions
   return await sharp(new TextEncoder().encode(svg)).flatten().png({ compressionLevel: 6 }).toBuffer();
 }
 

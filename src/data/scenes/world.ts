@@ -13,7 +13,7 @@ export const COLORS = ["red", "orange", "yellow", "green", "cyan", "blue", "purp
 /** How large an object can be. */
 export const SIZES = ["small", "big"] as const;
 /** The parts of a data set. */
-export const SPLITS = ["train", "val", "test"] as const;
+export const SPLITS: readonly Split[] = ["train", "val", "test"];
 /** Rows and columns of the grid that objects stand on, one object a cell at most. */
 export const GRID = 3;
 
@@ -24,7 +24,7 @@ export type Color = typeof COLORS[number];
 /** A size's name. */
 export type Size = typeof SIZES[number];
 /** A split's name. */
-export type Split = typeof SPLITS[number];
+export type Split = "train" | "val" | "test";
 
 /** One object. */
 export interface SceneObject {
