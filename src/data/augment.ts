@@ -1,6 +1,6 @@
 /**
- * RandAugment (Cubuk et al., 2020) as ALBEF and GRIT-VLP run it: two of ten operations at magnitude 7 of 10, each carried out with
- * probability 0.5. Operations that give a colour no place in a channel's table round down; warps are bilinear.
+ * RandAugment (Cubuk et al., 2020) as ALBEF and GRIT-VLP run it: two of ten operations at magnitude 7 of 10, each carried
+ * out with probability 0.5. Operations on colours round down, warps are bilinear and round to the nearest value.
  *
  * @module
  */
@@ -103,8 +103,8 @@ export function rotate(image: RgbImage, angle: number): RgbImage {
 }
 
 /**
- * The image whose pixel (x, y) is the one at (ax x + ay y + a, bx x + by y + b) of this one, bilinear; whole numbers are the middles of pixels,
- * and everything outside is grey.
+ * The image whose pixel (x, y) is the one at (ax x + ay y + a, bx x + by y + b) of this one, bilinear; whole numbers are the
+ * middles of pixels, and everything outside is grey.
  */
 export function warp(image: RgbImage, ax: number, ay: number, a: number, bx: number, by: number, b: number): RgbImage {
   const { data, width, height } = image, result = new Uint8Array(data.length);

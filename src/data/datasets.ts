@@ -36,7 +36,7 @@ export interface Dataset {
   readonly skipped: readonly Skipped[];
 }
 
-/** Layout of a file: ALBEF's JSON list (or the same objects as JSON lines), COCO captions, or lines of path, tab, caption. */
+/** Layout of a file: ALBEF's JSON list (or its objects as JSON lines), COCO captions, or lines of path, tab, caption. */
 export type DatasetFormat = "albef" | "coco" | "tsv";
 
 /** Options of {@linkcode openDataset}. */
@@ -48,8 +48,8 @@ export interface DatasetOptions {
   /** Format of the files. @default found from each file's name and content */
   readonly format?: DatasetFormat;
   /**
-   * What becomes an entry: what the file has as one (COCO: a caption; ALBEF: an object, perhaps with a list of captions), every caption, or
-   * every image with all its captions. @default "row"
+   * What becomes an entry: what the file has as one (COCO: a caption; ALBEF: an object, perhaps with a list of captions),
+   * every caption, or every image with all its captions. @default "row"
    */
   readonly groupBy?: "row" | "caption" | "image";
   /** What happens to an entry that cannot be read. @default "stop" */
@@ -65,7 +65,7 @@ interface Row {
 /**
  * Opens a data set.
  *
- * @throws {SyntaxError} If a file is broken; the message names the file, the entry or line, the field and what is expected there.
+ * @throws {SyntaxError} If a file is broken; the message names the file, the entry or line, the field and what is expected.
  */
 export async function openDataset(options: DatasetOptions): Promise<Dataset> {
   const rows: Row[] = [], skipped: Skipped[] = [];

@@ -37,7 +37,7 @@ export interface WorkerAnswer {
   readonly failures: readonly (readonly [place: number, reason: string])[];
 }
 
-/** Images that are decoded at the same time: one waits for the disk while another is computed, and memory stays bounded. */
+/** Images that are decoded at the same time: one is read while another is computed, and memory stays bounded. */
 const AT_ONCE = 2;
 
 const scope = self as unknown as {

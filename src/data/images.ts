@@ -1,6 +1,6 @@
 /**
- * Image files to squares of RGB bytes. Decoding is sharp's, so this module is for Workers and scripts; a program that trains
- * takes them from a `Loader`.
+ * Image files to squares of RGB bytes. Decoding is sharp's, so this module is for Workers and scripts; a program that
+ * trains takes them from a `Loader`.
  *
  * @module
  */
@@ -16,12 +16,13 @@ sharp.cache(false);
 
 /** Why an image cannot be used: a predicate that follows the file's name in a message. */
 export class ImageError extends Error {
+  /** "ImageError". */
   override name = "ImageError";
 }
 
 /**
- * Decodes the first frame of an image file to 8 bits per channel in sRGB; grey becomes RGB, transparency is dropped, the orientation tag ignored
- * (all as in the originals).
+ * Decodes the first frame of an image file to 8 bits per channel in sRGB; grey becomes RGB, transparency is dropped, the
+ * orientation tag ignored (all as in the originals).
  *
  * @throws {ImageError} If the file is missing, truncated, damaged, no image or has more than `maxPixels` pixels.
  */
@@ -42,18 +43,30 @@ function reasonOf(message: string, maxPixels: number): string {
   return `is damaged or not an image (${message.split("\n")[0]})`;
 }
 
-/** Reads images through the whole pipeline. Decoded images are kept while they fit; what comes out does not depend on that. */
+/** Reads images through the whole pipeline. Decoded images are kept while they fit; the result does not depend on that. */
 export class ImageReader {
   readonly #kept = new Map<string, RgbImage>();
   #bytesLeft: number;
 
-  /** @param cacheBytes Memory for decoded images; those that come first stay. */
-  constructor(readonly plan: ImagePlan, cacheBytes = 0) {
+  /**
+   * Reads nothing yet.
+   *
+   * @param plan What happens to the images.
+   * @param cacheBytes Memory for decoded images; those that come first stay.
+   */
+  constructor(
+    /** What happens to the images. */
+    readonly plan: ImagePlan,
+    cacheBytes = 0,
+  ) {
     this.#bytesLeft = cacheBytes;
   }
 
   /**
+   * Reads one image.
+   *
    * @param random Decides on the crop, the flip and the augmentation.
+   * @throws {ImageError} If the file cannot be used.
    * @returns resolution x resolution x 3 bytes; not to be written to.
    */
   async read(path: string, random: Random): Promise<Uint8Array<ArrayBuffer>> {

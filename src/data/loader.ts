@@ -179,7 +179,7 @@ export class Loader {
     }));
   }
 
-  /** Stops, or finds another example, puts its image in place and gives it; the choice depends on nothing but seed, epoch and the batch. */
+  /** Stops, or finds another example and puts its image in place. The choice depends on seed, epoch and batch alone. */
   async #replace(
     { index, entry }: Example,
     reason: string,

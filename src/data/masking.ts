@@ -6,7 +6,7 @@
 import type { Random } from "./random.ts";
 
 /** Label of a token that is not to be predicted. */
-export const IGNORED_LABEL = -100;
+export const IGNORED_LABEL: number = -100;
 
 const MASKED_SHARE = 0.8;
 const RANDOM_SHARE = 0.5;
@@ -15,22 +15,27 @@ const RANDOM_SHARE = 0.5;
 export interface MaskOptions {
   /** Probability that a token is to be predicted: 0.5 in GRIT-VLP, 0.15 in ALBEF and BERT. */
   readonly probability: number;
+  /** Number of ids that a random one is drawn from. */
   readonly vocabularySize: number;
+  /** Id of `[MASK]`. */
   readonly maskId: number;
+  /** Id of `[PAD]`. */
   readonly padId: number;
+  /** Id of `[CLS]`. */
   readonly clsId: number;
 }
 
 /** Ids to be given to the model and what it is to predict. */
 export interface MaskedTokens {
+  /** The ids with the masked ones replaced. */
   readonly ids: Uint32Array<ArrayBuffer>;
   /** The original id where a prediction is asked for, else {@linkcode IGNORED_LABEL}. */
   readonly labels: Int32Array<ArrayBuffer>;
 }
 
 /**
- * Chooses tokens, each for itself, and replaces 80 % of them by `[MASK]` and 10 % by any id of the vocabulary; 10 % stay. Padding and
- * `[CLS]` are never chosen. It may happen that no token is.
+ * Chooses tokens, each for itself, and replaces 80 % of them by `[MASK]` and 10 % by any id of the vocabulary; 10 % stay.
+ * Padding and `[CLS]` are never chosen. It may happen that no token is.
  *
  * @param ids Token ids of any number of rows.
  * @param mask As long as `ids`: 0 at padding.

@@ -1,6 +1,7 @@
 /**
- * Bicubic resizing as Pillow does it for the originals: cubic convolution (Keys 1981, a = -0.5), stretched over all pixels that
- * a smaller result averages, first along the rows, then along the columns.
+ * Bicubic resizing as Pillow does it for the originals: cubic convolution (Keys 1981, a = -0.5), stretched over all pixels
+ * that a smaller result averages, first along the rows, then along the columns. (sharp's own resizing moves an image by up
+ * to a pixel where a side grows and the other does not.)
  *
  * @module
  */

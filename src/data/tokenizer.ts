@@ -3,7 +3,7 @@
  *
  * @module
  */
-// The library runs every normalizer, pre-tokenizer and model that a tokenizer.json may name, in plain JavaScript without dependencies.
+// The library runs whatever a tokenizer.json may name, in plain JavaScript without dependencies.
 import { Tokenizer as HuggingFaceTokenizer } from "npm:@huggingface/tokenizers@0.2.0";
 import { writeFileAtomic } from "../io/atomic.ts";
 import { cleanCaption } from "./captions.ts";
@@ -65,8 +65,9 @@ export interface BuildTokenizerOptions extends TokenizerOptions {
 }
 
 /**
- * Learns a small WordPiece vocabulary from captions, cleaned as for training: the special tokens have the ids 0 to 4, then come characters,
- * then whole words if all of them fit into `size`, else frequent pieces of words. The same captions give the same vocabulary.
+ * Learns a small WordPiece vocabulary from captions, cleaned as for training: the special tokens have the ids 0 to 4, then
+ * come characters, then whole words if all of them fit into `size`, else frequent pieces of words. The same captions give
+ * the same vocabulary.
  *
  * @throws {RangeError} If `size` leaves no room for characters, or the captions have no words.
  */

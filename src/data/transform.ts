@@ -1,6 +1,6 @@
 /**
- * What happens to an image between the file and the model, as in the originals (GRIT-VLP's data set code): for training a random resized
- * crop, a flip and RandAugment, for evaluation a plain resize.
+ * What happens to an image between the file and the model, as in the originals (GRIT-VLP's data set code): for training a
+ * random resized crop, a flip and RandAugment, for evaluation a plain resize.
  *
  * @module
  */
@@ -16,7 +16,9 @@ export const STD: readonly [number, number, number] = [0.26862954, 0.26130258, 0
 export interface RgbImage {
   /** height x width x 3. */
   readonly data: Uint8Array<ArrayBuffer>;
+  /** Pixels of a row. */
   readonly width: number;
+  /** Number of rows. */
   readonly height: number;
 }
 
@@ -66,9 +68,13 @@ export function imagePlan(options: ImageOptions): ImagePlan {
 
 /** A rectangle in an image. */
 export interface Crop {
+  /** Column of its first pixel. */
   readonly left: number;
+  /** Row of its first pixel. */
   readonly top: number;
+  /** Number of columns. */
   readonly width: number;
+  /** Number of rows. */
   readonly height: number;
 }
 
@@ -76,8 +82,8 @@ const CROP_TRIES = 10;
 const CROP_RATIO = [3 / 4, 4 / 3] as const;
 
 /**
- * A random rectangle: its share of the area is uniform, the logarithm of its aspect ratio uniform from 3:4 to 4:3. If ten of them
- * do not fit, it is the largest one in the middle with a ratio in this range.
+ * A random rectangle: its share of the area is uniform, the logarithm of its aspect ratio uniform from 3:4 to 4:3. If ten
+ * of them do not fit, it is the largest one in the middle with a ratio in this range.
  */
 export function drawCrop(width: number, height: number, area: readonly [number, number], random: Random): Crop {
   for (let i = 0; i < CROP_TRIES; i++) {
