@@ -1,0 +1,106 @@
+/**
+ * Speed and memory of this library, one JSON line a run; every run of the work is waited for.
+ *
+ *     deno run -A tests/bench/bench.ts matmul N [f16]
+ *     deno run -A tests/bench/bench.ts attention B H T D        forward and backward, D is the width of a head
+ *     deno run -A tests/bench/bench.ts block B T D H            a ViT block, forward and backward
+ *     deno run -A tests/bench/bench.ts step CONFIG BATCH        a pre-training step: loss, gradients, AdamW
+ *     deno run -A tests/bench/bench.ts grouping L M N d         the grouping search of GRIT over a queue
+ *     deno run -A tests/bench/bench.ts itc N d [KEYS]           contrastive loss, forward and backward
+ *     deno run -A tests/bench/bench.ts vocab TOKENS D V         vocabulary loss, forward and backward
+ *     deno run -A tests/bench/bench.ts startup [CONFIG BATCH]   from the start of the process to the end of the first step
+ *     deno run -A tests/bench/bench.ts peak                     what the adapter can do at most; later lines show the share
+ *
+ * Reports, as text:
+ *
+ *     deno run -A tests/bench/bench.ts profile CONFIG BATCH [PATH]   times of a step's kernels; PATH.txt and PATH.json
+ *     deno run -A tests/bench/bench.ts compare [ROUNDS]              with tfjs and jax-js, interleaved
+ *     deno run -A tests/bench/bench.ts scaling                       how cost grows with batch, tokens, width and keys
+ *     deno run -A tests/bench/bench.ts waits                         what a training loop waits for
+ *     deno run -A tests/bench/bench.ts memory CONFIG [BATCH GIB]     memory of a run, and the largest batch that fits
+ */
+import { defaultDevice } from "../../src/gpu/device.ts";
+import { setUpAdapter } from "../../src/gpu/setup.ts";
+import { configs } from "../../src/models/config.ts";
+import { profileTable, writeProfile } from "../../src/train/profile.ts";
+import { compare } from "./compare.ts";
+import { type Line, line, measure, round } from "./measure.ts";
+import { memoryReport } from "./memory.ts";
+import { keepPeak, knownPeak, measurePeak } from "./peak.ts";
+import { scaling } from "./scaling.ts";
+import { startup } from "./startup.ts";
+import { profileStep, stepWork } from "./step.ts";
+import { waits } from "./waits.ts";
+import { attentionWork, blockWork, groupingWork, itcWork, matmulWork, type Ready, vocabWork } from "./works.ts";
+
+type ConfigName = keyof typeof configs;
+
+const works: Record<string, (args: readonly string[]) => Promise<Ready>> = {
+  matmul: ([n, type]) => matmulWork(Number(n), type === "f16"),
+  attention: (args) => attentionWork(...numbers(args, 4)),
+  block: (args) => blockWork(...numbers(args, 4)),
+  step: ([config, batch]) => stepWork(configName(config), Number(batch)),
+  grouping: (args) => groupingWork(...numbers(args, 4)),
+  itc: ([n, d, keys = "0"]) => itcWork(...numbers([n!, d!, keys], 3)),
+  vocab: (args) => vocabWork(...numbers(args, 3)),
+};
+
+const reports: Record<string, (args: readonly string[]) => Promise<void>> = {
+  peak: async () => {
+    const peak = await measurePeak();
+    await keepPeak(peak);
+    console.log(JSON.stringify(peak));
+  },
+  startup: async ([config = "tiny", batch = "32"]) =>
+    console.log(JSON.stringify(await startup(configName(config), Number(batch)))),
+  profile: async ([config, batch, path]) => {
+    const times = await profileStep(configName(config), Number(batch));
+    console.log(profileTable(times));
+    if (path) await writeProfile(times, path);
+  },
+  compare: ([rounds = "5"]) => compare(Number(rounds)),
+  scaling,
+  waits,
+  memory: ([config, batch = "96", limit = "16"]) => memoryReport(configName(config), Number(batch), Number(limit)),
+};
+
+function numbers<N extends number>(
+  args: readonly string[],
+  count: N,
+): N extends 3 ? [number, number, number] : [number, number, number, number] {
+  const found = args.map(Number);
+  if (found.length !== count || found.some((n) => !Number.isInteger(n) || n < 0)) {
+    throw new RangeError(`Cannot run the benchmark: it takes ${count} whole numbers: these are "${args.join(" ")}"`);
+  }
+  return found as ReturnType<typeof numbers<N>>;
+}
+
+function configName(name = ""): ConfigName {
+  if (name in configs) return name as ConfigName;
+  throw new RangeError(`Cannot find the configuration "${name}": it must be one of ${Object.keys(configs).join(", ")}`);
+}
+
+async function benchmark(name: string, args: readonly string[]): Promise<Line> {
+  const { flop, run, intermediates } = await works[name]!(args), times = await measure(run);
+  const device = await defaultDevice(), peak = await knownPeak(device.adapter);
+  return line("gritstone", "webgpu", [name, ...args].join(" "), flop, times, {
+    memory: device.memory.peak,
+    ...(intermediates === undefined ? {} : { intermediates }),
+    ...(peak ? { share_of_peak: round(flop / times.median / 1e6 / peak.gflops, 3) } : {}),
+    adapter: device.adapter,
+  });
+}
+
+if (import.meta.main) {
+  const [name = "", ...args] = Deno.args;
+  await setUpAdapter();
+  if (name in works) console.log(JSON.stringify(await benchmark(name, args)));
+  else if (name in reports) await reports[name]!(args);
+  else {
+    console.error(
+      `Cannot run "${name}": it must be one of ${[...Object.keys(works), ...Object.keys(reports)].join(", ")}`,
+    );
+    Deno.exit(2);
+  }
+  Deno.exit(0); // an open device does not keep a process alive, but workers of a driver may
+}
