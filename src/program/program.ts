@@ -60,7 +60,8 @@ export class Program {
   #uniformAt = new Map<Uniform, number>();
   #steps: Step[] | undefined;
   #leafBuffers: GPUBuffer[] = [];
-  #hostBuffers = new Map<number, GPUBuffer>();
+  /** Buffers of the program for leaves whose values are copied to it. */
+  #ownBuffers = new Map<number, GPUBuffer>();
   #proven = false;
   readonly #parameters: readonly number[];
   /** Bytes of sizes, strides and constants of the kernels. */
@@ -212,13 +213,16 @@ export class Program {
     for (const [i, arg] of args.entries()) {
       const leaf = this.#parameters[i]!;
       if (leaf < 0) continue;
-      const storage = storages[leaf] = await this.#argument(arg, leaf);
-      bind(leaf, storage?.buffer ?? this.#hostBuffers.get(leaf)!);
+      storages[leaf] = await this.#argument(arg, leaf);
+      if (!storages[leaf]) bind(leaf, this.#ownBuffers.get(leaf)!);
     }
-    storages.forEach((s, leaf) => {
-      if (s?.donated) throw donatedError(this.plan.leaves[leaf]!);
-      if (s) bind(leaf, s.buffer);
-    });
+    const bound = new Set<Storage>();
+    for (const [leaf, storage] of storages.entries()) {
+      if (!storage) continue;
+      if (storage.donated) throw donatedError(this.plan.leaves[leaf]!);
+      bind(leaf, bound.has(storage) ? await this.#copyOf(storage, leaf) : storage.buffer);
+      bound.add(storage);
+    }
     if (changed.size) {
       for (const step of this.#steps!) if (step.leaves.some((l) => changed.has(l))) step.group = undefined;
     }
@@ -235,13 +239,25 @@ export class Program {
       throw new Error(`Cannot use a ${arg} as an argument: its value has not been computed; await evaluate() first`);
     }
     if (this.donated.includes(this.plan.leaves[leaf]!)) return await upload(this.#device, host, `a donated ${arg}`);
-    let buffer = this.#hostBuffers.get(leaf);
-    if (!buffer) {
-      buffer = await this.#device.createBuffer(host.byteLength, 0x80 | 0x04 | 0x08, `an argument ${arg}`);
-      this.#hostBuffers.set(leaf, buffer);
-    }
-    writeWords(this.#device, buffer, host);
+    writeWords(this.#device, await this.#ownBuffer(leaf, host.byteLength), host);
     return undefined;
+  }
+
+  /** A copy of a tensor that is already bound as another leaf: WebGPU refuses a kernel that binds one range twice. */
+  async #copyOf({ buffer, bytes }: Storage, leaf: number): Promise<GPUBuffer> {
+    const copy = await this.#ownBuffer(leaf, bytes), encoder = this.#device.gpu.createCommandEncoder();
+    encoder.copyBufferToBuffer(buffer, 0, copy, 0, bytes);
+    this.#device.gpu.queue.submit([encoder.finish()]);
+    return copy;
+  }
+
+  async #ownBuffer(leaf: number, bytes: number): Promise<GPUBuffer> {
+    let buffer = this.#ownBuffers.get(leaf);
+    if (!buffer) {
+      const purpose = `an argument ${this.plan.leaves[leaf]!}`;
+      this.#ownBuffers.set(leaf, buffer = await this.#device.createBuffer(bytes, 0x80 | 0x04 | 0x08, purpose));
+    }
+    return buffer;
   }
 
   async #allocateResults(
@@ -327,11 +343,11 @@ export class Program {
 
   /** Frees the memory of the program; its results stay valid. */
   destroy(): void {
-    for (const b of [...this.#arenas, ...this.#hostBuffers.values(), ...(this.#uniforms ? [this.#uniforms] : [])]) {
+    for (const b of [...this.#arenas, ...this.#ownBuffers.values(), ...(this.#uniforms ? [this.#uniforms] : [])]) {
       this.#device.destroyBuffer(b);
     }
     this.#arenas = [];
-    this.#hostBuffers.clear();
+    this.#ownBuffers.clear();
     this.#uniforms = undefined;
     this.#steps = undefined;
   }
