@@ -30,8 +30,8 @@ export interface Recalls {
 }
 
 /**
- * The number of foreign candidates that score at least as well as the best own one; infinite if no own candidate was scored.
- * Ties count against the query, so a model that gives every pair one score earns nothing.
+ * The number of foreign candidates that score better than the best own one, and half of those that score the same (captions that
+ * are equal do, and so does everything for a model that has collapsed); infinite if no own candidate was scored.
  *
  * @throws {RangeError} if a score is not a number.
  */
@@ -44,7 +44,9 @@ export function rank(scores: ArrayLike<number>, isOwn: (position: number) => boo
   }
   if (best === UNSCORED) return Infinity;
   let better = 0;
-  for (let i = 0; i < scores.length; i++) if (scores[i]! >= best && !isOwn(i)) better++;
+  for (let i = 0; i < scores.length; i++) {
+    if (scores[i]! >= best && !isOwn(i)) better += scores[i]! > best ? 1 : 0.5;
+  }
   return better;
 }
 

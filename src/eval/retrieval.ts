@@ -13,6 +13,7 @@ import { slice } from "../ops/shape.ts";
 import { compile, type Compiled, read, tensor, toDevice } from "../program/compile.ts";
 import type { Tensor } from "../program/graph.ts";
 import type { Tree } from "../program/tree.ts";
+import { best, PairList, positionsByCandidate, ranksIn, type Shortlists, whole } from "./_shortlists.ts";
 import { rank, type Recalls, recallsOf, UNSCORED } from "./recall.ts";
 
 /** Images and texts to be found by one another. */
@@ -60,13 +61,6 @@ export interface RetrievalResult {
   readonly reranked?: Recalls;
   /** Logit of "match", {@linkcode UNSCORED} for pairs on no shortlist: [images, texts] and [texts, images]. */
   readonly scores?: { readonly i2t: Float32Array; readonly t2i: Float32Array };
-}
-
-/** Best candidates of each query, row-major [queries, k], in the order of their numbers. */
-interface Shortlists {
-  readonly k: number;
-  readonly candidates: Uint32Array;
-  readonly scores: Float32Array;
 }
 
 /** Evaluates one model again and again; its programs are made once. */
@@ -217,33 +211,6 @@ export async function evaluateRetrieval<P extends Tree = Albef>(
   }
 }
 
-/** Different pairs of an image of the batch and a text, and the places that wait for their scores. */
-class PairList {
-  readonly images: number[] = [];
-  readonly texts: number[] = [];
-  readonly #waiting: { list: Shortlists; position: number; pair: number }[] = [];
-  readonly #known = new Map<number, number>();
-  readonly #textCount: number;
-
-  constructor(textCount: number) {
-    this.#textCount = textCount;
-  }
-
-  add(image: number, text: number, list: Shortlists, position: number): void {
-    const key = image * this.#textCount + text;
-    let pair = this.#known.get(key);
-    if (pair === undefined) {
-      this.#known.set(key, pair = this.images.push(image) - 1);
-      this.texts.push(text);
-    }
-    this.#waiting.push({ list, position, pair });
-  }
-
-  deliver(score: (pair: number) => number): void {
-    for (const { list, position, pair } of this.#waiting) list.scores[position] = score(pair);
-  }
-}
-
 /** `size` numbers from `from` on, below `count`; the last one repeated. */
 function indicesFrom(from: number, size: number, count: number): number[] {
   return Array.from({ length: size }, (_, i) => Math.min(from + i, count - 1));
@@ -269,39 +236,6 @@ function textRows({ ids, mask, length }: RetrievalSet["texts"], rows: readonly n
     tensor(takeRows(ids, length, rows, Uint32Array), shape),
     tensor(takeRows(mask, length, rows, Float32Array), shape),
   ];
-}
-
-/** Numbers of the k largest scores, ascending; of equal ones the lower. */
-function best(scores: Float32Array, k: number): Uint32Array {
-  const out = new Uint32Array(k);
-  if (k === 0) return out;
-  const limit = scores.slice().sort()[scores.length - k]!;
-  const above = scores.reduce((n, s) => s > limit ? n + 1 : n, 0);
-  let at = 0, equal = k - above;
-  scores.forEach((s, i) => {
-    if (s > limit || (s === limit && equal-- > 0)) out[at++] = i;
-  });
-  return out;
-}
-
-/** For each candidate the places in the shortlists that name it. */
-function positionsByCandidate({ candidates }: Shortlists, count: number): number[][] {
-  const out = Array.from({ length: count }, (): number[] => []);
-  candidates.forEach((candidate, position) => out[candidate]!.push(position));
-  return out;
-}
-
-function ranksIn({ k, candidates, scores }: Shortlists, isOwn: (row: number, column: number) => boolean): number[] {
-  return Array.from(
-    { length: candidates.length / k },
-    (_, row) => rank(scores.subarray(row * k, (row + 1) * k), (p) => isOwn(row, candidates[row * k + p]!)),
-  );
-}
-
-function whole({ k, candidates, scores }: Shortlists, columns: number): Float32Array {
-  const out = new Float32Array(candidates.length / k * columns).fill(UNSCORED);
-  candidates.forEach((c, p) => out[Math.floor(p / k) * columns + c] = scores[p]!);
-  return out;
 }
 
 function checkSet({ images, texts: { ids, mask, length }, imageOf }: RetrievalSet): void {

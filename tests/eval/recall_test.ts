@@ -10,8 +10,13 @@ Deno.test("rank() counts the better candidates of other queries, for the best ow
   assertEquals(rank([0.1, 0.9, 0.8, 0.7], own(1, 2)), 0, "an own candidate does not stand in the way of another");
 });
 
-Deno.test("rank() gives nothing for scores that are all equal, not scored or not numbers", () => {
-  assertEquals(rank([1, 1, 1, 1], own(0)), 3);
+Deno.test("rank() counts a half for each foreign candidate with the same score", () => {
+  assertEquals(rank([0.5, 0.5, 0.1], own(0)), 0.5);
+  assertEquals(rank([0.5, 0.9, 0.5, 0.5], own(0, 2)), 1.5);
+  assertEquals(rank(new Float32Array(41), own(7)), 20, "a collapsed model finds nothing");
+});
+
+Deno.test("rank() gives nothing for own candidates that are not scored, and refuses what is not a number", () => {
   assertEquals(rank([UNSCORED, 3, UNSCORED], own(0)), Infinity);
   assertThrows(() => rank([0, NaN], own(0)), RangeError, "candidate 1 has NaN");
 });
