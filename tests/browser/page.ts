@@ -1,0 +1,69 @@
+/**
+ * What runs in the browser: values of the official code with the kernels for both kinds of adapter, then the unit tests of the
+ * kernels. Every row is posted to the server that gave the page.
+ */
+import { defaultDevice, openDevice, setDefaultDevice } from "../../src/gpu/device.ts";
+import { coreSets } from "../golden/core.ts";
+import { Golden } from "../golden/golden.ts";
+import { type Row, setOf } from "./rows.ts";
+import { type UnitTest, unitTests } from "./unit_tests.ts";
+
+async function post(path: string, body: unknown): Promise<void> {
+  await fetch(path, { method: "POST", body: JSON.stringify(body) });
+}
+
+async function download(path: string): Promise<Uint8Array<ArrayBuffer>> {
+  const response = await fetch(path);
+  if (!response.ok) throw new Error(`Cannot read ${path}: the server answers ${response.status}`);
+  return new Uint8Array(await response.arrayBuffer());
+}
+
+const part = decodeURIComponent(location.hash.slice(1));
+
+/** Runs a check and posts its row; what the check throws is a failure of its row. */
+async function report(name: string, check: () => Promise<Omit<Row, "name" | "seconds">>): Promise<void> {
+  if (!name.includes(part)) return;
+  const start = performance.now();
+  const outcome = await check().catch((error) => ({ detail: "stopped", failures: [describe(error)] }));
+  const row: Row = { name, ...outcome, seconds: (performance.now() - start) / 1000 };
+  await post("/row", row);
+}
+
+function describe(error: unknown): string {
+  return error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+}
+
+async function checkGolden(golden: Golden, file: string): Promise<Omit<Row, "name" | "seconds">> {
+  const verdict = await coreSets[setOf(file)]!(golden, file);
+  const { compared, worst, worstName, left } = verdict;
+  return {
+    detail: `${compared} compared, worst ${worst.toPrecision(2)} of the tolerance: ${worstName}`,
+    failures: [...verdict.failures, ...left.map((name) => `${name}: not compared`)],
+  };
+}
+
+async function checkUnits(tests: readonly UnitTest[]): Promise<Omit<Row, "name" | "seconds">> {
+  const failures: string[] = [];
+  for (const { name, fn } of tests) {
+    try {
+      await fn();
+    } catch (error) {
+      failures.push(`${name}: ${describe(error)}`);
+    }
+    await post("/beat", name);
+  }
+  return { detail: `${tests.length} tests`, failures: tests.length ? failures : ["the file registers no test"] };
+}
+
+async function main(): Promise<void> {
+  const golden = await Golden.open("/golden", download);
+  const files = Object.keys(golden.index.files).filter((file) => Object.hasOwn(coreSets, setOf(file)));
+  await post("/note", `adapter: ${(await defaultDevice()).adapter}`);
+  for (const kind of ["gpu", "cpu"] as const) {
+    setDefaultDevice(await openDevice({ kind }));
+    for (const file of files) await report(`${file} (${kind})`, () => checkGolden(golden, file));
+  }
+  for await (const { file, tests } of unitTests()) await report(`tests/${file}`, () => checkUnits(tests));
+}
+
+main().then(() => post("/end", ""), (error) => post("/end", describe(error)));

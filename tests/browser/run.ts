@@ -1,0 +1,114 @@
+/**
+ * `deno task test:browser [DIR] [PART]`: runs page.ts in headless Chromium, whose WebGPU (Dawn on SwiftShader) is another one
+ * than Deno's (wgpu). DIR is a folder of values from the official code, tests/golden/data if not given; with PART, only rows
+ * run whose name contains it. One row per file; the last line counts; the exit status is 1 if anything failed.
+ */
+import { openChromium, setUpChromium } from "./chromium.ts";
+import type { Row } from "./rows.ts";
+
+/** A page that says nothing for so long hangs, seconds. */
+const SILENCE = 240;
+
+const here = new URL(".", import.meta.url);
+
+async function bundle(): Promise<string> {
+  const { success, stdout, stderr } = await new Deno.Command("deno", {
+    args: ["bundle", "--quiet", "--no-lock", "--platform", "browser", new URL("page.ts", here).href],
+    stdin: "null",
+  }).output();
+  if (!success) throw new Error(`Cannot bundle page.ts: ${new TextDecoder().decode(stderr)}`);
+  return new TextDecoder().decode(stdout);
+}
+
+/** Counts what the page reports and prints its rows. */
+class Report {
+  passed = 0;
+  failed = 0;
+  /** Why the page ended; empty if it came to its end. */
+  readonly end: Promise<string>;
+  #finish: (reason: string) => void = () => {};
+  #timer: ReturnType<typeof setTimeout> | undefined;
+
+  constructor() {
+    this.end = new Promise((resolve) => this.#finish = resolve);
+    this.watch("to be opened");
+  }
+
+  finish(reason: string): void {
+    clearTimeout(this.#timer);
+    this.#finish(reason);
+  }
+
+  row({ name, detail, failures, seconds }: Row): void {
+    this.watch(name);
+    failures.length ? this.failed++ : this.passed++;
+    const state = failures.length ? "FAILED" : "ok    ";
+    console.log(`${name.padEnd(42)} ${state} ${seconds.toFixed(1).padStart(5)} s, ${detail}`);
+    for (const failure of failures) console.log(`    ${failure}`);
+  }
+
+  /** Waits for the next sign of life; `now` is the one that came. */
+  watch(now: string): void {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => {
+      this.finish(`The page hangs: it has said nothing for ${SILENCE} s; the last it did was ${now}`);
+    }, SILENCE * 1000);
+  }
+}
+
+/** The page, its program, the golden files and the places that rows are posted to. */
+function serve(program: string, dir: string, report: Report): Deno.HttpServer<Deno.NetAddr> {
+  const page =
+    `<!doctype html><meta charset="utf-8"><title>Gritstone</title><script type="module" src="/page.js"></script>`;
+  return Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, async (request) => {
+    const { pathname } = new URL(request.url);
+    if (request.method === "POST") return receive(pathname, await request.json(), report);
+    if (pathname === "/") return new Response(page, { headers: { "content-type": "text/html" } });
+    if (pathname === "/page.js") return new Response(program, { headers: { "content-type": "text/javascript" } });
+    if (pathname.startsWith("/golden/")) return await file(dir + decodeURIComponent(pathname.slice("/golden".length)));
+    return new Response(null, { status: 404 });
+  });
+}
+
+// deno-lint-ignore no-explicit-any
+function receive(path: string, body: any, report: Report): Response {
+  if (path === "/row") report.row(body);
+  if (path === "/note") console.log(body);
+  if (path === "/beat") report.watch(body);
+  if (path === "/end") report.finish(body);
+  return new Response();
+}
+
+async function file(path: string): Promise<Response> {
+  try {
+    return new Response(await Deno.readFile(path));
+  } catch {
+    return new Response(null, { status: 404 });
+  }
+}
+
+async function main(dir: string, part: string): Promise<number> {
+  await Deno.stat(`${dir}/index.json`).catch(() => {
+    throw new Error(`Cannot read "${dir}/index.json": the folder must hold values of the official code`);
+  });
+  await setUpChromium();
+  const report = new Report();
+  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+    Deno.addSignalListener(signal, () => report.finish(`Interrupted by ${signal}`));
+  }
+  await using server = serve(await bundle(), dir, report);
+  await using browser = await openChromium(`http://127.0.0.1:${server.addr.port}/#${encodeURIComponent(part)}`);
+  browser.ended.then((text) => report.finish(`The browser ended before the page did:\n${text}`));
+  const reason = await report.end;
+  if (reason) report.failed++, console.log(reason);
+  console.log(`${report.passed} passed, ${report.failed} failed`);
+  return report.failed ? 1 : 0;
+}
+
+try {
+  const [dir = new URL("../golden/data", here).pathname, part = ""] = Deno.args;
+  Deno.exit(await main(dir, part));
+} catch (error) {
+  console.error(error instanceof Error ? error.message : error);
+  Deno.exit(1);
+}

@@ -1,0 +1,51 @@
+/**
+ * The unit tests that a browser can run: Deno.test() of a page, and the files that register with it.
+ */
+
+/** A registered test. */
+export interface UnitTest {
+  readonly name: string;
+  readonly fn: () => void | Promise<void>;
+}
+
+/** Files by their path below tests/. They are loaded one by one, so that each registers its own tests. */
+const files: Readonly<Record<string, () => Promise<unknown>>> = {
+  "autograd/grad_test.ts": () => import("../autograd/grad_test.ts"),
+  "grit/grouping_walk_test.ts": () => import("../grit/grouping_walk_test.ts"),
+  "ops/argmax_test.ts": () => import("../ops/argmax_test.ts"),
+  "ops/attention_test.ts": () => import("../ops/attention_test.ts"),
+  "ops/cross_entropy_test.ts": () => import("../ops/cross_entropy_test.ts"),
+  "ops/elementwise_test.ts": () => import("../ops/elementwise_test.ts"),
+  "ops/gather_test.ts": () => import("../ops/gather_test.ts"),
+  "ops/layer_norm_test.ts": () => import("../ops/layer_norm_test.ts"),
+  "ops/matmul_test.ts": () => import("../ops/matmul_test.ts"),
+  "ops/patchify_test.ts": () => import("../ops/patchify_test.ts"),
+  "ops/random_test.ts": () => import("../ops/random_test.ts"),
+  "ops/reduce_test.ts": () => import("../ops/reduce_test.ts"),
+  "ops/shape_test.ts": () => import("../ops/shape_test.ts"),
+  "ops/softmax_test.ts": () => import("../ops/softmax_test.ts"),
+  "ops/top_k_test.ts": () => import("../ops/top_k_test.ts"),
+  "ops/transpose_test.ts": () => import("../ops/transpose_test.ts"),
+  "ops/update_rows_test.ts": () => import("../ops/update_rows_test.ts"),
+  "program/compile_test.ts": () => import("../program/compile_test.ts"),
+  "program/donation_test.ts": () => import("../program/donation_test.ts"),
+  "program/fusion_test.ts": () => import("../program/fusion_test.ts"),
+  "program/overlap_test.ts": () => import("../program/overlap_test.ts"),
+};
+
+/** Not run: 65,537 workgroups with barriers take minutes on SwiftShader. */
+const tooSlow = ["attention() runs in more workgroups than one dimension of a dispatch holds"];
+
+/** The tests of each file. Gives the page a `Deno` that can do nothing but register tests. */
+export async function* unitTests(): AsyncGenerator<{ file: string; tests: readonly UnitTest[] }> {
+  let tests: UnitTest[] = [];
+  const test = (first: string | UnitTest, fn?: UnitTest["fn"]): void => {
+    tests.push(typeof first === "string" ? { name: first, fn: fn! } : first);
+  };
+  Object.assign(globalThis, { Deno: { test } });
+  for (const [file, load] of Object.entries(files)) {
+    tests = [];
+    await load();
+    yield { file, tests: tests.filter(({ name }) => !tooSlow.includes(name)) };
+  }
+}
