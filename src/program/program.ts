@@ -165,12 +165,18 @@ export class Program {
     this.#device.check();
     const storages = await this.#bindLeaves(args);
     const results = await this.#allocateResults(storages);
-    if (!this.#proven) await this.#prove();
     if (this.#device.poison) this.#poison();
-    const encoder = this.#device.gpu.createCommandEncoder();
+    const { gpu } = this.#device, proven = this.#proven;
+    if (!proven) gpu.pushErrorScope("validation");
+    const encoder = gpu.createCommandEncoder();
     encode(encoder);
     this.#copyResults(encoder, results);
-    this.#device.gpu.queue.submit([encoder.finish()]);
+    gpu.queue.submit([encoder.finish()]);
+    if (!proven) {
+      const error = await gpu.popErrorScope();
+      if (error) await this.#blame(error);
+      this.#proven = true;
+    }
     return results.map((r) => r.tensor);
   }
 
@@ -317,8 +323,8 @@ export class Program {
     pass.end();
   }
 
-  /** Encodes each dispatch alone under an error scope, without submitting, so that a refused one is named. */
-  async #prove(): Promise<void> {
+  /** Finds the dispatch that WebGPU refuses, by encoding each alone, and throws an error that names it. */
+  async #blame(refusal: GPUError): Promise<never> {
     const { gpu } = this.#device;
     const scopes = this.#steps!.map((step) => {
       gpu.pushErrorScope("validation");
@@ -328,17 +334,15 @@ export class Program {
       encoder.finish();
       return gpu.popErrorScope();
     });
-    for (const [i, error] of (await Promise.all(scopes)).entries()) {
-      if (!error) continue;
-      const { name, bindings, workgroups } = this.#steps![i]!.dispatch;
-      const sizes = bindings.map((b) =>
-        "words" in b ? "uniform" : `${this.plan.slots[b.value]!.name} (${formatBytes(b.bytes)})`
-      );
-      throw new KernelError(
-        `Cannot run the kernel "${name}" (${workgroups} workgroups over ${sizes.join(", ")}): ${error.message}`,
-      );
-    }
-    this.#proven = true;
+    const errors = await Promise.all(scopes), i = errors.findIndex((e) => e !== null);
+    if (i < 0) throw new KernelError(`Cannot run the program: ${refusal.message}`);
+    const { name, bindings, workgroups } = this.#steps![i]!.dispatch;
+    const sizes = bindings.map((b) =>
+      "words" in b ? "uniform" : `${this.plan.slots[b.value]!.name} (${formatBytes(b.bytes)})`
+    );
+    throw new KernelError(
+      `Cannot run the kernel "${name}" (${workgroups} workgroups over ${sizes.join(", ")}): ${errors[i]!.message}`,
+    );
   }
 
   /** Frees the memory of the program; its results stay valid. */
