@@ -88,10 +88,12 @@ export function canInline(input: Tensor, consumer: Node): boolean {
 
 /** How many nodes apart two fused nodes may be: farther ones would keep the inputs of a kernel alive for long. */
 const REACH = 64;
+/** How many nodes one kernel may hold: compilers take longer than it saves for more. */
+const GROUP_SIZE = 32;
 
-/** Groups in an order in which they can run. `kept` are values that must be stored whoever else uses them. */
-export function fuse(nodes: readonly Node[], maxBindings: number): Group[] {
-  const groups = new Map<Node, Group>();
+/** Groups in an order in which they can run. `outputs` are stored whoever else uses them. */
+export function fuse(nodes: readonly Node[], outputs: readonly Tensor[], maxBindings: number): Group[] {
+  const groups = new Map<Node, Group>(), bindings = bindingCounter(nodes, outputs);
   for (const node of nodes) {
     groups.set(node, node.op.expression ? { root: null, members: [node] } : { root: node, members: [] });
   }
@@ -129,7 +131,9 @@ export function fuse(nodes: readonly Node[], maxBindings: number): Group[] {
       if (from.root && (to.root || base.node !== from.root || base.index !== 0 || !from.root.op.emits)) {
         if (to.root || !from.members.includes(base.node)) continue;
       }
-      if (bindings(from) + bindings(to) > maxBindings || !selfContained(from, to) || leadsAround(from, to)) continue;
+      const both = [...nodesOf(from), ...nodesOf(to)];
+      if (both.length > GROUP_SIZE || bindings(both, from.root ?? to.root) > maxBindings) continue;
+      if (!selfContained(from, to) || leadsAround(from, to)) continue;
       from.root ??= to.root;
       from.members = [...from.members, ...to.members].sort((a, b) => a.id - b.id);
       for (const n of nodesOf(to)) groups.set(n, from);
@@ -168,9 +172,30 @@ function lastId(g: Group): number {
   return Math.max(...nodesOf(g).map((n) => n.id));
 }
 
-/** An upper bound of the storage buffers that a group binds. */
-function bindings(g: Group): number {
-  return nodesOf(g).reduce((n, node) => n + node.inputs.length + (node === g.root ? 4 : 1), 0) - (g.members.length - 1);
+/** Storage buffers that a root binds beside its inputs, at most: further results and scratch memory. */
+const ROOT_BINDINGS = 4;
+
+/** Counts the storage buffers that nodes bind when they run together: what they read of others, and what others read of them. */
+function bindingCounter(
+  nodes: readonly Node[],
+  outputs: readonly Tensor[],
+): (group: readonly Node[], root: Node | null) => number {
+  const readers = new Map<Node, Node[]>(), kept = new Set(outputs.map((t) => resolve(t).base.node));
+  for (const node of nodes) {
+    for (const t of loads(node)) {
+      const { node: from } = resolve(t).base;
+      if (!readers.get(from)?.push(node)) readers.set(from, [node]);
+    }
+  }
+  return (group, root) => {
+    const own = new Set(group), read = new Set<string>();
+    for (const t of group.flatMap(loads)) {
+      const { base, offset } = resolve(t);
+      if (!own.has(base.node)) read.add(`${valueKey(base)}+${offset}:${t.size}`);
+    }
+    const stored = group.filter((n) => n !== root && (kept.has(n) || readers.get(n)?.some((r) => !own.has(r))));
+    return read.size + stored.length + (root ? ROOT_BINDINGS : 0);
+  };
 }
 
 /** Topological order; among groups that can run, the one whose last node was created first. */

@@ -83,7 +83,7 @@ class Planner {
   constructor(readonly outputs: readonly Tensor[], donated: readonly Tensor[], readonly device: DeviceProfile) {
     for (const t of donated) this.#leafSlot(t);
     const nodes = reachable(outputs);
-    this.#groups = fuse(nodes, Math.min(device.maxStorageBuffers, 16) - 2);
+    this.#groups = fuse(nodes, outputs, Math.min(device.maxStorageBuffers, 16) - 2);
     this.#markWanted();
     this.#matchDonations(donated);
   }
