@@ -36,8 +36,12 @@ export class Golden {
 
   /** Opens a folder; `readFile` says how, where there is no Deno. */
   static async open(dir: string, readFile: ReadFile = (path) => Deno.readFile(path)): Promise<Golden> {
-    const index = new TextDecoder().decode(await readFile(`${dir}/index.json`));
-    return new Golden(dir, JSON.parse(index), readFile);
+    return new Golden(dir, parseJson(await readFile(`${dir}/index.json`)), readFile);
+  }
+
+  /** The content of a JSON file. */
+  async json(file: string): Promise<Loose> {
+    return parseJson(await this.readFile(`${this.dir}/${file}`));
   }
 
   /** The tensors of a file; integers of any width as i32. */
@@ -85,6 +89,10 @@ export class Golden {
       return tensor(value.data, shape);
     });
   }
+}
+
+function parseJson(bytes: Uint8Array): Loose {
+  return JSON.parse(new TextDecoder().decode(bytes));
 }
 
 /** A value of a file as a tensor; integers as `dtype`. */

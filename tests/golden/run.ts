@@ -3,41 +3,8 @@
  * counts; the exit status is 1 if anything failed.
  */
 import { setUpAdapter } from "../../src/gpu/setup.ts";
-import { coreSets } from "./core.ts";
-import { Golden, type Verdict } from "./golden.ts";
-import { momentumSets } from "./momentum.ts";
-import { nlvrSets } from "./nlvr.ts";
-import { retrievalSets } from "./retrieval.ts";
-import { epochSet, groupSet, tiesSet } from "./sampler.ts";
-import { tableSets } from "./tables.ts";
-import { vqaSets } from "./vqa.ts";
-
-type Check = (golden: Golden, file: string) => Promise<Verdict>;
-
-const checks: Readonly<Record<string, Check>> = {
-  ...coreSets,
-  ...momentumSets,
-  ...retrievalSets,
-  ...tableSets,
-  ...vqaSets,
-  ...nlvrSets,
-  grouping_ties: tiesSet,
-};
-
-/** The check of a set by its name; undefined for sets that are not known. */
-function checkOf(set: string): Check | undefined {
-  if (Object.hasOwn(checks, set)) return checks[set];
-  return set.startsWith("group_") ? groupSet : set.startsWith("epoch_") ? epochSet : undefined;
-}
-
-/** The set that a file belongs to: its name without folder and ending. Inputs and weights are read by the checks. */
-function setOf(file: string): string {
-  return file.split("/").at(-1)!.replace(/\.(safetensors|json)$/, "");
-}
-
-function isInput(file: string): boolean {
-  return /(^|_)(inputs|weights)$/.test(setOf(file));
-}
+import { Golden } from "./golden.ts";
+import { judge, resultFiles } from "./sets.ts";
 
 /** How many files passed, failed, or belong to no known set. */
 export interface GoldenCounts {
@@ -48,15 +15,11 @@ export interface GoldenCounts {
 
 /** Compares one file; the lines say what came of it. */
 async function checkFile(golden: Golden, file: string): Promise<[keyof GoldenCounts, ...string[]]> {
-  const check = checkOf(setOf(file)), name = file.padEnd(44);
-  if (!check) return ["uncovered", `${name} not covered`];
+  const name = file.padEnd(44);
   try {
-    const verdict = await check(golden, file), { compared, worst, worstName } = verdict;
-    const failures = [...verdict.failures, ...verdict.left.map((left) => `${left}: not compared`)];
-    if (compared === 0) failures.push("nothing was compared");
-    const row = `${String(compared).padStart(4)} compared, worst ${
-      worst.toPrecision(2)
-    } of the tolerance: ${worstName}`;
+    const judged = await judge(golden, file);
+    if (!judged) return ["uncovered", `${name} not covered`];
+    const { row, failures } = judged;
     if (failures.length === 0) return ["passed", `${name} ok     ${row}`];
     return ["failed", `${name} FAILED ${row}`, ...failures.slice(0, 5).map((failure) => `    ${failure}`)];
   } catch (error) {
@@ -73,7 +36,7 @@ export async function runGolden(
 ): Promise<GoldenCounts> {
   const golden = await Golden.open(dir);
   const counts: GoldenCounts = { passed: 0, failed: 0, uncovered: 0 };
-  for (const file of Object.keys(golden.index.files).filter((f) => !isInput(f) && f.includes(only))) {
+  for (const file of resultFiles(golden).filter((f) => f.includes(only))) {
     const [outcome, ...lines] = await checkFile(golden, file);
     counts[outcome]++;
     for (const line of lines) print(line);

@@ -4,14 +4,10 @@ import { resizePositionTable } from "../../src/io/posembed.ts";
 import { learningRate } from "../../src/optim/schedule.ts";
 import { type Golden, type Loose, Verdict } from "./golden.ts";
 
-async function json(golden: Golden, file: string): Promise<Loose> {
-  return JSON.parse(await Deno.readTextFile(`${golden.dir}/${file}`));
-}
-
 /** Rows (epoch, step, rate) at every change and at each start of an epoch; between them the rate stays. */
 async function scheduleSet(golden: Golden, file: string): Promise<Verdict> {
   const verdict = new Verdict(file, new Map(), golden.entry(file));
-  for (const [name, run] of Object.entries<Loose>(await json(golden, file))) {
+  for (const [name, run] of Object.entries<Loose>(await golden.json(file))) {
     const { lr, min_lr, warmup_lr, warmup_epochs, epochs } = run.schedular;
     const options = { rate: lr, minRate: min_lr, warmupRate: warmup_lr, warmupBlocks: warmup_epochs, epochs };
     const rows: [number, number, number][] = run.table_epoch_step_lr;
@@ -28,7 +24,7 @@ async function scheduleSet(golden: Golden, file: string): Promise<Verdict> {
 
 async function textSet(golden: Golden, file: string): Promise<Verdict> {
   const verdict = new Verdict(file, new Map(), golden.entry(file));
-  for (const { text, max_words, pre_caption, pre_question } of await json(golden, file)) {
+  for (const { text, max_words, pre_caption, pre_question } of await golden.json(file)) {
     const name = JSON.stringify(text);
     verdict.holds(`caption of ${name}`, cleanCaption(text, max_words) === pre_caption);
     verdict.holds(`question of ${name}`, cleanQuestion(text, max_words) === pre_question);
