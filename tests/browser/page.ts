@@ -3,9 +3,9 @@
  * kernels. Every row is posted to the server that gave the page.
  */
 import { defaultDevice, openDevice, setDefaultDevice } from "../../src/gpu/device.ts";
-import { coreSets } from "../golden/core.ts";
 import { Golden } from "../golden/golden.ts";
-import { type Row, setOf } from "./rows.ts";
+import { judge, resultFiles } from "../golden/sets.ts";
+import type { Row } from "./rows.ts";
 import { type UnitTest, unitTests } from "./unit_tests.ts";
 
 async function post(path: string, body: unknown): Promise<void> {
@@ -34,12 +34,8 @@ function describe(error: unknown): string {
 }
 
 async function checkGolden(golden: Golden, file: string): Promise<Omit<Row, "name" | "seconds">> {
-  const verdict = await coreSets[setOf(file)]!(golden, file);
-  const { compared, worst, worstName, left } = verdict;
-  return {
-    detail: `${compared} compared, worst ${worst.toPrecision(2)} of the tolerance: ${worstName}`,
-    failures: [...verdict.failures, ...left.map((name) => `${name}: not compared`)],
-  };
+  const { row, failures } = await judge(golden, file) ?? { row: "not covered", failures: ["no check knows this set"] };
+  return { detail: row.trim(), failures };
 }
 
 async function checkUnits(tests: readonly UnitTest[]): Promise<Omit<Row, "name" | "seconds">> {
@@ -57,11 +53,10 @@ async function checkUnits(tests: readonly UnitTest[]): Promise<Omit<Row, "name" 
 
 async function main(): Promise<void> {
   const golden = await Golden.open("/golden", download);
-  const files = Object.keys(golden.index.files).filter((file) => Object.hasOwn(coreSets, setOf(file)));
   await post("/note", `adapter: ${(await defaultDevice()).adapter}`);
   for (const kind of ["gpu", "cpu"] as const) {
     setDefaultDevice(await openDevice({ kind }));
-    for (const file of files) await report(`${file} (${kind})`, () => checkGolden(golden, file));
+    for (const file of resultFiles(golden)) await report(`${file} (${kind})`, () => checkGolden(golden, file));
   }
   for await (const { file, tests } of unitTests()) await report(`tests/${file}`, () => checkUnits(tests));
 }

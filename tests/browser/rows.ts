@@ -9,8 +9,3 @@ export interface Row {
   readonly failures: readonly string[];
   readonly seconds: number;
 }
-
-/** The set that a golden file belongs to: its name without folder and ending. */
-export function setOf(file: string): string {
-  return file.split("/").at(-1)!.replace(/\.(safetensors|json)$/, "");
-}
