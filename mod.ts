@@ -91,7 +91,7 @@ export {
   tanh,
   where,
 } from "./src/ops/elementwise.ts";
-export { concat, reshape, slice, stack, stopGradient } from "./src/ops/shape.ts";
+export { concat, reshape, slice, split, stack, stopGradient } from "./src/ops/shape.ts";
 export { max, mean, type ReduceOptions, sum } from "./src/ops/reduce.ts";
 export { matmul, type MatmulAttrs } from "./src/ops/matmul.ts";
 export { logSoftmax, logSumExp, softmax } from "./src/ops/softmax.ts";

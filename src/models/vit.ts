@@ -8,7 +8,7 @@ import { type AffineSpec, layerNorm, layerNormSpec, linear, linearSpec } from ".
 import { type ParametersOf, Spec } from "../nn/spec.ts";
 import { attention } from "../ops/attention.ts";
 import { add, broadcastTo, gelu } from "../ops/elementwise.ts";
-import { concat, reshape, slice } from "../ops/shape.ts";
+import { concat, reshape, split } from "../ops/shape.ts";
 import type { Tensor } from "../program/graph.ts";
 
 /** Sizes of a ViT. */
@@ -114,15 +114,11 @@ export function vit(
 }
 
 /** x + attention(LN(x)), then x + MLP(LN(x)): [B, T, D] -> [B, T, D]. */
-export function vitBlock(p: ParametersOf<VitBlockSpec>, x: Tensor, { width, heads, eps }: VitConfig): Tensor {
+export function vitBlock(p: ParametersOf<VitBlockSpec>, x: Tensor, { heads, eps }: VitConfig): Tensor {
   const h = layerNorm(p.norm1, x, eps);
-  const [q, k, v] = [0, 1, 2].map((i) => linear(part(p.attn.qkv, i, width), h)) as [Tensor, Tensor, Tensor];
+  const weights = split(p.attn.qkv.weight, 3), biases = split(p.attn.qkv.bias, 3);
+  const [q, k, v] = weights.map((weight, i) => linear({ weight, bias: biases[i]! }, h)) as [Tensor, Tensor, Tensor];
   x = add(x, linear(p.attn.proj, attention(q, k, v, { heads })));
   const hidden = gelu(linear(p.mlp.fc1, layerNorm(p.norm2, x, eps)));
   return add(x, linear(p.mlp.fc2, hidden));
-}
-
-/** The i-th of the maps that are fused in one: rows [i * width, (i + 1) * width). A view. */
-function part({ weight, bias }: ParametersOf<AffineSpec>, i: number, width: number): ParametersOf<AffineSpec> {
-  return { weight: slice(weight, 0, i * width, (i + 1) * width), bias: slice(bias, 0, i * width, (i + 1) * width) };
 }

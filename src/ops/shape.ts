@@ -5,7 +5,7 @@
  */
 import copySource from "../../kernels/copy_rows.wgsl" with { type: "text" };
 import prelude from "../../kernels/prelude.wgsl" with { type: "text" };
-import { apply, type Aval, Node, type Op, sameShape, sizeOf, Tensor } from "../program/graph.ts";
+import { apply, applyAll, type Aval, Node, type Op, sameShape, sizeOf, Tensor } from "../program/graph.ts";
 import type { BufferRef, Dispatch } from "../program/lowering.ts";
 import { constant } from "./elementwise.ts";
 
@@ -138,6 +138,26 @@ export function slice(x: Tensor, axis: number, start: number, end: number): Tens
   if (start === 0 && end === x.shape[axis]) return x;
   const contiguous = sizeOf(x.shape.slice(0, axis)) === 1;
   return apply(contiguous ? viewSliceOp : sliceOp, [x], { axis, start, end });
+}
+
+const splitOp: Op<{ parts: number }> = {
+  name: "split",
+  infer: ([x], { parts }) => {
+    const [length = 0, ...rest] = x!.shape;
+    if (length % parts !== 0 || length === 0) {
+      throw new RangeError(
+        `Cannot split [${x!.shape}]: its first axis must be a multiple of ${parts}: it is ${length}`,
+      );
+    }
+    return Array.from({ length: parts }, () => ({ shape: [length / parts, ...rest], dtype: x!.dtype }));
+  },
+  vjp: ({ avals }, cts) => [concat(cts.map((ct, i) => ct ?? constant(0, avals[i]!.shape, avals[i]!.dtype)), 0)],
+  view: ({ avals }, result) => ({ input: 0, offset: result * sizeOf(avals[0]!.shape) }),
+};
+
+/** Equal parts along the first axis. Views; their gradients are put together without a copy where that can be. */
+export function split(x: Tensor, parts: number): Tensor[] {
+  return applyAll(splitOp, [x], { parts });
 }
 
 const concatOp: Op<{ axis: number }> = {

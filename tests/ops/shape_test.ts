@@ -1,7 +1,7 @@
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { add, multiply } from "../../src/ops/elementwise.ts";
 import { sum } from "../../src/ops/reduce.ts";
-import { concat, reshape, slice, stack } from "../../src/ops/shape.ts";
+import { concat, reshape, slice, split, stack } from "../../src/ops/shape.ts";
 import { compile, data, tensor } from "../../src/program/compile.ts";
 import type { Tensor } from "../../src/program/graph.ts";
 import { checkOp, type Values } from "../testing/check_op.ts";
@@ -20,6 +20,26 @@ Deno.test("reshape() keeps the elements and runs no kernel", async () => {
   await checkOp((x) => multiply(reshape(x, [-1, 5]), 2), [randomTensor([15], 2)], (x) => x.data.map((v) => 2 * v));
   const viewed = await compile((x: Tensor) => reshape(reshape(x, [6]), [3, 2])).program(tensor([1, 2, 3, 4, 5, 6]));
   assertEquals(viewed.plan.steps.length, 0);
+});
+
+Deno.test("split() gives equal parts along the first axis, and the gradients of the parts one after the other", async () => {
+  for (const [shape, parts] of [[[6, 64], 3], [[9, 5], 3], [[4], 2]] as const) {
+    const size = shape.reduce((a: number, b) => a * b, 1) / parts;
+    for (let i = 0; i < parts; i++) {
+      await checkOp(
+        (x) => split(x, parts)[i]!,
+        [randomTensor(shape, 3)],
+        (x) => x.data.slice(i * size, (i + 1) * size),
+      );
+    }
+    const squares = (x: Tensor): Tensor =>
+      split(x, parts).map((t, i) => sum(multiply(t, multiply(t, i + 1)))).reduce(add);
+    const reference = (x: Values): number[] => [
+      x.data.reduce((n, v, k) => n + v * v * (Math.floor(k / size) + 1), 0),
+    ];
+    await checkOp(squares, [randomTensor(shape, 4)], reference);
+  }
+  assertThrows(() => split(placeholder([7, 2]), 3), RangeError, "must be a multiple of 3: it is 7");
 });
 
 Deno.test("slice() along any axis equals the reference, and its gradient is zero elsewhere", async () => {
