@@ -53,7 +53,8 @@ async function checkUnits(tests: readonly UnitTest[]): Promise<Omit<Row, "name" 
 
 async function main(): Promise<void> {
   const golden = await Golden.open("/golden", download);
-  await post("/note", `adapter: ${(await defaultDevice()).adapter}`);
+  const { adapter, profile } = await defaultDevice();
+  await post("/note", `adapter: ${adapter}, ${JSON.stringify(profile)}`);
   for (const kind of ["gpu", "cpu"] as const) {
     setDefaultDevice(await openDevice({ kind }));
     for (const file of resultFiles(golden)) await report(`${file} (${kind})`, () => checkGolden(golden, file));

@@ -101,6 +101,7 @@ async function main(dir: string, part: string): Promise<number> {
   browser.ended.then((text) => report.finish(`The browser ended before the page did:\n${text}`));
   const reason = await report.end;
   if (reason) report.failed++, console.log(reason);
+  if (report.passed + report.failed === 0) report.failed++, console.log(`No name of a row contains "${part}"`);
   console.log(`${report.passed} passed, ${report.failed} failed`);
   return report.failed ? 1 : 0;
 }
