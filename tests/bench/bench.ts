@@ -11,10 +11,11 @@
  *     deno run -A tests/bench/bench.ts startup [CONFIG BATCH]   from the start of the process to the end of the first step
  *     deno run -A tests/bench/bench.ts peak                     what the adapter can do at most; later lines show the share
  *
- * Reports, as text:
+ * Reports, as text; compare, suite and scaling also keep their figures in tests/bench/results:
  *
  *     deno run -A tests/bench/bench.ts profile CONFIG BATCH [PATH]   times of a step's kernels; PATH.txt and PATH.json
  *     deno run -A tests/bench/bench.ts compare [ROUNDS]              with tfjs and jax-js, interleaved
+ *     deno run -A tests/bench/bench.ts suite                         the works above, as a table
  *     deno run -A tests/bench/bench.ts scaling                       how cost grows with batch, tokens, width and keys
  *     deno run -A tests/bench/bench.ts waits                         what a training loop waits for
  *     deno run -A tests/bench/bench.ts memory CONFIG [BATCH GIB]     memory of a run, and the largest batch that fits
@@ -31,6 +32,7 @@ import { scaling } from "./scaling.ts";
 import { startup } from "./startup.ts";
 import { profileStep, stepWork } from "./step.ts";
 import { waits } from "./waits.ts";
+import { suite } from "./suite.ts";
 import { attentionWork, blockWork, groupingWork, itcWork, matmulWork, type Ready, vocabWork } from "./works.ts";
 
 type ConfigName = keyof typeof configs;
@@ -59,6 +61,7 @@ const reports: Record<string, (args: readonly string[]) => Promise<void>> = {
     if (path) await writeProfile(times, path);
   },
   compare: ([rounds = "5"]) => compare(Number(rounds)),
+  suite,
   scaling,
   waits,
   memory: ([config, batch = "96", limit = "16"]) => memoryReport(configName(config), Number(batch), Number(limit)),

@@ -34,12 +34,6 @@ export function median(values: readonly number[]): number {
   return sorted.length % 2 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
 }
 
-/** Work on the command line, with its numbers. */
-export interface Work {
-  readonly name: string;
-  readonly sizes: readonly number[];
-}
-
 /** A product of two N x N matrices. */
 export function matmulFlop(n: number): number {
   return 2 * n ** 3;

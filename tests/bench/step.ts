@@ -89,7 +89,7 @@ export class BenchStep {
     const columns = COMMON_COLUMNS.length + PRETRAINING_METRICS.length;
     const state: TrainState<NoQueues> = await toDevice({
       optimizer: {
-        values: layout.packHost((n, s) => task.initial(n, s)).map((v) => tensor(v)),
+        values: layout.packHost((n, s) => task.initial!(n, s)).map((v) => tensor(v)),
         first: zeros(),
         second: zeros(),
       },

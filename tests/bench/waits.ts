@@ -3,29 +3,9 @@ import { defaultDevice } from "../../src/gpu/device.ts";
 import { configs } from "../../src/models/config.ts";
 import { PRETRAINING_LAYOUT, PRETRAINING_METRICS } from "../../src/tasks/pretraining.ts";
 import { train } from "../../src/train/train.ts";
+import { countWaits } from "../testing/count_waits.ts";
 import { measure, median, round } from "./measure.ts";
 import { BenchStep, syntheticTask } from "./step.ts";
-
-/** Calls of `mapAsync` and `onSubmittedWorkDone`, the only ways to wait for the GPU, while `run` runs. */
-export async function countWaits(run: () => Promise<unknown>): Promise<number> {
-  const { mapAsync } = GPUBuffer.prototype, { onSubmittedWorkDone } = GPUQueue.prototype;
-  let waits = 0;
-  GPUBuffer.prototype.mapAsync = function (...args) {
-    waits++;
-    return mapAsync.apply(this, args);
-  };
-  GPUQueue.prototype.onSubmittedWorkDone = function () {
-    waits++;
-    return onSubmittedWorkDone.apply(this);
-  };
-  try {
-    await run();
-  } finally {
-    GPUBuffer.prototype.mapAsync = mapAsync;
-    GPUQueue.prototype.onSubmittedWorkDone = onSubmittedWorkDone;
-  }
-  return waits;
-}
 
 /** The report of `bench.ts waits`. */
 export async function waits(): Promise<void> {
@@ -48,16 +28,17 @@ export async function waits(): Promise<void> {
     javascript.push(performance.now() - start);
     await gpu.queue.onSubmittedWorkDone();
   });
-  // Several steps for one wait, which costs milliseconds of its own; rounds alternate, for the machine may be busy.
+  // Several steps for one wait, which costs milliseconds of its own. Rounds alternate and the best count, for others may
+  // use the machine.
   const wall: number[] = [], kernels: number[] = [];
-  for (let round = 0; round < 3; round++) {
+  for (let round = 0; round < 5; round++) {
     kernels.push((await step.profile()).reduce((ms, t) => ms + t.nanoseconds / 1e6, 0));
     const start = performance.now();
     for (let i = 0; i < 4; i++) await step.run();
     await gpu.queue.onSubmittedWorkDone();
     wall.push((performance.now() - start) / 4);
   }
-  const [time, inKernels, inJavascript] = [wall, kernels, javascript.slice(1)].map(median) as [number, number, number];
+  const time = Math.min(...wall), inKernels = Math.min(...kernels), inJavascript = median(javascript.slice(1));
   console.log(
     `a step of small, batch 32: ${round(time, 0)} ms, its kernels ${round(inKernels, 0)} ms ` +
       `(${round(100 * (time / inKernels - 1), 1)} % beside them), JavaScript ${round(inJavascript, 1)} ms (${
