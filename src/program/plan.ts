@@ -378,7 +378,10 @@ class Planner {
       const { base } = resolve(t), bytes = byteLength(t), offset = offsets[i]! * bytesPerElement(t.dtype);
       const slot = this.#slots[this.#slotOf.get(valueKey(base)) ?? -1];
       const placed = slot?.parent?.slot === whole.value && slot.parent.offset === offset && base.size === t.size;
-      if (!placed) this.#copyRun("concat", this.#load(t), whole, 0, offset, bytes);
+      if (placed) continue;
+      const aligned = offset % this.device.alignment === 0; // then only the part is bound: the rest may be what is copied
+      const to = aligned ? this.#writable({ ...whole, offset, bytes }) : whole;
+      this.#copyRun("concat", this.#load(t), to, 0, aligned ? 0 : offset, bytes);
     }
   }
 
