@@ -55,6 +55,11 @@ export class Device {
   #buffers = 0;
   #lost: string | undefined;
   #uncaptured: string | undefined;
+  /**
+   * How kernels bind their constants. Mesa's software driver puts uniforms that bound a loop into the code: where that shortens
+   * it by half, it compiles the kernel anew for each dispatch and keeps what it has compiled.
+   */
+  readonly #constants: "uniform" | "read-only-storage";
   /** For tests: every run of a program fills its intermediate memory with NaN first, so that elements never written are found. */
   poison = false;
 
@@ -65,6 +70,7 @@ export class Device {
     readonly profile: DeviceProfile,
     readonly enableSubgroups: string = "",
   ) {
+    this.#constants = /llvmpipe/i.test(adapter) ? "read-only-storage" : "uniform";
     gpu.lost.then((info: GPUDeviceLostInfo) => this.#lost = info.message || info.reason || "unknown reason");
     gpu.addEventListener("uncapturederror", (event: Event) => {
       event.preventDefault();
@@ -143,7 +149,7 @@ export class Device {
         entries: [...signature].map((kind, binding) => ({
           binding,
           visibility: GPUShaderStage.COMPUTE,
-          buffer: { type: kind === "u" ? "uniform" as const : "storage" as const },
+          buffer: { type: kind === "s" ? "storage" : this.#constants },
         })),
       });
       this.#layouts.set(signature, layout);
@@ -159,7 +165,8 @@ export class Device {
     const signature = bindings.map((b) => "words" in b ? "u" : "s").join("");
     this.gpu.pushErrorScope("validation");
     const enable = /\bsubgroup\w+\(/.test(code) ? this.enableSubgroups : "";
-    const module = this.gpu.createShaderModule({ code: enable + code, label: name });
+    const text = this.#constants === "uniform" ? code : code.replaceAll("var<uniform>", "var<storage, read>");
+    const module = this.gpu.createShaderModule({ code: enable + text, label: name });
     const broken = await this.gpu.popErrorScope();
     if (broken) {
       const { messages } = await module.getCompilationInfo();
@@ -250,7 +257,7 @@ async function requestDevice(adapter: GPUAdapter): Promise<GPUDevice> {
 }
 
 /** An environment variable, or undefined where there are none or reading them is not permitted. */
-function readEnvironment(name: string): string | undefined {
+export function readEnvironment(name: string): string | undefined {
   try {
     return globalThis.Deno?.env.get(name) || undefined;
   } catch {

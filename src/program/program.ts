@@ -151,7 +151,8 @@ export class Program {
     if (!this.constantBytes) return;
     const words = new Uint32Array(this.constantBytes / 4);
     for (const [u, at] of this.#uniformAt) words.set(u.words, at / 4);
-    this.#uniforms = await this.#device.createBuffer(this.constantBytes, 0x40 | 0x08, "the constants of a program");
+    const usage = 0x40 | 0x80 | 0x08; // UNIFORM | STORAGE | COPY_DST
+    this.#uniforms = await this.#device.createBuffer(this.constantBytes, usage, "the constants of a program");
     this.#device.gpu.queue.writeBuffer(this.#uniforms, 0, words);
   }
 

@@ -126,7 +126,7 @@ class SingleOp {
     const size = Math.ceil(Math.max(16, b.words.length * 4) / 16) * 16;
     const buffer = await this.device.createBuffer(
       size,
-      GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST,
+      GPUBufferUsage.UNIFORM | GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST,
       "test uniforms",
     );
     this.device.gpu.queue.writeBuffer(buffer, 0, new Uint32Array(b.words));
