@@ -74,6 +74,7 @@ const flags = {
   // The run.
   out: { default: "runs/pretrain", help: "folder for checkpoints, tokenizer and metrics" },
   resume: { default: false, help: "continue from the newest checkpoint in --out" },
+  overwrite: { default: false, help: "delete the checkpoints of an earlier run in --out" },
   "checkpoint-every": { default: 200, help: "steps between checkpoints", min: 1 },
   "log-every": { default: 20, help: "steps between reports", min: 1 },
   "evaluate-every": { default: 0, help: "steps between evaluations; 0 evaluates at the end only" },
@@ -92,11 +93,12 @@ const demoPreset = {
   out: "runs/demo",
   "text-length": 24,
   augment: "none",
-  epochs: 7,
+  epochs: 6,
   lr: 2e-3,
   "cache-mb": 64,
   candidates: 128,
   "checkpoint-every": 100,
+  overwrite: true,
 };
 
 async function main(args: readonly string[]): Promise<void> {
@@ -160,6 +162,7 @@ async function main(args: readonly string[]): Promise<void> {
     ...(initial ? { initial } : {}),
     dir: options.out,
     resume: options.resume,
+    overwrite: options.overwrite,
     checkpointEvery: options["checkpoint-every"],
     logEvery: options["log-every"],
     ...(options["evaluate-every"] ? { evaluateEvery: options["evaluate-every"] } : {}),
@@ -172,7 +175,8 @@ async function main(args: readonly string[]): Promise<void> {
       },
     } : {}),
   });
-  for (const { index, file, reason } of loader.skipped) say(`skipped example ${index}, "${file}": ${reason}`);
+  for (const { file, reason } of training.skipped) say(`skipped in "${file}": ${reason}`);
+  for (const { index, file, reason } of loader.skipped) say(`skipped example ${index}, "${file}": it ${reason}`);
   console.log(JSON.stringify(summary(device, config, result, retrieval)));
 }
 

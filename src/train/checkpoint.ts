@@ -31,9 +31,10 @@ export interface Counters {
   /** Optimizer steps done. */
   step: number;
   examples: number;
-  /** Sums of the losses of the first and the last tenth of the steps. */
+  /** Sum of the losses of the first tenth of the steps. */
   firstLosses: number;
-  lastLosses: number;
+  /** Losses of the latest steps, a tenth of all steps at most. */
+  lastLosses: number[];
 }
 
 const dtypes: Record<Tensor["dtype"], Dtype> = { f32: "F32", i32: "I32", u32: "U32", f16: "F16" };
@@ -46,7 +47,10 @@ export interface SavedCheckpoint {
   readonly sha256: string;
 }
 
-/** Writes a checkpoint into `dir` and removes all but the last `keep`. */
+/**
+ * Writes a checkpoint into `dir` and keeps it and the `keep - 1` before it. Later ones go too: this run has continued from
+ * before them.
+ */
 export async function saveCheckpoint<S extends SpecTree, X extends Tree>(
   dir: string,
   state: TrainState<X>,
@@ -60,26 +64,37 @@ export async function saveCheckpoint<S extends SpecTree, X extends Tree>(
   const sha256 = await sha256Of(path);
   const full: CheckpointRecord = { format: "gritstone-checkpoint-1", ...record, tensors: { file, sha256 } };
   await writeFileAtomic(path.replace(/safetensors$/, "json"), JSON.stringify(full, null, 1) + "\n");
-  for (const old of (await list(dir)).slice(0, -keep)) {
-    await Deno.remove(`${dir}/${old}.json`);
-    await Deno.remove(`${dir}/${old}.safetensors`);
-  }
+  const all = await listCheckpoints(dir, /\.(json|safetensors)$/), at = all.indexOf(file.replace(/\..*/, ""));
+  for (const [i, name] of all.entries()) if (i > at || i <= at - keep) await removeCheckpoint(dir, name);
   return { path, sha256 };
 }
 
-/** Names of the checkpoints of a folder without ending, oldest first. */
-async function list(dir: string): Promise<string[]> {
-  const names: string[] = [];
+/** Names of the checkpoints of a folder without ending, oldest first: those that are whole, or all that have a file of that ending. */
+export async function listCheckpoints(dir: string, ending = /\.json$/): Promise<string[]> {
+  const names = new Set<string>();
   for await (const { name, isFile } of Deno.readDir(dir)) {
-    if (isFile && /^step-\d+\.json$/.test(name)) names.push(name.slice(0, -5));
+    if (isFile && /^step-\d+\.\w+$/.test(name) && ending.test(name)) names.add(name.replace(/\..*/, ""));
   }
-  return names.sort();
+  return [...names].sort();
 }
 
-/** SHA-256 of a file, hexadecimal. */
+/** Removes both files of a checkpoint; first the one that makes it valid. */
+export async function removeCheckpoint(dir: string, name: string): Promise<void> {
+  for (const ending of ["json", "safetensors"]) {
+    try {
+      await Deno.remove(`${dir}/${name}.${ending}`);
+    } catch (error) {
+      if (!(error instanceof Deno.errors.NotFound)) throw error;
+    }
+  }
+}
+
+/** SHA-256 of a file of any size, hexadecimal. */
 export async function sha256Of(path: string): Promise<string> {
-  const digest = await crypto.subtle.digest("SHA-256", await Deno.readFile(path));
-  return [...new Uint8Array(digest)].map((b) => b.toString(16).padStart(2, "0")).join("");
+  const { createHash } = await import("node:crypto"), hash = createHash("sha256");
+  const file = await Deno.open(path);
+  for await (const bytes of file.readable) hash.update(bytes);
+  return hash.digest("hex");
 }
 
 /** All tensors of a state, buffer by buffer, so that each is read back once and one at a time. */
@@ -138,10 +153,10 @@ export async function loadCheckpoint<S extends SpecTree, X extends Tree>(
   settings: Settings,
 ): Promise<LoadedCheckpoint<X>> {
   const json = await findRecord(where);
-  const record = parseRecord(await Deno.readTextFile(json), json);
+  const record = parseRecord(await ifThere(json, () => Deno.readTextFile(json)), json);
   compareSettings(record.settings, settings, json);
   const path = json.slice(0, json.lastIndexOf("/") + 1) + record.tensors.file;
-  if (await sha256Of(path) !== record.tensors.sha256) {
+  if (await ifThere(path, () => sha256Of(path)) !== record.tensors.sha256) {
     throw new Error(
       `Cannot resume from "${path}": its SHA-256 is not the one that "${json}" states; the file was changed or is damaged`,
     );
@@ -173,35 +188,42 @@ export async function loadCheckpoint<S extends SpecTree, X extends Tree>(
   }
 }
 
+async function ifThere<T>(path: string, read: () => Promise<T>): Promise<T> {
+  try {
+    return await read();
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+    throw new Deno.errors.NotFound(`Cannot resume from "${path}": there is no such file`);
+  }
+}
+
 async function findRecord(where: string): Promise<string> {
   if (/\.(json|safetensors)$/.test(where)) return where.replace(/safetensors$/, "json");
-  const names = await list(where).catch(() => []);
+  const names = await listCheckpoints(where).catch(() => []);
   if (!names.length) throw new Error(`Cannot resume from "${where}": the folder has no checkpoint (step-*.json)`);
   return `${where}/${names.at(-1)}.json`;
 }
 
 function parseRecord(text: string, path: string): CheckpointRecord {
+  const fail = (reason: string): never => {
+    throw new SyntaxError(`Cannot resume from "${path}": ${reason}`);
+  };
   let record: Partial<CheckpointRecord>;
   try {
-    record = JSON.parse(text);
+    record = JSON.parse(text) ?? {};
   } catch {
-    throw new SyntaxError(`Cannot resume from "${path}": it is not JSON`);
+    return fail("it is not JSON");
   }
   const { format, settings, counters, parts, tensors } = record;
   if (format !== "gritstone-checkpoint-1") {
-    throw new SyntaxError(
-      `Cannot resume from "${path}": "format" must be "gritstone-checkpoint-1": it is ${JSON.stringify(format)}`,
-    );
+    fail(`"format" must be "gritstone-checkpoint-1": it is ${JSON.stringify(format)}`);
   }
-  const counts = counters && Object.values(counters).every((n) => typeof n === "number") &&
-    Number.isInteger(counters.step);
-  if (
-    !settings || !parts || !counts || typeof tensors?.sha256 !== "string" ||
-    !/^step-\d+\.safetensors$/.test(tensors.file)
-  ) {
-    throw new SyntaxError(
-      `Cannot resume from "${path}": it must have "settings", "counters", "parts" and "tensors" (file, sha256)`,
-    );
+  const isRecord = (x: unknown): boolean => typeof x === "object" && x !== null;
+  const counts = isRecord(counters) && Array.isArray(counters!.lastLosses) &&
+    [counters!.step, counters!.examples, counters!.firstLosses].every((n) => Number.isFinite(n));
+  const file = typeof tensors?.sha256 === "string" && /^step-\d+\.safetensors$/.test(tensors.file);
+  if (!isRecord(settings) || !isRecord(parts) || !counts || !file) {
+    fail(`it must have "settings", "counters", "parts" and "tensors" (file, sha256)`);
   }
   return record as CheckpointRecord;
 }

@@ -21,13 +21,13 @@ import { updateRows } from "../ops/update_rows.ts";
 import { compile, type Compiled, type CompileOptions } from "../program/compile.ts";
 import type { Tensor } from "../program/graph.ts";
 import type { Tree } from "../program/tree.ts";
-import type { Task } from "./task.ts";
+import type { LossResult, Task } from "./task.ts";
 
 /** Everything that a step replaces. Donated: it stays in place on the GPU. */
 export type TrainState<X extends Tree> = {
   readonly optimizer: AdamWState;
   readonly extra: X;
-  /** 1 until a loss or a gradient is not finite; then 0, and nothing changes any more. */
+  /** 1 until a loss or a gradient is not finite; then 0, and no parameter or moment changes any more. */
   readonly healthy: Tensor;
   /** The last rows of metrics, [rows, metrics]. */
   readonly ring: Tensor;
@@ -96,7 +96,7 @@ export function buildStep<S extends SpecTree, X extends Tree, B extends Tree>(
     })(params as ParametersOf<S> & Tree);
     const gradients = layout.pack(tree), norm = globalNorm(gradients);
     const healthy = multiply(state.healthy, multiply(isFinite(loss), isFinite(norm)));
-    const row = concat([loss, norm, ...metrics.map((name) => result.metrics[name]!)].map((m) => reshape(m, [1, 1])), 1);
+    const row = concat([loss, norm, ...metrics.map((name) => metric(result, name))].map((m) => reshape(m, [1, 1])), 1);
     const ring = updateRows(state.ring, row, input.row);
     if (accumulate === 1) {
       return {
@@ -120,4 +120,11 @@ export function buildStep<S extends SpecTree, X extends Tree, B extends Tree>(
     };
   }, settings) as Step<X, B>["apply"];
   return { forward, apply, columns: [...COMMON_COLUMNS, ...metrics] };
+}
+
+function metric(result: LossResult<Tree>, name: string): Tensor {
+  const value = result.metrics[name];
+  if (value) return value;
+  const given = Object.keys(result.metrics).join(", ") || "none";
+  throw new RangeError(`Cannot log the metric "${name}": the task's loss gives ${given}`);
 }

@@ -38,9 +38,9 @@ export interface Task<S extends SpecTree, X extends Tree, B extends Tree> {
   /** Shapes and names of the parameters. */
   readonly spec: S;
   /** Compared with a checkpoint's before a run continues. */
-  readonly settings: Settings;
-  /** Starting values of a parameter. */
-  initial(name: string, shape: readonly number[]): Float32Array;
+  readonly settings?: Settings;
+  /** Starting values of a parameter. Default: what its spec says, from the run's seed. */
+  initial?(name: string, shape: readonly number[]): Float32Array;
   /** Starting values of the extra state. */
   readonly extra: X;
   /** Traced once. `extra` of the result must have the structure of the argument. */

@@ -6,16 +6,18 @@
 import { philox } from "../data/random.ts";
 import { defaultDevice } from "../gpu/device.ts";
 import { formatBytes } from "../gpu/errors.ts";
-import { type ParametersOf, specEntries, type SpecTree } from "../nn/spec.ts";
+import { initialValues, type ParametersOf, specEntries, type SpecTree } from "../nn/spec.ts";
 import { stepInputs } from "../optim/adamw.ts";
 import { type LayoutOptions, ParameterLayout } from "../optim/layout.ts";
 import { compile, data, tensor, toDevice } from "../program/compile.ts";
-import type { Tree } from "../program/tree.ts";
+import type { Tensor } from "../program/graph.ts";
+import { mapTree, type Tree } from "../program/tree.ts";
 import { type Counters, loadCheckpoint, saveCheckpoint, type SavedCheckpoint } from "./checkpoint.ts";
 import { profileOnce } from "./profile.ts";
 import { formatSeconds, ProgressLine, Rate } from "./progress.ts";
-import { buildStep, COMMON_COLUMNS, type StepInput, type StepOptions, type TrainState } from "./step.ts";
-import type { Settings, Task, TrainBatch } from "./task.ts";
+import { claimRunFolder, openMetrics } from "./run_folder.ts";
+import { buildStep, COMMON_COLUMNS, type Step, type StepInput, type StepOptions, type TrainState } from "./step.ts";
+import type { Settings, Task } from "./task.ts";
 
 /** What is reported every `logEvery` steps: means over them. */
 export interface Metrics {
@@ -53,6 +55,8 @@ export interface TrainOptions<S extends SpecTree> extends StepOptions {
   readonly layout?: LayoutOptions;
   /** Folder for checkpoints and metrics; without it nothing is written. */
   readonly dir?: string;
+  /** Delete what an earlier run left in `dir`, which is refused otherwise unless it is resumed. @default false */
+  readonly overwrite?: boolean;
   /** Steps between checkpoints; there is one at the end in any case. @default 200 */
   readonly checkpointEvery?: number;
   /** Continue from the newest checkpoint of `dir` (true) or of another folder or file. */
@@ -81,13 +85,18 @@ export interface TrainResult<S extends SpecTree> {
   readonly steps: number;
   /** Seconds of this process's training, without what came before a resume. */
   readonly seconds: number;
-  /** Means over the first and the last tenth of the steps. */
+  /** Means over the first and the last tenth of the steps (as many steps where the task ended before). */
   readonly loss: { readonly first: number; readonly last: number };
   /** The last checkpoint, if any was written. */
   readonly checkpoint: SavedCheckpoint | null;
 }
 
-/** Trains until `steps` optimizer steps are done. */
+/**
+ * Trains until `steps` optimizer steps are done or the task has no more mini-batches.
+ *
+ * @throws {Error} If a loss or a gradient is not finite: the message names the mini-batch. Also if a checkpoint cannot be resumed or `dir`
+ *   holds those of another run.
+ */
 export async function train<S extends SpecTree, X extends Tree, B extends Tree>(
   task: Task<S, X, B>,
   metricNames: readonly string[],
@@ -110,53 +119,53 @@ class Run<S extends SpecTree, X extends Tree, B extends Tree> {
   readonly #tenth: number;
   readonly #settings: Settings;
   #state!: TrainState<X>;
-  #counters: Counters = { step: 0, examples: 0, firstLosses: 0, lastLosses: 0 };
-  /** Labels of the mini-batches whose metrics have not been read. */
-  #pending: { label: string; epoch: number; examples: number; rate: number }[] = [];
+  #counters: Counters = { step: 0, examples: 0, firstLosses: 0, lastLosses: [] };
+  /** The mini-batches whose metrics have not been read, in the order of the ring's rows, with the number of their step from 1. */
+  #pending: { step: number; label: string; epoch: number; examples: number; rate: number }[] = [];
   #clock = performance.now();
   #metricsFile: Deno.FsFile | undefined;
   #saved: SavedCheckpoint | null = null;
+  #savedStep = -1;
+  #programs: Step<X, B> | undefined;
 
   constructor(
     readonly task: Task<S, X, B>,
     readonly metricNames: readonly string[],
     readonly options: TrainOptions<S>,
   ) {
+    checkOptions(options);
     const { steps, accumulate = 1 } = options;
-    if (!Number.isInteger(steps) || steps < 1) {
-      throw new RangeError(`Cannot train: "steps" must be a whole number of at least 1: it is ${steps}`);
-    }
     this.#layout = new ParameterLayout(task.spec, options.layout);
     this.#logEvery = Math.min(options.logEvery ?? 20, steps);
     this.#tenth = Math.max(1, Math.floor(steps / 10));
     this.#settings = {
-      task: task.settings,
+      task: task.settings ?? {},
       seed: options.seed ?? 0,
       steps,
       accumulate,
       clip: options.clip ?? null,
+      adamw: { ...options.adamw },
       schedule: options.schedule ?? {},
     };
   }
 
   /** Puts starting values or a checkpoint on the GPU. */
   async start(): Promise<void> {
-    const { resume, dir, initial } = this.options;
+    const { resume, dir, overwrite = false } = this.options;
     const where = resume === true ? dir : resume || undefined;
     if (resume === true && !dir) throw new Error("Cannot resume: no folder is given");
     const saved = where ? await loadCheckpoint(where, this.#layout, this.task.extra, this.#settings) : undefined;
-    const values = saved?.values ??
-      this.#layout.packHost((name, shape) => initial?.get(name) ?? this.task.initial(name, shape));
+    if (dir) await claimRunFolder(dir, { resumed: saved?.path, overwrite });
     const zeros = (): Float32Array[] => this.#layout.flats.map((f) => new Float32Array(f.size));
     const device = (arrays: readonly Float32Array[]) => arrays.map((a) => tensor(a));
     const accumulates = (this.options.accumulate ?? 1) > 1, columns = COMMON_COLUMNS.length + this.metricNames.length;
     this.#state = await toDevice({
       optimizer: {
-        values: device(values),
+        values: device(saved?.values ?? this.#startingValues()),
         first: device(saved?.first ?? zeros()),
         second: device(saved?.second ?? zeros()),
       },
-      extra: saved?.extra ?? this.task.extra,
+      extra: saved?.extra ?? mapTree(this.task.extra, copyOfHost),
       healthy: tensor(1),
       ring: tensor(new Float32Array(this.#rows * columns), [this.#rows, columns]),
       sums: accumulates ? device(zeros()) : [],
@@ -166,10 +175,17 @@ class Run<S extends SpecTree, X extends Tree, B extends Tree> {
       this.task.restore?.(new Map(Object.entries(saved.record.parts).map(([name, text]) => [name, fromBase64(text)])));
       this.#say(`resumed from ${saved.path} at step ${this.#counters.step}`);
     }
-    if (dir) {
-      await Deno.mkdir(dir, { recursive: true });
-      this.#metricsFile = await Deno.open(`${dir}/metrics.jsonl`, { write: true, create: true, append: true });
-    }
+    if (dir) this.#metricsFile = await openMetrics(dir, this.#counters.step);
+  }
+
+  /** Values given to the run, else the task's, else as the spec says. */
+  #startingValues(): Float32Array[] {
+    const { initial, seed = 0 } = this.options;
+    const specs = new Map(specEntries(this.task.spec).map(([name, spec], stream) => [name, { spec, stream }]));
+    return this.#layout.packHost((name, shape) => {
+      const { spec, stream } = specs.get(name)!;
+      return initial?.get(name) ?? this.task.initial?.(name, shape) ?? initialValues(spec, seed, stream);
+    });
   }
 
   get #rows(): number {
@@ -177,59 +193,53 @@ class Run<S extends SpecTree, X extends Tree, B extends Tree> {
   }
 
   async loop(): Promise<TrainResult<S>> {
-    const { steps, checkpointEvery = 200, evaluate, evaluateEvery = Infinity } = this.options;
+    const { steps, dir, profile, checkpointEvery = 200, evaluate, evaluateEvery = Infinity } = this.options;
     const built = buildStep(this.task, this.#layout, this.metricNames, {
       ...this.options,
       compile: this.#compileOptions(),
     });
-    const { profile } = this.options;
-    const programs = profile ? { ...built, forward: profileOnce(built.forward, profile) } : built;
+    this.#programs = profile ? { ...built, forward: profileOnce(built.forward, profile) } : built;
     const began = performance.now(), rate = new Rate(this.#counters.step);
-    let ended = false;
-    while (this.#counters.step < steps && !ended) {
-      ended = !await this.#step(programs);
-      if (ended) break;
+    while (this.#counters.step < steps && await this.#step(this.#programs)) {
       const { step } = this.#counters, last = step === steps;
       if (step % this.#logEvery === 0 || last || step % checkpointEvery === 0) await this.#report(rate);
-      if (this.options.dir && (step % checkpointEvery === 0 || last)) await this.#save();
-      if (evaluate && (step % evaluateEvery === 0 && !last)) await evaluate(await this.#params(), step);
+      if (dir && step % checkpointEvery === 0) await this.#save();
+      if (evaluate && step % evaluateEvery === 0 && !last) await evaluate(await this.#params(), step);
     }
     await this.#report(rate);
     this.#line.end();
-    const seconds = (performance.now() - began) / 1000, { step, firstLosses, lastLosses } = this.#counters;
-    if (this.options.dir && (!this.#saved || ended)) await this.#save();
+    const seconds = (performance.now() - began) / 1000, { step } = this.#counters;
+    if (!step) throw new Error("Cannot train: the task gives not one mini-batch for each step");
+    if (dir && this.#savedStep !== step) await this.#save();
     const params = await this.#params();
     if (evaluate) await evaluate(params, step);
-    programs.forward.destroy();
-    programs.apply?.destroy();
-    return {
-      params,
-      steps: step,
-      seconds,
-      loss: { first: firstLosses / this.#tenth, last: lastLosses / this.#tenth },
-      checkpoint: this.#saved,
-    };
+    return { params, steps: step, seconds, loss: this.#losses(), checkpoint: this.#saved };
   }
 
-  /** One optimizer step; false when the task has no more mini-batches. */
-  async #step({ forward, apply }: ReturnType<typeof buildStep<S, X, B>>): Promise<boolean> {
-    const { accumulate = 1, learningRate } = this.options;
+  /** One optimizer step; false when the task has no more mini-batches, or not enough for a step. */
+  async #step({ forward, apply }: Step<X, B>): Promise<boolean> {
+    const { accumulate = 1 } = this.options, step = this.#counters.step + 1;
     for (let micro = 0; micro < accumulate; micro++) {
       const batch = await this.task.next(() => this.#params());
-      if (!batch) return false;
-      const rate = learningRate(this.#counters.step, batch.epoch);
+      if (!batch) {
+        this.#pending = this.#pending.filter((p) => p.step < step);
+        return false;
+      }
+      const { label, epoch, examples } = batch, rate = this.#rate(epoch);
       this.#state = await forward(this.#state, batch.input, this.#input(rate, micro));
-      this.#pending.push({ label: batch.label, epoch: batch.epoch, examples: batch.examples, rate });
-      this.#counters.examples += batch.examples;
-      await this.#done(batch);
+      this.#pending.push({ step, label, epoch, examples, rate });
+      await this.task.done?.(batch, this.#state.extra);
       if (apply && micro === accumulate - 1) this.#state = await apply(this.#state, this.#input(rate, micro));
     }
-    this.#counters.step++;
+    this.#counters.step = step;
+    this.#counters.examples += this.#pending.slice(-accumulate).reduce((n, p) => n + p.examples, 0);
     return true;
   }
 
-  async #done(batch: TrainBatch<B>): Promise<void> {
-    await this.task.done?.(batch, this.#state.extra);
+  #rate(epoch: number): number {
+    const { step } = this.#counters, rate = this.options.learningRate(step, epoch);
+    if (rate >= 0 && rate < Infinity) return rate;
+    throw new RangeError(`Cannot train: "learningRate" must give at least 0 for step ${step}: it gives ${rate}`);
   }
 
   #input(rate: number, micro: number): StepInput {
@@ -253,27 +263,38 @@ class Run<S extends SpecTree, X extends Tree, B extends Tree> {
     const columns = [...COMMON_COLUMNS, ...this.metricNames];
     const rows = await data(this.#state.ring);
     const row = (i: number): number[] => [...rows.subarray(i * columns.length, (i + 1) * columns.length)];
-    const perStep = this.options.accumulate ?? 1, firstStep = this.#counters.step - Math.floor(count / perStep);
-    this.#pending.forEach(({ label }, i) => {
+    this.#pending.forEach(({ step, label }, i) => {
       const [loss, norm] = row(i);
       if (Number.isFinite(loss) && Number.isFinite(norm)) return;
       this.#line.end();
       throw new Error(
-        `Training stopped at step ${firstStep + Math.floor(i / perStep) + 1}: the ${
-          Number.isFinite(loss) ? "gradient" : "loss"
-        } is not finite ` +
+        `Training stopped at step ${step}: the ${Number.isFinite(loss) ? "gradient" : "loss"} is not finite ` +
           `(loss ${loss}, gradient norm ${norm}) on ${label}; the parameters are those before this step`,
       );
     });
     const means = columns.map((_, c) => this.#pending.reduce((s, _, i) => s + row(i)[c]!, 0) / count);
-    this.#pending.forEach((_, i) => this.#sumLoss(firstStep + Math.floor(i / perStep), row(i)[0]! / perStep));
+    this.#countLosses(this.#pending.map((_, i) => row(i)[0]!));
     await this.#publish(Object.fromEntries(columns.map((name, i) => [name, means[i]!])), rate);
     this.#pending = [];
   }
 
-  #sumLoss(step: number, loss: number): void {
-    if (step < this.#tenth) this.#counters.firstLosses += loss;
-    if (step >= this.options.steps - this.#tenth) this.#counters.lastLosses += loss;
+  /** Losses of mini-batches into the first and the last tenth. */
+  #countLosses(losses: readonly number[]): void {
+    const { accumulate = 1 } = this.options, { lastLosses } = this.#counters;
+    for (let i = 0; i < losses.length; i += accumulate) {
+      const loss = losses.slice(i, i + accumulate).reduce((a, b) => a + b) / accumulate;
+      if (this.#pending[i]!.step <= this.#tenth) this.#counters.firstLosses += loss;
+      lastLosses.push(loss);
+      if (lastLosses.length > this.#tenth) lastLosses.shift();
+    }
+  }
+
+  #losses(): TrainResult<S>["loss"] {
+    const { step, firstLosses, lastLosses } = this.#counters;
+    return {
+      first: firstLosses / Math.min(step, this.#tenth),
+      last: lastLosses.reduce((a, b) => a + b) / lastLosses.length,
+    };
   }
 
   async #publish(means: Record<string, number>, rate: Rate): Promise<void> {
@@ -309,6 +330,7 @@ class Run<S extends SpecTree, X extends Tree, B extends Tree> {
     const parts = Object.entries(this.task.save?.() ?? {}).map(([name, bytes]) => [name, toBase64(bytes)]);
     const record = { settings: this.#settings, counters: this.#counters, parts: Object.fromEntries(parts) };
     this.#saved = await saveCheckpoint(this.options.dir!, this.#state, this.#layout, record);
+    this.#savedStep = this.#counters.step;
   }
 
   /** The parameters as tensors of their own, copied, so that they outlive the next step. */
@@ -336,8 +358,25 @@ class Run<S extends SpecTree, X extends Tree, B extends Tree> {
   async close(): Promise<void> {
     this.#line.end();
     this.#metricsFile?.close();
+    this.#programs?.forward.destroy();
+    this.#programs?.apply?.destroy();
     await this.task.close?.();
   }
+}
+
+function checkOptions(options: Omit<TrainOptions<SpecTree>, "evaluate">): void {
+  const { steps, accumulate, checkpointEvery, logEvery, evaluateEvery, clip } = options;
+  for (const [name, n] of Object.entries({ steps, accumulate, checkpointEvery, logEvery, evaluateEvery })) {
+    if (Number.isInteger(n) && n! >= 1) continue;
+    if (n === undefined && name !== "steps" || n === Infinity && name === "evaluateEvery") continue;
+    throw new RangeError(`Cannot train: "${name}" must be a whole number of at least 1: it is ${n}`);
+  }
+  if (clip !== undefined && !(clip > 0)) throw new RangeError(`Cannot train: "clip" must be above 0: it is ${clip}`);
+}
+
+/** A tensor whose memory can be donated without taking it from the task. */
+function copyOfHost(t: Tensor): Tensor {
+  return t.node.host ? tensor(t.node.host, t.shape, t.dtype) : t;
 }
 
 /** Number of parameters and where they are, for people. */
