@@ -4,6 +4,9 @@
  * @module
  */
 
+import { isRecord, openItems, show } from "./dataset_files.ts";
+import { NumberList, StringList, StringTable } from "./string_table.ts";
+
 /** One example: an image and its caption, or several captions of which a draw takes one. */
 export interface Entry {
   /** Path of the image file. */
@@ -63,125 +66,32 @@ interface Row {
 }
 
 /**
- * Opens a data set.
+ * Opens a data set. Files are read as a stream and may be larger than a string; paths and captions are held as UTF-8.
  *
- * @throws {SyntaxError} If a file is broken; the message names the file, the entry or line, the field and what is expected.
+ * @throws {SyntaxError} If a file is broken, or an entry or line is longer than 16 MiB; the message names the file, the
+ *   entry or line, the field and what is expected.
  */
 export async function openDataset(options: DatasetOptions): Promise<Dataset> {
-  const rows: Row[] = [], skipped: Skipped[] = [];
+  const rows = new Rows(options.groupBy === "caption"), skipped: Skipped[] = [];
   for (const file of options.data) {
-    const { unit, first, items } = await readItems(file, options);
-    items.forEach((item, index) => {
-      try {
-        rows.push(toRow(item()));
-      } catch (error) {
-        const reason = `${unit} ${index + first} ${(error as Error).message}`;
-        if (options.onError !== "skip") throw new SyntaxError(`Cannot read "${file}": ${reason}`);
-        skipped.push({ index: index + first, file, reason });
+    const { unit, first, items } = await openItems(file, options);
+    let index = first;
+    for await (const batch of items) {
+      for (const item of batch) {
+        try {
+          rows.add(toRow(item()));
+        } catch (error) {
+          const reason = `${unit} ${index} ${(error as Error).message}`;
+          if (options.onError !== "skip") throw new SyntaxError(`Cannot read "${file}": ${reason}`);
+          skipped.push({ index, file, reason });
+        }
+        index++;
       }
-    });
+    }
   }
   const name = options.data.join(", ");
   if (!rows.length) throw new SyntaxError(`Cannot read "${name}": it has no entries, at least one is needed`);
-  return inMemory(name, toEntries(rows, options), skipped);
-}
-
-function inMemory(name: string, entries: readonly Entry[], skipped: readonly Skipped[]): Dataset {
-  return {
-    name,
-    skipped,
-    length: entries.length,
-    entry(index) {
-      const entry = entries[index];
-      if (!entry) {
-        throw new RangeError(`Cannot take entry ${index} of "${name}": it has the entries 0 to ${entries.length - 1}`);
-      }
-      return entry;
-    },
-  };
-}
-
-/** What is in a file, to be read one by one so that an error concerns one item. */
-interface Items {
-  readonly unit: "entry" | "line" | "annotation";
-  /** Number of the first one. */
-  readonly first: number;
-  readonly items: readonly (() => unknown)[];
-}
-
-async function readItems(file: string, { format, images }: DatasetOptions): Promise<Items> {
-  const text = await readText(file);
-  if (format === "tsv" || (!format && /\.(tsv|txt)$/i.test(file))) {
-    return { unit: "line", first: 1, items: tsvItems(text) };
-  }
-  const whole = tryParse(text);
-  if (format === "coco" || (!format && isRecord(whole.value) && "annotations" in whole.value)) {
-    if (whole.error) throw new SyntaxError(`Cannot read "${file}": ${whole.error}`);
-    if (images === undefined) throw new TypeError(`Cannot read "${file}": COCO captions need the folder of the images`);
-    return { unit: "annotation", first: 0, items: cocoItems(whole.value, file) };
-  }
-  if (Array.isArray(whole.value)) return { unit: "entry", first: 0, items: whole.value.map((value) => () => value) };
-  if (whole.error && !text.trimStart().startsWith("{")) throw new SyntaxError(`Cannot read "${file}": ${whole.error}`);
-  return { unit: "line", first: 1, items: lines(text).map((line) => () => parseLine(line)) };
-}
-
-async function readText(file: string): Promise<string> {
-  try {
-    return await Deno.readTextFile(file);
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-    throw new Deno.errors.NotFound(`Cannot read "${file}": there is no such file`);
-  }
-}
-
-function tryParse(text: string): { value?: unknown; error?: string } {
-  try {
-    return { value: JSON.parse(text) };
-  } catch (error) {
-    return { error: `it is not JSON (${(error as Error).message})` };
-  }
-}
-
-function parseLine(line: string): unknown {
-  const { value, error } = tryParse(line);
-  if (error) throw new SyntaxError(`cannot be read: ${error}`);
-  return value;
-}
-
-function lines(text: string): string[] {
-  return text.replace(/\s+$/, "").split(/\r?\n/);
-}
-
-function tsvItems(text: string): (() => unknown)[] {
-  return lines(text).map((line) => () => {
-    const [image, caption, ...rest] = line.split("\t");
-    if (image && caption !== undefined && !rest.length) return { image, caption };
-    throw new SyntaxError(
-      `has ${line.split("\t").length} columns; the path of an image, a tab and a caption are expected`,
-    );
-  });
-}
-
-function cocoItems(value: unknown, file: string): (() => unknown)[] {
-  const part = (name: string): unknown[] => {
-    if (isRecord(value) && Array.isArray(value[name])) return value[name];
-    throw new SyntaxError(`Cannot read "${file}": "${name}" must be a list`);
-  };
-  const names = new Map<unknown, string>();
-  part("images").forEach((image, i) => {
-    if (!isRecord(image) || typeof image.file_name !== "string" || typeof image.id !== "number") {
-      throw new SyntaxError(`Cannot read "${file}": image ${i} must have a number as "id" and a string as "file_name"`);
-    }
-    names.set(image.id, image.file_name);
-  });
-  return part("annotations").map((annotation) => () => {
-    if (!isRecord(annotation)) throw new SyntaxError(`must be an object: it is ${show(annotation)}`);
-    const image = names.get(annotation.image_id);
-    if (image !== undefined) return { image, caption: annotation.caption };
-    throw new SyntaxError(
-      `has ${show(annotation.image_id)} as "image_id"; the id of one of the file's images is expected`,
-    );
-  });
+  return toDataset(name, options.groupBy === "image" ? byImage(rows) : rows, skipped, options.images);
 }
 
 /** Checks an object of ALBEF's form, which the other readers give too. */
@@ -195,28 +105,88 @@ function toRow(value: unknown): Row {
   throw new SyntaxError(`has ${show(caption)} as "caption"; a string or a list of strings is expected`);
 }
 
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
+/** Entries whose texts are not decoded yet. */
+interface Table {
+  readonly length: number;
+  imageId(index: number): number;
+  path(imageId: number): string;
+  captions(index: number): string[];
 }
 
-/** A value in a message. */
-function show(value: unknown): string {
-  const text = JSON.stringify(value) ?? "nothing";
-  return text.length > 40 ? `${text.slice(0, 40)}...` : text;
-}
+/** Rows in the order of the files, or one for each of their captions. */
+class Rows implements Table {
+  readonly paths = new StringTable();
+  readonly texts = new StringList();
+  readonly #imageIds = new NumberList(Uint32Array);
+  readonly #ends = new NumberList(Uint32Array);
 
-function toEntries(rows: readonly Row[], { images = "", groupBy = "row" }: DatasetOptions): Entry[] {
-  const ids = new Map<string, number>();
-  const entries = rows.map(({ image, captions }) => {
-    if (!ids.has(image)) ids.set(image, ids.size);
-    return { image: inFolder(images, image), captions, imageId: ids.get(image)! };
-  });
-  if (groupBy === "row") return entries;
-  if (groupBy === "caption") {
-    return entries.flatMap((entry) => entry.captions.map((c) => ({ ...entry, captions: [c] })));
+  constructor(readonly separate: boolean) {}
+
+  get length(): number {
+    return this.#imageIds.length;
   }
-  const grouped = Map.groupBy(entries, (entry) => entry.imageId).values();
-  return [...grouped].map((group) => ({ ...group[0]!, captions: group.flatMap((entry) => entry.captions) }));
+
+  add({ image, captions }: Row): void {
+    const imageId = this.paths.add(image);
+    captions.forEach((caption, i) => {
+      this.texts.push(caption);
+      if (!this.separate && i < captions.length - 1) return;
+      this.#imageIds.push(imageId);
+      this.#ends.push(this.texts.length);
+    });
+  }
+
+  imageId(index: number): number {
+    return this.#imageIds.at(index);
+  }
+
+  path(imageId: number): string {
+    return this.paths.at(imageId);
+  }
+
+  captions(index: number): string[] {
+    const start = this.start(index);
+    return Array.from({ length: this.start(index + 1) - start }, (_, i) => this.texts.at(start + i));
+  }
+
+  /** Number of the row's first caption. */
+  start(index: number): number {
+    return index === 0 ? 0 : this.#ends.at(index - 1);
+  }
+}
+
+/** An entry for every image: its captions in the order of the rows, sorted by counting. */
+function byImage(rows: Rows): Table {
+  const starts = new Uint32Array(rows.paths.length + 1), order = new Uint32Array(rows.texts.length);
+  const count = (row: number) => rows.start(row + 1) - rows.start(row);
+  for (let row = 0; row < rows.length; row++) starts[rows.imageId(row) + 1]! += count(row);
+  for (let id = 0; id < rows.paths.length; id++) starts[id + 1]! += starts[id]!;
+  const next = starts.slice();
+  for (let row = 0; row < rows.length; row++) {
+    for (let i = 0; i < count(row); i++) order[next[rows.imageId(row)]!++] = rows.start(row) + i;
+  }
+  return {
+    length: rows.paths.length,
+    imageId: (index) => index,
+    path: (imageId) => rows.path(imageId),
+    captions: (index) => Array.from(order.subarray(starts[index], starts[index + 1]), (text) => rows.texts.at(text)),
+  };
+}
+
+function toDataset(name: string, table: Table, skipped: readonly Skipped[], images = ""): Dataset {
+  const { length } = table;
+  return {
+    name,
+    skipped,
+    length,
+    entry(index) {
+      if (!Number.isInteger(index) || index < 0 || index >= length) {
+        throw new RangeError(`Cannot take entry ${index} of "${name}": it has the entries 0 to ${length - 1}`);
+      }
+      const imageId = table.imageId(index);
+      return { image: inFolder(images, table.path(imageId)), captions: table.captions(index), imageId };
+    },
+  };
 }
 
 function inFolder(folder: string, path: string): string {
