@@ -28,13 +28,19 @@ export function walkSubQueues(image: Tensor, text: Tensor, rows: Tensor, starts:
   return groupingWalk(similarity(u, v), similarity(v, u), starts, sizes);
 }
 
+/** A grouping search that holds memory on the GPU. */
+export interface GpuGroup extends Group<Tensor> {
+  /** Frees it. */
+  destroy(): void;
+}
+
 /**
- * Groups features `[L, d]` that are on the GPU, with one wait per call. As many sub-queues are taken at a time as have
- * their similarities in one binding.
+ * Groups features `[L, d]` that are on the GPU. As many sub-queues are taken at a time as have their similarities in one
+ * binding, and it waits once for each time.
  */
-export function gpuGroup(): Group<Tensor> {
+export function gpuGroup(): GpuGroup {
   let walks: Walks | undefined;
-  return async (image, text, grouping) => {
+  const group: Group<Tensor> = async (image, text, grouping) => {
     const { subQueues } = grouping, m = subQueues[0]!;
     const together = subQueuesTogether((await defaultDevice()).profile, subQueues.length, m);
     walks ??= compile(walkSubQueues);
@@ -50,6 +56,7 @@ export function gpuGroup(): Group<Tensor> {
     }
     return chains;
   };
+  return Object.assign(group, { destroy: () => walks?.destroy() });
 }
 
 /** Sub-queues [first, first + count) in arrays of one size: absent rows are row 0 and absent sub-queues have size 1. */

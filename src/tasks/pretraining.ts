@@ -6,9 +6,9 @@
  */
 import type { Batch, Loader } from "../data/loader.ts";
 import { MEAN, STD } from "../data/transform.ts";
-import { gpuGroup } from "../grit/group.ts";
+import { type GpuGroup, gpuGroup } from "../grit/group.ts";
 import type { GritOptions } from "../grit/options.ts";
-import { GritSampler, type Group } from "../grit/sampler.ts";
+import { GritSampler } from "../grit/sampler.ts";
 import { decodeState, encodeState } from "../grit/state.ts";
 import {
   type Albef,
@@ -81,7 +81,7 @@ export class PretrainingTask implements Task<AlbefSpec, Queues, PretrainInput> {
   readonly extra: Queues;
   readonly #options: PretrainingOptions;
   readonly #specs: ReadonlyMap<string, { readonly spec: Spec; readonly stream: number }>;
-  readonly #group: Group<Tensor> = gpuGroup();
+  readonly #group: GpuGroup = gpuGroup();
   readonly #survey: Survey | undefined;
   #sampler: GritSampler;
   #batches: AsyncIterator<Batch> | undefined;
@@ -201,6 +201,7 @@ export class PretrainingTask implements Task<AlbefSpec, Queues, PretrainInput> {
   async close(): Promise<void> {
     await this.#batches?.return?.();
     this.#survey?.destroy();
+    this.#group.destroy();
   }
 }
 
