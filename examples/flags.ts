@@ -28,7 +28,11 @@ export class UsageError extends Error {
 }
 
 /** Values of all flags; `preset` replaces defaults that the user has not set. Throws for unknown flags and wrong values. */
-export function parseFlags<F extends Record<string, Flag>>(flags: F, args: readonly string[], preset: Partial<Record<keyof F, number | string | boolean>> = {}): Values<F> {
+export function parseFlags<F extends Record<string, Flag>>(
+  flags: F,
+  args: readonly string[],
+  preset: Partial<Record<keyof F, number | string | boolean>> = {},
+): Values<F> {
   const names = Object.keys(flags);
   const found = parseArgs([...args], {
     string: names.filter((n) => typeof flags[n]!.default !== "boolean"),
@@ -45,7 +49,11 @@ export function parseFlags<F extends Record<string, Flag>>(flags: F, args: reado
   })) as Values<F>;
 }
 
-function checked(name: string, { default: fallback, choices, min = 0 }: Flag, given: number | string | boolean): number | string | boolean {
+function checked(
+  name: string,
+  { default: fallback, choices, min = 0 }: Flag,
+  given: number | string | boolean,
+): number | string | boolean {
   if (choices && !choices.includes(String(given))) {
     throw new UsageError(`--${name} must be one of ${choices.join(", ")}: it is "${given}"`);
   }
@@ -60,7 +68,13 @@ function checked(name: string, { default: fallback, choices, min = 0 }: Flag, gi
 /** A line for each flag: name, meaning, default, the paper's value. */
 export function flagHelp(flags: Record<string, Flag>): string {
   return Object.entries(flags).map(([name, { default: fallback, help, paper, choices }]) => {
-    const value = typeof fallback === "boolean" ? "" : choices ? ` ${choices.join("|")}` : typeof fallback === "number" ? " N" : " TEXT";
+    const value = typeof fallback === "boolean"
+      ? ""
+      : choices
+      ? ` ${choices.join("|")}`
+      : typeof fallback === "number"
+      ? " N"
+      : " TEXT";
     const shown = fallback === "" ? "none" : String(fallback);
     return `  --${name}${value}\n      ${help} (default: ${shown}${paper ? `; paper: ${paper}` : ""})`;
   }).join("\n");

@@ -30,17 +30,34 @@ import { train } from "../src/train/train.ts";
 
 const flags = {
   // Data: section 4.1, "Data".
-  data: { default: "", help: "caption files, comma-separated: ALBEF JSON list, COCO captions JSON, or TSV of path and caption" },
+  data: {
+    default: "",
+    help: "caption files, comma-separated: ALBEF JSON list, COCO captions JSON, or TSV of path and caption",
+  },
   images: { default: "", help: "folder that image paths are relative to" },
   "val-data": { default: "", help: "held-out captions for retrieval; without it there is none" },
   "val-images": { default: "", help: "folder of the held-out images" },
-  "on-error": { default: "stop", choices: ["stop", "skip"], help: "an image or caption that cannot be read ends the run, or is replaced, counted and listed" },
-  tokenizer: { default: "", help: "tokenizer.json or vocab.txt; without it one is learned from the captions", paper: "bert-base-uncased" },
+  "on-error": {
+    default: "stop",
+    choices: ["stop", "skip"],
+    help: "an image or caption that cannot be read ends the run, or is replaced, counted and listed",
+  },
+  tokenizer: {
+    default: "",
+    help: "tokenizer.json or vocab.txt; without it one is learned from the captions",
+    paper: "bert-base-uncased",
+  },
   vocabulary: { default: 512, help: "pieces of a learned tokenizer", paper: "30522", min: 16 },
   sep: { default: false, help: "end captions with [SEP], which the official code leaves out" },
   "text-length": { default: 25, help: "tokens per caption, [CLS] included", paper: "25", min: 2 },
   resolution: { default: 0, help: "side of the images in pixels; 0 takes the configuration's", paper: "256" },
-  augment: { default: "full", choices: ["full", "flip", "none"], help: "full: crop, flip and RandAugment; flip: flip only; none: the whole image (for captions that tell left from right)", paper: "full" },
+  augment: {
+    default: "full",
+    choices: ["full", "flip", "none"],
+    help:
+      "full: crop, flip and RandAugment; flip: flip only; none: the whole image (for captions that tell left from right)",
+    paper: "full",
+  },
   workers: { default: 1, help: "threads that decode images", paper: "4", min: 1 },
   "cache-mb": { default: 256, help: "memory for decoded images, MiB" },
   // Model: section 3.1.
@@ -52,11 +69,25 @@ const flags = {
   // Objectives: sections 3.2 to 3.4.
   mask: { default: 0.5, help: "share of the tokens that MLM masks (ALBEF: 0.15)", paper: "0.5" },
   consistency: { default: 0.2, help: "weight of ITC's consistency term", paper: "0.2" },
-  negatives: { default: "multinomial", choices: ["top1", "multinomial", "random"], help: "how ITM's negatives are chosen", paper: "multinomial; top1 in the official code" },
-  "same-image": { default: false, help: "let captions of one image be each other's negatives, as the official code does", paper: "true" },
+  negatives: {
+    default: "multinomial",
+    choices: ["top1", "multinomial", "random"],
+    help: "how ITM's negatives are chosen",
+    paper: "multinomial; top1 in the official code",
+  },
+  "same-image": {
+    default: false,
+    help: "let captions of one image be each other's negatives, as the official code does",
+    paper: "true",
+  },
   "detach-keys": { default: true, help: "no gradient through ITC's key side", paper: "true in the official code" },
   // GRIT: section 3.2, "Grouped mini-batch sampling".
-  grit: { default: "on", choices: ["on", "off", "no-shuffle", "naive"], help: "how mini-batches are made", paper: "on" },
+  grit: {
+    default: "on",
+    choices: ["on", "off", "no-shuffle", "naive"],
+    help: "how mini-batches are made",
+    paper: "on",
+  },
   batch: { default: 32, help: "mini-batch N", paper: "96", min: 2 },
   "sub-queue": { default: 160, help: "search space M, a multiple of N", paper: "960", min: 2 },
   queue: { default: 960, help: "queue L, a multiple of M", paper: "48000", min: 2 },
@@ -65,7 +96,12 @@ const flags = {
   steps: { default: 0, help: "optimizer steps instead of epochs" },
   lr: { default: 1e-3, help: "largest learning rate", paper: "1e-4" },
   "min-lr": { default: 1e-5, help: "last learning rate", paper: "1e-5" },
-  schedule: { default: "cosine", choices: ["cosine", "official"], help: "cosine: warm-up and cosine by steps; official: warm-up blocks, then by epochs over 30", paper: "official" },
+  schedule: {
+    default: "cosine",
+    choices: ["cosine", "official"],
+    help: "cosine: warm-up and cosine by steps; official: warm-up blocks, then by epochs over 30",
+    paper: "official",
+  },
   warmup: { default: 50, help: "warm-up steps (cosine)", paper: "2000" },
   "weight-decay": { default: 0.02, help: "AdamW's decay", paper: "0.02" },
   clip: { default: 0, help: "largest norm of the gradients; 0 does not clip", paper: "none" },
@@ -116,7 +152,11 @@ async function main(args: readonly string[]): Promise<void> {
   const config = modelConfig(options, tokenizer);
   const perEpoch = Math.floor(training.length / options.batch / options.accumulate);
   const steps = options.steps || options.epochs * perEpoch;
-  say(`${training.length} examples of ${training.name}; ${countParameters(albefSpec(config)).toLocaleString("en")} parameters; ${steps} steps`);
+  say(
+    `${training.length} examples of ${training.name}; ${
+      countParameters(albefSpec(config)).toLocaleString("en")
+    } parameters; ${steps} steps`,
+  );
 
   await using loader = openLoader(options, training, tokenizer, config);
   const task = new PretrainingTask({
@@ -141,7 +181,8 @@ async function main(args: readonly string[]): Promise<void> {
     settings: { data: `${training.name}, ${training.length} examples`, mask: options.mask, augment: options.augment },
   });
 
-  const evaluator = heldOut && new RetrievalEvaluator(config, { k: options.shortlist, prepare: (images) => imagePatches(images, config.vision) });
+  const evaluator = heldOut &&
+    new RetrievalEvaluator(config, { k: options.shortlist, prepare: (images) => imagePatches(images, config.vision) });
   const set = heldOut && retrievalSet(heldOut, tokenizer, {
     resolution: config.vision.resolution,
     maxLength: options["text-length"],
@@ -166,14 +207,16 @@ async function main(args: readonly string[]): Promise<void> {
     checkpointEvery: options["checkpoint-every"],
     logEvery: options["log-every"],
     ...(options["evaluate-every"] ? { evaluateEvery: options["evaluate-every"] } : {}),
-    ...(evaluator && set ? {
-      evaluate: async (params, step) => {
-        say(`step ${step}: retrieval among ${set.images.count} held-out images`);
-        retrieval = await evaluator.evaluate(params, set);
-        say(`cosine    ${recalls(retrieval.cosine)}`);
-        if (retrieval.reranked) say(`re-ranked ${recalls(retrieval.reranked)}`);
-      },
-    } : {}),
+    ...(evaluator && set
+      ? {
+        evaluate: async (params, step) => {
+          say(`step ${step}: retrieval among ${set.images.count} held-out images`);
+          retrieval = await evaluator.evaluate(params, set);
+          say(`cosine    ${recalls(retrieval.cosine)}`);
+          if (retrieval.reranked) say(`re-ranked ${recalls(retrieval.reranked)}`);
+        },
+      }
+      : {}),
   });
   for (const { file, reason } of training.skipped) say(`skipped in "${file}": ${reason}`);
   for (const { index, file, reason } of loader.skipped) say(`skipped example ${index}, "${file}": it ${reason}`);
@@ -184,8 +227,12 @@ async function openAdapter({ adapter }: Options): Promise<Device> {
   if (adapter) setDefaultDevice(await openDevice({ adapter }));
   const device = await defaultDevice(), { profile } = device;
   say(
-    `adapter: ${device.adapter} (${profile.kind}); one binding holds ${formatBytes(profile.maxBindingBytes)}, a workgroup ` +
-      `${profile.workgroupThreads} threads and ${formatBytes(profile.workgroupBytes)}${profile.subgroups ? "; subgroups" : ""}${profile.f16 ? "; f16" : ""}`,
+    `adapter: ${device.adapter} (${profile.kind}); one binding holds ${
+      formatBytes(profile.maxBindingBytes)
+    }, a workgroup ` +
+      `${profile.workgroupThreads} threads and ${formatBytes(profile.workgroupBytes)}${
+        profile.subgroups ? "; subgroups" : ""
+      }${profile.f16 ? "; f16" : ""}`,
   );
   return device;
 }
@@ -278,11 +325,17 @@ async function startingPoint(options: Options, config: AlbefConfig): Promise<Map
 }
 
 function recalls({ i2t, t2i }: RetrievalResult["cosine"]): string {
-  const row = (r: { r1: number; r5: number; r10: number }): string => [r.r1, r.r5, r.r10].map((x) => x.toFixed(1)).join(" / ");
+  const row = (r: { r1: number; r5: number; r10: number }): string =>
+    [r.r1, r.r5, r.r10].map((x) => x.toFixed(1)).join(" / ");
   return `image to text R@1/5/10 ${row(i2t)}   text to image ${row(t2i)}`;
 }
 
-function summary(device: Device, config: AlbefConfig, result: Awaited<ReturnType<typeof train>>, retrieval: RetrievalResult | null): unknown {
+function summary(
+  device: Device,
+  config: AlbefConfig,
+  result: Awaited<ReturnType<typeof train>>,
+  retrieval: RetrievalResult | null,
+): unknown {
   const round = (x: number): number => Math.round(x * 1e4) / 1e4;
   const directions = (r: RetrievalResult["cosine"]): unknown => {
     const row = ({ r1, r5, r10 }: typeof r.i2t): unknown => ({ r1: round(r1), r5: round(r5), r10: round(r10) });

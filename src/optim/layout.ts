@@ -104,7 +104,9 @@ export class ParameterLayout<S extends SpecTree> {
       const given = values(name, shape);
       if (given.length !== sizeOf(shape)) {
         throw new RangeError(
-          `Cannot use the values of "${name}": shape [${shape}] needs ${sizeOf(shape)} elements: there are ${given.length}`,
+          `Cannot use the values of "${name}": shape [${shape}] needs ${
+            sizeOf(shape)
+          } elements: there are ${given.length}`,
         );
       }
       out[buffer]!.set(given, offset);
