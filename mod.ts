@@ -182,7 +182,7 @@ export { cosineBySteps, learningRate, type ScheduleOptions } from "./src/optim/s
 export { type GritMode, type GritOptions } from "./src/grit/options.ts";
 export { GritSampler, type Group, type Grouping } from "./src/grit/sampler.ts";
 export { type SamplerState } from "./src/grit/state.ts";
-export { gpuGroup } from "./src/grit/group.ts";
+export { type GpuGroup, gpuGroup } from "./src/grit/group.ts";
 
 // Data.
 export { type ImageOptions } from "./src/data/transform.ts";

@@ -13,7 +13,7 @@ export interface Flag {
   readonly paper?: string;
   /** The values it may have. */
   readonly choices?: readonly string[];
-  /** Least number. @default 0 */
+  /** Least number. From 1 on it is that of a count, which must be whole. @default 0 */
   readonly min?: number;
 }
 
@@ -59,8 +59,8 @@ function checked(
   }
   if (typeof fallback !== "number") return given;
   const value = Number(given);
-  if (given === "" || !Number.isFinite(value) || value < min) {
-    throw new UsageError(`--${name} must be a number of at least ${min}: it is "${given}"`);
+  if (String(given).trim() === "" || !Number.isFinite(value) || value < min || (min >= 1 && !Number.isInteger(value))) {
+    throw new UsageError(`--${name} must be a ${min >= 1 ? "whole " : ""}number of at least ${min}: it is "${given}"`);
   }
   return value;
 }

@@ -189,6 +189,8 @@ async function main(args: readonly string[]): Promise<void> {
     captions: options.demo ? 1 : 5,
     images: options.candidates,
   });
+  // A held-out image that cannot be read is better known now than after training.
+  for (let i = 0; set && i < set.images.count; i++) await set.images.load([i]);
   let retrieval: RetrievalResult | null = null;
   const initial = options.init ? await startingPoint(options, config) : undefined;
   const result = await train(task, PRETRAINING_METRICS, {
