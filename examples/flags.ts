@@ -34,7 +34,7 @@ export function parseFlags<F extends Record<string, Flag>>(
   preset: Partial<Record<keyof F, number | string | boolean>> = {},
 ): Values<F> {
   const names = Object.keys(flags);
-  const found = parseArgs([...args], {
+  const found = parseArgs(withNegatives(args), {
     string: names.filter((n) => typeof flags[n]!.default !== "boolean"),
     boolean: names.filter((n) => typeof flags[n]!.default === "boolean"),
     negatable: names.filter((n) => typeof flags[n]!.default === "boolean"),
@@ -47,6 +47,17 @@ export function parseFlags<F extends Record<string, Flag>>(
     const given = found[name] ?? preset[name];
     return [name, given === undefined ? flags[name]!.default : checked(name, flags[name]!, given)];
   })) as Values<F>;
+}
+
+/** A negative number after a flag is its value and no flag of its own. */
+function withNegatives(args: readonly string[]): string[] {
+  const out: string[] = [];
+  for (const arg of args) {
+    const flag = out.at(-1);
+    if (/^-[\d.]/.test(arg) && flag?.startsWith("--") && !flag.includes("=")) out[out.length - 1] = `${flag}=${arg}`;
+    else out.push(arg);
+  }
+  return out;
 }
 
 function checked(
