@@ -1,0 +1,23 @@
+import { assert, assertEquals } from "@std/assert";
+
+const script = new URL("../../examples/own_model.ts", import.meta.url).pathname;
+
+Deno.test("a script of some 20 lines trains a model of its own", async () => {
+  const text = await Deno.readTextFile(script);
+  const code = text.replace(/^\/\*\*[\s\S]*?\*\//, "").split("\n").filter((line) =>
+    line.trim() && !/^import/.test(line)
+  );
+  assert(code.length <= 25, `${code.length} lines`);
+  const dir = await Deno.makeTempDir();
+  const { stdout, stderr, success } = await new Deno.Command("deno", {
+    args: ["run", "--quiet", "--check", "-A", script],
+    cwd: dir,
+    env: { XDG_RUNTIME_DIR: Deno.env.get("XDG_RUNTIME_DIR") ?? dir, NO_COLOR: "1" },
+  }).output();
+  assert(success, new TextDecoder().decode(stderr));
+  const { first, last } = JSON.parse(new TextDecoder().decode(stdout));
+  assert(last < 0.1 * first, `${first} to ${last}`);
+  const lines = (await Deno.readTextFile(`${dir}/runs/own_model/metrics.jsonl`)).trimEnd().split("\n");
+  assertEquals(lines.map((line) => JSON.parse(line).step), [50, 100, 150, 200, 250, 300]);
+  await Deno.remove(dir, { recursive: true });
+});
