@@ -7,7 +7,10 @@ import type { DatasetOptions } from "./datasets.ts";
 import { StringTable } from "./string_table.ts";
 import { type Cutter, decode, LineCutter, ListCutter, readChunks } from "./text_stream.ts";
 
-/** The longest item that a file may have, in bytes; longer ones are refused, for a quotation mark is probably missing. */
+/**
+ * The longest item that a file may have, in bytes. One that is longer is refused when a chunk ends in it: it would fill
+ * the memory, and a quotation mark is probably missing.
+ */
 export const longestItem: number = 16 << 20;
 
 /** What is in a file, to be read one by one so that an error concerns one item. */

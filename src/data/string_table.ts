@@ -8,9 +8,22 @@
 const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
+type Numbers = Uint8Array<ArrayBuffer> | Uint32Array<ArrayBuffer> | Float64Array<ArrayBuffer>;
+
+/**
+ * The same numbers with room for more. A resize in place would write zeros to the rest: a new array takes memory only
+ * where it is written. The old one is freed at once.
+ */
+function enlarge<T extends Numbers>(values: T, length: number): T {
+  const larger = new (values.constructor as new (length: number) => T)(length);
+  larger.set(values);
+  values.buffer.transfer(0);
+  return larger;
+}
+
 /** Numbers in a growing typed array: Uint32Array for counts, Float64Array for places beyond 4 GiB. */
 export class NumberList {
-  #values: Uint32Array<ArrayBuffer> | Float64Array<ArrayBuffer>;
+  #values: Numbers;
   #length = 0;
 
   /** An empty list. */
@@ -25,10 +38,7 @@ export class NumberList {
 
   /** Adds a number at the end. */
   push(value: number): void {
-    if (this.#length === this.#values.length) {
-      const type = this.#values.constructor as Float64ArrayConstructor;
-      this.#values = new type(this.#values.buffer.transfer(2 * this.#values.byteLength));
-    }
+    if (this.#length === this.#values.length) this.#values = enlarge(this.#values, 2 * this.#length);
     this.#values[this.#length++] = value;
   }
 
@@ -78,8 +88,7 @@ export class ByteList {
 
   #reserve(count: number): void {
     const needed = this.#length + count;
-    if (needed <= this.#bytes.length) return;
-    this.#bytes = new Uint8Array(this.#bytes.buffer.transfer(Math.max(needed, 2 * this.#bytes.length)));
+    if (needed > this.#bytes.length) this.#bytes = enlarge(this.#bytes, Math.max(needed, 2 * this.#bytes.length));
   }
 }
 
@@ -123,23 +132,29 @@ export class StringList {
 /** Distinct strings, numbered from 0 in the order in which they come: a hash table with open addressing. */
 export class StringTable {
   readonly #strings = new StringList();
+  readonly #hashes = new NumberList(Uint32Array);
   /** Numbers of strings plus one, 0 where a slot is free; the length is a power of two and at most half are taken. */
   #slots = new Uint32Array(1024);
 
   /** How many there are. */
   get length(): number {
-    return this.#strings.length;
+    return this.#hashes.length;
   }
 
   /** The number of a string, which is new or was there. */
   add(text: string): number {
     const last = this.length;
     this.#strings.push(text); // at the end for the comparison, taken away if it was there
-    if (2 * this.length > this.#slots.length) this.#grow(last);
-    const slot = this.#find(last), found = this.#slots[slot]!;
-    if (found) this.#strings.pop();
-    else this.#slots[slot] = last + 1;
-    return found ? found - 1 : last;
+    const bytes = this.#strings.bytes(last), hashed = hash(bytes);
+    const slot = this.#find(hashed, bytes), found = this.#slots[slot]!;
+    if (found) {
+      this.#strings.pop();
+      return found - 1;
+    }
+    this.#hashes.push(hashed);
+    this.#slots[slot] = last + 1;
+    if (2 * this.length > this.#slots.length) this.#grow();
+    return last;
   }
 
   /** A string by its number. */
@@ -147,19 +162,19 @@ export class StringTable {
     return this.#strings.at(index);
   }
 
-  /** The slot of a string of the list: its equal's, or the free one where it belongs. */
-  #find(index: number): number {
-    const bytes = this.#strings.bytes(index), mask = this.#slots.length - 1;
-    let slot = hash(bytes) & mask;
+  /** The slot of the equal string, or the free one where it belongs; without bytes, strings are taken to differ. */
+  #find(hashed: number, bytes?: Uint8Array): number {
+    const mask = this.#slots.length - 1;
+    let slot = hashed & mask;
     for (let other; (other = this.#slots[slot]!); slot = (slot + 1) & mask) {
-      if (equal(bytes, this.#strings.bytes(other - 1))) break;
+      if (bytes && this.#hashes.at(other - 1) === hashed && equal(bytes, this.#strings.bytes(other - 1))) break;
     }
     return slot;
   }
 
-  #grow(count: number): void {
+  #grow(): void {
     this.#slots = new Uint32Array(2 * this.#slots.length);
-    for (let i = 0; i < count; i++) this.#slots[this.#find(i)] = i + 1;
+    for (let i = 0; i < this.length; i++) this.#slots[this.#find(this.#hashes.at(i))] = i + 1;
   }
 }
 
@@ -167,7 +182,7 @@ export class StringTable {
 function hash(bytes: Uint8Array): number {
   let value = 0x811c9dc5;
   for (let i = 0; i < bytes.length; i++) value = Math.imul(value ^ bytes[i]!, 0x01000193);
-  return value ^ (value >>> 15);
+  return (value ^ (value >>> 15)) >>> 0;
 }
 
 function equal(a: Uint8Array, b: Uint8Array): boolean {
