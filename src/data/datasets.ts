@@ -81,7 +81,8 @@ export async function openDataset(options: DatasetOptions): Promise<Dataset> {
         try {
           rows.add(toRow(item()));
         } catch (error) {
-          const reason = `${unit} ${index} ${(error as Error).message}`;
+          if (!(error instanceof SyntaxError)) throw error; // no memory left, for example
+          const reason = `${unit} ${index} ${error.message}`;
           if (options.onError !== "skip") throw new SyntaxError(`Cannot read "${file}": ${reason}`);
           skipped.push({ index, file, reason });
         }
