@@ -44,7 +44,7 @@ const cpuShared: readonly MatmulVariant[] = [
     thread: [64, 2],
     share: true,
     rate: 60,
-    minFlop: 5e7,
+    minFlop: 2e8,
   },
 ];
 
