@@ -11,7 +11,7 @@ import { type Dataset, openDataset } from "../src/data/datasets.ts";
 import { Loader } from "../src/data/loader.ts";
 import { sceneFiles, writeScenes } from "../src/data/scenes/write.ts";
 import { buildTokenizer, loadTokenizer, type Tokenizer, writeTokenizer } from "../src/data/tokenizer.ts";
-import { RetrievalEvaluator, type RetrievalResult } from "../src/eval/retrieval.ts";
+import { RetrievalEvaluator, type RetrievalResult, type RetrievalSet } from "../src/eval/retrieval.ts";
 import { retrievalSet } from "../src/eval/retrieval_set.ts";
 import { defaultDevice, type Device, openDevice, setDefaultDevice } from "../src/gpu/device.ts";
 import { formatBytes } from "../src/gpu/errors.ts";
@@ -183,14 +183,7 @@ async function main(args: readonly string[]): Promise<void> {
 
   const evaluator = heldOut &&
     new RetrievalEvaluator(config, { k: options.shortlist, prepare: (images) => imagePatches(images, config.vision) });
-  const set = heldOut && retrievalSet(heldOut, tokenizer, {
-    resolution: config.vision.resolution,
-    maxLength: options["text-length"],
-    captions: options.demo ? 1 : 5,
-    images: options.candidates,
-  });
-  // A held-out image that cannot be read is better known now than after training.
-  for (let i = 0; set && i < set.images.count; i++) await set.images.load([i]);
+  const set = heldOut && await heldOutSet(options, heldOut, tokenizer, config);
   let retrieval: RetrievalResult | null = null;
   const initial = options.init ? await startingPoint(options, config) : undefined;
   const result = await train(task, PRETRAINING_METRICS, {
@@ -305,6 +298,36 @@ function openLoader(options: Options, training: Dataset, tokenizer: Tokenizer, {
     onError: options["on-error"] as "stop" | "skip",
     cacheBytes: options["cache-mb"] * 2 ** 20,
   });
+}
+
+/** What is retrieved from. An image that cannot be read is better known now than after training. */
+async function heldOutSet(
+  options: Options,
+  heldOut: Dataset,
+  tokenizer: Tokenizer,
+  config: AlbefConfig,
+): Promise<RetrievalSet> {
+  const without = new Set<number>();
+  const make = (): RetrievalSet =>
+    retrievalSet(heldOut, tokenizer, {
+      resolution: config.vision.resolution,
+      maxLength: options["text-length"],
+      captions: options.demo ? 1 : 5,
+      images: options.candidates,
+      without,
+    });
+  const { images } = make();
+  for (const { file, reason } of heldOut.skipped) say(`skipped in "${file}": ${reason}`);
+  for (let i = 0; i < images.count; i++) {
+    try {
+      await images.load([i]);
+    } catch (error) {
+      if (options["on-error"] === "stop") throw error;
+      say(`skipped: ${(error as Error).message}`);
+      without.add(i);
+    }
+  }
+  return make();
 }
 
 function rateOf(options: Options, steps: number, perEpoch: number): (step: number, epoch: number) => number {

@@ -22,16 +22,19 @@ export interface RetrievalSetOptions {
   readonly captions?: number;
   /** Images that are candidates. Default: all. */
   readonly images?: number;
+  /** Entries among them that are left out, for instance since their image cannot be read. */
+  readonly without?: ReadonlySet<number>;
 }
 
 /** Images (one entry each, `groupBy: "image"`) and their captions; images are decoded when they are asked for. */
 export function retrievalSet(dataset: Dataset, tokenizer: Tokenizer, options: RetrievalSetOptions): RetrievalSet {
   const { resolution, maxLength, captions = Infinity } = options;
-  const count = Math.min(dataset.length, options.images ?? Infinity);
+  const candidates = Array.from({ length: Math.min(dataset.length, options.images ?? Infinity) }, (_, i) => i);
+  const kept = candidates.filter((i) => !options.without?.has(i));
   const texts: string[] = [], imageOf: number[] = [];
-  for (let i = 0; i < count; i++) {
+  for (const [place, i] of kept.entries()) {
     for (const caption of dataset.entry(i).captions.slice(0, captions)) {
-      texts.push(cleanCaption(caption)), imageOf.push(i);
+      texts.push(cleanCaption(caption)), imageOf.push(place);
     }
   }
   const { ids, mask } = tokenizer.encodeBatch(texts, maxLength);
@@ -43,8 +46,8 @@ export function retrievalSet(dataset: Dataset, tokenizer: Tokenizer, options: Re
       imagePlan({ resolution, transform: "eval" }),
     );
     const packed = new Uint8Array(indices.length * bytes);
-    await Promise.all(indices.map(async (i, row) => {
-      const path = dataset.entry(i).image;
+    await Promise.all(indices.map(async (place, row) => {
+      const i = kept[place]!, path = dataset.entry(i).image;
       try {
         packed.set(await images.read(path, unused), row * bytes);
       } catch (error) {
@@ -53,5 +56,5 @@ export function retrievalSet(dataset: Dataset, tokenizer: Tokenizer, options: Re
     }));
     return tensor(new Uint32Array(packed.buffer), [indices.length, bytes / 4]);
   };
-  return { images: { count, load }, texts: { ids, mask, length: maxLength }, imageOf };
+  return { images: { count: kept.length, load }, texts: { ids, mask, length: maxLength }, imageOf };
 }

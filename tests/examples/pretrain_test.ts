@@ -155,7 +155,7 @@ Deno.test("pretrain.ts ends with its summary, and after kill -9 and --resume wit
   });
 });
 
-Deno.test("pretrain.ts retrieves from held-out data, whose images it has looked at before", async () => {
+Deno.test("pretrain.ts retrieves from held-out data, whose images it has looked at before training", async () => {
   await withScenes(async (dir, flags) => {
     const { captions, images } = sceneFiles(`${dir}/scenes`, "val");
     const args = [...flags, "--steps", "2", "--val-data", captions, "--val-images", images, "--shortlist", "2"];
@@ -179,5 +179,8 @@ Deno.test("pretrain.ts retrieves from held-out data, whose images it has looked 
       1,
       `image 0, "${images}/${first}": it is damaged or not an image`,
     );
+    const rest = await pretrain(...args, "--out", `${dir}/c`, "--on-error", "skip");
+    assert(rest.err.includes(`skipped: Cannot evaluate on image 0, "${images}/${first}"`), rest.err);
+    assertEquals(JSON.parse(rest.out).retrieval.candidates, 10);
   });
 });
