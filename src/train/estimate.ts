@@ -105,20 +105,26 @@ export function describeMemory(estimate: MemoryEstimate): string {
     .map(([name, bytes]) => `${name.padEnd(14)}${formatBytes(bytes).padStart(10)}\n`).join("");
 }
 
+/** The mini-batches that {@linkcode largestBatch} looks at. */
+export interface BatchRange {
+  /** @default 1 */
+  readonly least?: number;
+  /** @default 65536 */
+  readonly most?: number;
+}
+
 /**
- * The largest mini-batch whose memory is at most `limit`, 0 if not even one example fits. `bytes` must grow with the batch; as
+ * The largest mini-batch whose memory is at most `limit`, 0 if not even the least fits. `bytes` must grow with the batch; as
  * it does so almost linearly, a handful of estimates is enough.
- *
- * @param most No larger mini-batch is looked at.
  */
 export async function largestBatch(
   limit: number,
   bytes: (batch: number) => Promise<number>,
-  most = 65536,
+  { least = 1, most = 65536 }: BatchRange = {},
 ): Promise<number> {
-  let low = { batch: 1, bytes: await bytes(1) }, high = most + 1;
+  let low = { batch: least, bytes: await bytes(least) }, high = most + 1;
   if (low.bytes > limit) return 0;
-  let slope = low.bytes;
+  let slope = low.bytes / least;
   while (high - low.batch > 1) {
     const guess = low.batch + Math.floor((limit - low.bytes) / slope);
     const batch = Math.min(Math.max(guess, low.batch + 1), high - 1);

@@ -71,7 +71,8 @@ Deno.test("largestBatch() finds the last batch that fits in a handful of estimat
   assert(calls <= 10, `${calls} estimates`);
   assertEquals(await largestBatch(5000, bytes), 0);
   assertEquals(await largestBatch(5037, bytes), 1);
-  assertEquals(await largestBatch(1e9, bytes, 64), 64);
+  assertEquals(await largestBatch(1e9, bytes, { most: 64 }), 64);
+  assertEquals(await largestBatch(5050, bytes, { least: 2 }), 0);
 });
 
 Deno.test("the memory of pre-training is linear in the batch and shows queue and grouping", async () => {
