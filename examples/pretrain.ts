@@ -6,7 +6,8 @@
  *     deno run -A examples/pretrain.ts --data captions.json --images folder --config tiny --epochs 10
  *     deno run -A examples/pretrain.ts --help
  */
-import { flagHelp, parseFlags, UsageError, type Values } from "./flags.ts";
+import { flagHelp, parseFlags, UsageError } from "./flags.ts";
+import { demoPreset, flags, type Options } from "./pretrain_flags.ts";
 import { type Dataset, openDataset } from "../src/data/datasets.ts";
 import { Loader } from "../src/data/loader.ts";
 import { sceneFiles, writeScenes } from "../src/data/scenes/write.ts";
@@ -21,121 +22,16 @@ import { openCheckpoint } from "../src/io/checkpoint.ts";
 import { loadParameters } from "../src/io/load.ts";
 import { formatLoadReport } from "../src/io/load_report.ts";
 import { type AlbefConfig, configs } from "../src/models/config.ts";
-import { albefSpec } from "../src/models/albef.ts";
+import type { Negatives } from "../src/losses/negatives.ts";
+import { albefSpec, type PretrainOptions } from "../src/models/albef.ts";
 import { countParameters, specEntries } from "../src/nn/spec.ts";
 import { cosineBySteps, learningRate } from "../src/optim/schedule.ts";
 import { imagePatches, PRETRAINING_LAYOUT, PRETRAINING_METRICS, PretrainingTask } from "../src/tasks/pretraining.ts";
+import { estimatePretraining } from "../src/tasks/pretraining_memory.ts";
+import { describeMemory, largestBatch } from "../src/train/estimate.ts";
+import { loadTuning } from "../src/ops/matmul_tuning.ts";
 import { ProgressLine } from "../src/train/progress.ts";
 import { train } from "../src/train/train.ts";
-
-const flags = {
-  // Data: section 4.1, "Data".
-  data: {
-    default: "",
-    help: "caption files, comma-separated: ALBEF JSON list, COCO captions JSON, or TSV of path and caption",
-  },
-  images: { default: "", help: "folder that image paths are relative to" },
-  "val-data": { default: "", help: "held-out captions for retrieval; without it there is none" },
-  "val-images": { default: "", help: "folder of the held-out images" },
-  "on-error": {
-    default: "stop",
-    choices: ["stop", "skip"],
-    help: "an image or caption that cannot be read ends the run, or is replaced, counted and listed",
-  },
-  tokenizer: {
-    default: "",
-    help: "tokenizer.json or vocab.txt; without it one is learned from the captions",
-    paper: "bert-base-uncased",
-  },
-  vocabulary: { default: 512, help: "pieces of a learned tokenizer", paper: "30522", min: 16 },
-  sep: { default: false, help: "end captions with [SEP], which the official code leaves out" },
-  "text-length": { default: 25, help: "tokens per caption, [CLS] included", paper: "25", min: 2 },
-  resolution: { default: 0, help: "side of the images in pixels; 0 takes the configuration's", paper: "256" },
-  augment: {
-    default: "full",
-    choices: ["full", "flip", "none"],
-    help:
-      "full: crop, flip and RandAugment; flip: flip only; none: the whole image (for captions that tell left from right)",
-    paper: "full",
-  },
-  workers: { default: 1, help: "threads that decode images", paper: "4", min: 1 },
-  "cache-mb": { default: 256, help: "memory for decoded images, MiB" },
-  // Model: section 3.1.
-  config: { default: "tiny", choices: Object.keys(configs), help: "sizes of the model", paper: "base" },
-  dropout: { default: -1, help: "of the text encoder; -1 takes the configuration's", paper: "0.1", min: -1 },
-  init: { default: "", help: "start from a checkpoint's parameters (safetensors or .pth with ALBEF's names)" },
-  "allow-missing": { default: "", help: "parameters that --init may lack, comma-separated, * stands for any text" },
-  remat: { default: false, help: "recompute activations in the backward pass: less memory, one more forward pass" },
-  // Objectives: sections 3.2 to 3.4.
-  mask: { default: 0.5, help: "share of the tokens that MLM masks (ALBEF: 0.15)", paper: "0.5" },
-  consistency: { default: 0.2, help: "weight of ITC's consistency term", paper: "0.2" },
-  negatives: {
-    default: "multinomial",
-    choices: ["top1", "multinomial", "random"],
-    help: "how ITM's negatives are chosen",
-    paper: "multinomial; top1 in the official code",
-  },
-  "same-image": {
-    default: false,
-    help: "let captions of one image be each other's negatives, as the official code does",
-    paper: "true",
-  },
-  "detach-keys": { default: true, help: "no gradient through ITC's key side", paper: "true in the official code" },
-  // GRIT: section 3.2, "Grouped mini-batch sampling".
-  grit: {
-    default: "on",
-    choices: ["on", "off", "no-shuffle", "naive"],
-    help: "how mini-batches are made",
-    paper: "on",
-  },
-  batch: { default: 32, help: "mini-batch N", paper: "96", min: 2 },
-  "sub-queue": { default: 160, help: "search space M, a multiple of N", paper: "960", min: 2 },
-  queue: { default: 960, help: "queue L, a multiple of M", paper: "48000", min: 2 },
-  // Optimization: section 4.1, "Implementation details".
-  epochs: { default: 10, help: "passes over the data", paper: "20" },
-  steps: { default: 0, help: "optimizer steps instead of epochs" },
-  lr: { default: 1e-3, help: "largest learning rate", paper: "1e-4" },
-  "min-lr": { default: 1e-5, help: "last learning rate", paper: "1e-5" },
-  schedule: {
-    default: "cosine",
-    choices: ["cosine", "official"],
-    help: "cosine: warm-up and cosine by steps; official: warm-up blocks, then by epochs over 30",
-    paper: "official",
-  },
-  warmup: { default: 50, help: "warm-up steps (cosine)", paper: "2000" },
-  "weight-decay": { default: 0.02, help: "AdamW's decay", paper: "0.02" },
-  clip: { default: 0, help: "largest norm of the gradients; 0 does not clip", paper: "none" },
-  accumulate: { default: 1, help: "mini-batches per optimizer step", paper: "1", min: 1 },
-  seed: { default: 42, help: "decides on everything random", paper: "42" },
-  // The run.
-  out: { default: "runs/pretrain", help: "folder for checkpoints, tokenizer and metrics" },
-  resume: { default: false, help: "continue from the newest checkpoint in --out" },
-  overwrite: { default: false, help: "delete the checkpoints of an earlier run in --out" },
-  "checkpoint-every": { default: 200, help: "steps between checkpoints", min: 1 },
-  "log-every": { default: 20, help: "steps between reports", min: 1 },
-  "evaluate-every": { default: 0, help: "steps between evaluations; 0 evaluates at the end only" },
-  shortlist: { default: 16, help: "candidates that the ITM head re-ranks", paper: "256" },
-  candidates: { default: 1000, help: "most held-out images to retrieve from", paper: "5000 (COCO)", min: 1 },
-  adapter: { default: "", help: "high-performance, low-power or software" },
-  demo: { default: false, help: "make a small world of scenes first and learn it" },
-  scenes: { default: 3072, help: "training scenes of the demo", min: 2 },
-  help: { default: false, help: "print this" },
-};
-
-type Options = Values<typeof flags>;
-
-/** What `--demo` sets unless a flag says otherwise. */
-const demoPreset = {
-  out: "runs/demo",
-  "text-length": 24,
-  augment: "none",
-  epochs: 6,
-  lr: 2e-3,
-  "cache-mb": 64,
-  candidates: 128,
-  "checkpoint-every": 100,
-  overwrite: true,
-};
 
 async function main(args: readonly string[]): Promise<void> {
   const isDemo = args.includes("--demo");
@@ -150,6 +46,7 @@ async function main(args: readonly string[]): Promise<void> {
   const { training, heldOut } = await openData(options);
   const tokenizer = await openTokenizer(options, training);
   const config = modelConfig(options, tokenizer);
+  if (options["dry-run"]) return await dryRun(options, config);
   const perEpoch = Math.floor(training.length / options.batch / options.accumulate);
   const steps = options.steps || options.epochs * perEpoch;
   say(
@@ -171,12 +68,7 @@ async function main(args: readonly string[]): Promise<void> {
       mode: (options.grit === "on" ? "grit" : options.grit) as GritMode,
       seed: options.seed,
     },
-    loss: {
-      itc: { consistency: options.consistency, detachKeys: options["detach-keys"] },
-      negatives: options.negatives as "top1" | "multinomial" | "random",
-      useImageIds: !options["same-image"],
-      remat: options.remat,
-    },
+    loss: objectives(options),
     seed: options.seed,
     settings: { data: `${training.name}, ${training.length} examples`, mask: options.mask, augment: options.augment },
   });
@@ -201,6 +93,7 @@ async function main(args: readonly string[]): Promise<void> {
     overwrite: options.overwrite,
     checkpointEvery: options["checkpoint-every"],
     logEvery: options["log-every"],
+    ...(options.profile ? { profile: options.profile } : {}),
     ...(options["evaluate-every"] ? { evaluateEvery: options["evaluate-every"] } : {}),
     ...(evaluator && set
       ? {
@@ -218,9 +111,40 @@ async function main(args: readonly string[]): Promise<void> {
   console.log(JSON.stringify(summary(device, config, result, retrieval)));
 }
 
-async function openAdapter({ adapter }: Options): Promise<Device> {
+/** Sections 3.2 to 3.4: consistency, negatives, masking is the loader's. */
+function objectives(options: Options): PretrainOptions {
+  return {
+    itc: { consistency: options.consistency, detachKeys: options["detach-keys"] },
+    negatives: options.negatives as Negatives,
+    useImageIds: !options["same-image"],
+    remat: options.remat,
+  };
+}
+
+/** What the run will take, without allocating it. */
+async function dryRun(options: Options, config: AlbefConfig): Promise<void> {
+  const collects = options.grit === "on" || options.grit === "no-shuffle";
+  const estimate = (batch: number) =>
+    estimatePretraining(config, {
+      batch,
+      textLength: options["text-length"],
+      ...(collects ? { queue: options.queue, subQueue: options["sub-queue"] } : {}),
+      loss: objectives(options),
+      accumulate: options.accumulate,
+    });
+  say(`batch ${options.batch}:\n${describeMemory(await estimate(options.batch))}`);
+  const most = await largestBatch(options["memory-gib"] * 2 ** 30, async (b) => (await estimate(b)).total, {
+    least: 2,
+  });
+  say(`largest batch in ${options["memory-gib"]} GiB: ${most}`);
+}
+
+async function openAdapter({ adapter, tuning }: Options): Promise<Device> {
   if (adapter) setDefaultDevice(await openDevice({ adapter }));
   const device = await defaultDevice(), { profile } = device;
+  if (tuning && !await loadTuning(device, tuning)) {
+    throw new UsageError(`--tuning "${tuning}" does not exist; run deno task tune`);
+  }
   say(
     `adapter: ${device.adapter} (${profile.kind}); one binding holds ${
       formatBytes(profile.maxBindingBytes)
