@@ -128,7 +128,8 @@ async function dryRun(options: Options, config: AlbefConfig): Promise<void> {
     estimatePretraining(config, {
       batch,
       textLength: options["text-length"],
-      ...(collects ? { queue: options.queue, subQueue: options["sub-queue"] } : {}),
+      // A queue holds at least a mini-batch.
+      ...(collects ? { queue: Math.max(options.queue, batch), subQueue: Math.max(options["sub-queue"], batch) } : {}),
       loss: objectives(options),
       accumulate: options.accumulate,
     });

@@ -1,3 +1,4 @@
+import { flags } from "../../examples/pretrain_flags.ts";
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { sceneFiles, writeScenes } from "../../src/data/scenes/write.ts";
 import { listCheckpoints } from "../../src/train/checkpoint.ts";
@@ -56,18 +57,23 @@ async function withScenes(body: (dir: string, flags: string[]) => Promise<void>)
 Deno.test("pretrain.ts --help lists every flag with its default and the paper's value", async () => {
   const { code, out } = await pretrain("--help");
   assertEquals(code, 0);
-  const source = await Deno.readTextFile(script);
-  const table = source.slice(
-    source.indexOf("const flags = {"),
-    source.indexOf("\n};", source.indexOf("const flags = {")),
-  );
-  const names = [...table.matchAll(/^ {2}"?([\w-]+)"?: \{/gm)].map((m) => m[1]!);
+  const names = Object.keys(flags);
   assert(names.length > 40);
   const blocks = out.split(/^ {2}--/m).slice(1);
   assertEquals(blocks.map((b) => b.match(/^[\w-]+/)![0]), names);
   for (const block of blocks) assertMatch(block, /\(default: [^)]+\)|\(default: .+; paper: .+\)/);
   assertMatch(out, /--mask N\n.*\(default: 0.5; paper: 0.5\)/);
   assertMatch(out, /--config tiny\|small\|base\n.*paper: base/);
+});
+
+Deno.test("pretrain.ts --dry-run prints the memory of the run and trains nothing", async () => {
+  await withScenes(async (dir, flags) => {
+    const { code, out, err } = await pretrain(...flags, "--out", `${dir}/out`, "--dry-run", "--memory-gib", "0.05");
+    assertEquals([code, out], [0, ""]);
+    assertMatch(err, /total +[\d.]+ MiB/);
+    assertMatch(err, /largest batch in 0.05 GiB: [1-9]\d*\n/);
+    assertEquals([...Deno.readDirSync(`${dir}/out`)].map((e) => e.name), ["tokenizer.json"]);
+  });
 });
 
 Deno.test("pretrain.ts refuses flags that make no sense with exit code 2", async () => {
