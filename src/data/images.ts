@@ -40,7 +40,9 @@ export async function decodeImage(path: string, maxPixels: number): Promise<RgbI
 function reasonOf(message: string, maxPixels: number): string {
   if (/missing/i.test(message)) return "does not exist";
   if (/pixel limit/i.test(message)) return `has more than ${maxPixels} pixels`;
-  return `is damaged or not an image (${message.split("\n")[0]})`;
+  // The decoder's own words get lost when several images fail at once.
+  const detail = message.split("\n")[0]!;
+  return `is damaged or not an image${/unknown error/i.test(detail) ? "" : ` (${detail})`}`;
 }
 
 /** Reads images through the whole pipeline. Decoded images are kept while they fit; the result does not depend on that. */

@@ -69,7 +69,7 @@ Deno.test("decodeImage() tells why a file is no use", () =>
     await refused(
       "half.jpg",
       photo.subarray(0, photo.length / 2),
-      "is damaged or not an image (VipsJpeg: premature end of JPEG image)",
+      "is damaged or not an image",
     );
     await refused("header.jpg", photo.subarray(0, 100), "is damaged or not an image");
     await refused("half.png", png.subarray(0, 70), "is damaged or not an image");
