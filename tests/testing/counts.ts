@@ -26,6 +26,11 @@ export function countTests(output: string, success: boolean): Counts {
   return { passed: Number(passed), failed: Number(failed) + uncounted, skipped: Number(ignored) };
 }
 
+/** Whether the summary of tests that all passed is the last that a run printed. */
+export function endedAfterTests(output: string): boolean {
+  return /^ok \| \d+ passed.* \| 0 failed.*$/.test(output.trimEnd().split("\n").at(-1)!);
+}
+
 /** The last line of the gate. */
 export function summary({ passed, failed, skipped }: Counts): string {
   return `${passed} passed, ${failed} failed${skipped ? `, ${skipped} skipped` : ""}`;

@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { countTests, summary } from "./counts.ts";
+import { countTests, endedAfterTests, summary } from "./counts.ts";
 
 Deno.test("countTests() reads the summary of deno test", () => {
   assertEquals(countTests("a ... ok (1ms)\n\nok | 42 passed | 0 failed (4s)\n", true), {
@@ -24,6 +24,12 @@ Deno.test("countTests() counts a crash and an error outside of the tests as a fa
     skipped: 1,
   });
   assertEquals(countTests("ok | 3 passed | 0 failed (1s)\n", false), { passed: 3, failed: 1, skipped: 0 });
+});
+
+Deno.test("endedAfterTests() tells a crash at the end of the process from one in a test", () => {
+  assertEquals(endedAfterTests("a ... ok (1ms)\n\nok | 42 passed | 0 failed (4s)\n\n"), true);
+  assertEquals(endedAfterTests("a ... ok (1ms)\nb ..."), false);
+  assertEquals(endedAfterTests("FAILED | 42 passed | 1 failed (4s)\n"), false);
 });
 
 Deno.test("summary() names skipped tests only where there are some", () => {
