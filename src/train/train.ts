@@ -37,6 +37,8 @@ export interface Metrics {
   readonly gpuBytes: number;
   /** Resident memory of the process. */
   readonly processBytes: number;
+  /** Seconds that the loop waited for mini-batches since the last report: near 0 while the loader is ahead of the GPU. */
+  readonly dataSeconds: number;
   /** Means of the loss, the gradient norm and the task's metrics. */
   readonly [name: string]: number;
 }
@@ -123,6 +125,8 @@ class Run<S extends SpecTree, X extends Tree, B extends Tree> {
   /** The mini-batches whose metrics have not been read, in the order of the ring's rows, with the number of their step from 1. */
   #pending: { step: number; label: string; epoch: number; examples: number; rate: number }[] = [];
   #clock = performance.now();
+  /** Waited for mini-batches since the last report. */
+  #dataSeconds = 0;
   #metricsFile: Deno.FsFile | undefined;
   #saved: SavedCheckpoint | null = null;
   #savedStep = -1;
@@ -220,7 +224,9 @@ class Run<S extends SpecTree, X extends Tree, B extends Tree> {
   async #step({ forward, apply }: Step<X, B>): Promise<boolean> {
     const { accumulate = 1 } = this.options, step = this.#counters.step + 1;
     for (let micro = 0; micro < accumulate; micro++) {
+      const asked = performance.now();
       const batch = await this.task.next(() => this.#params());
+      this.#dataSeconds += (performance.now() - asked) / 1000;
       if (!batch) {
         this.#pending = this.#pending.filter((p) => p.step < step);
         return false;
@@ -312,7 +318,9 @@ class Run<S extends SpecTree, X extends Tree, B extends Tree> {
       examplesPerSecond: seen / seconds,
       gpuBytes: (await defaultDevice()).memory.bytes,
       processBytes: Deno.memoryUsage().rss,
+      dataSeconds: this.#dataSeconds,
     };
+    this.#dataSeconds = 0;
     this.#metricsFile?.writeSync(new TextEncoder().encode(JSON.stringify(metrics) + "\n"));
     const { left } = rate.at(step, this.options.steps);
     const losses = this.metricNames.filter((n) => means[n] !== undefined).map((n) => `${n} ${means[n]!.toFixed(3)}`)

@@ -35,6 +35,7 @@ Deno.test("train() lowers the loss, reports means and writes them as JSON lines"
     assertAlmostEquals(m.loss!, m.error! + 1e-3 * m.length!, 1e-5);
     assert(m.gradientNorm! > 0 && m.stepsPerSecond > 0 && m.examplesPerSecond > 0 && m.gpuBytes > 0);
     assert(m.processBytes > 1e6);
+    assert(m.dataSeconds >= 0 && m.dataSeconds < 60);
   }
   const lines = (await Deno.readTextFile(`${dir}/metrics.jsonl`)).trimEnd().split("\n");
   assertEquals(lines.map((line) => JSON.parse(line)), metrics);
