@@ -115,9 +115,14 @@ function rowBlock(logits: Logits, options: SoftmaxLossOptions, tile: number): Te
   };
   const forward = (rows: Tensor, columns: Tensor, bias: Tensor, scale: Tensor): Tensor[] => {
     const own = { rows, columns, bias, scale };
-    const tiles = cuts.map((cut) => logitTile(own, cut));
-    const lse = lseOfTiles(tiles, count);
-    const drawn = tiles.map((s, i) => drawnTo(s, cuts[i]!)).reduce((a, b) => add(a, b));
+    // All that a tile is needed for comes before the next tile, so that one takes the other's memory.
+    let state = emptyLse(count), drawn = constant(0, [count]);
+    for (const cut of cuts) {
+      const s = logitTile(own, cut);
+      state = lseUpdate(state, s);
+      drawn = add(drawn, drawnTo(s, cut));
+    }
+    const lse = lseOf(state);
     return [subtract(multiply(lse, mass()), drawn), lse];
   };
   /** Sum over the cut's columns of weight * logit, [R]; a single label is picked without a matrix of weights. */
@@ -178,13 +183,17 @@ function logitTile({ rows, columns, bias, scale }: Logits, { from, to }: Range):
 }
 
 function logSumExpOf(logits: Logits, cuts: readonly Range[]): Tensor {
-  return lseOfTiles(cuts.map((cut) => logitTile(logits, cut)), logits.rows.shape[0]!);
+  return lseOf(cuts.reduce((state, cut) => lseUpdate(state, logitTile(logits, cut)), emptyLse(logits.rows.shape[0]!)));
 }
 
-function lseOfTiles(tiles: readonly Tensor[], count: number): Tensor {
-  const start = concat([constant(-1e30, [count, 1]), constant(0, [count, 1])], 1);
-  const state = tiles.reduce((state, s) => lseUpdate(state, s), start); // [R, 2]: maximum and sum
-  return reshape(add(slice(state, 1, 0, 1), log(slice(state, 1, 1, 2))), [count]);
+/** Maximum and sum of no logits at all: [R, 2]. */
+function emptyLse(count: number): Tensor {
+  return concat([constant(-1e30, [count, 1]), constant(0, [count, 1])], 1);
+}
+
+/** [R, 2] -> [R]. */
+function lseOf(state: Tensor): Tensor {
+  return reshape(add(slice(state, 1, 0, 1), log(slice(state, 1, 1, 2))), [state.shape[0]!]);
 }
 
 /** 1 where there is a label, 0 where it is negative: [R]. */

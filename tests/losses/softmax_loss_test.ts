@@ -1,4 +1,4 @@
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { valueAndGrad } from "../../src/autograd/grad.ts";
 import { softmaxLoss, type SoftmaxLossOptions } from "../../src/losses/softmax_loss.ts";
 import { sum } from "../../src/ops/reduce.ts";
@@ -125,4 +125,14 @@ Deno.test("softmaxLoss() is exact where the logits are far apart", async () => {
   assertEquals([...ofColumns!], [1000, -1000, 0]);
   assertEquals([...ofScale!], [2]);
   step.destroy();
+});
+
+Deno.test("softmaxLoss() keeps one tile of logits at a time, not those of a block of rows", async () => {
+  const [rows, columns, width, tile] = [256, 16384, 32, 2 ** 17];
+  const zeros = (...shape: number[]): Tensor => tensor(new Float32Array(shape[0]! * shape[1]!), shape);
+  const loss = compile((a: Tensor, b: Tensor, labels: Tensor) =>
+    softmaxLoss({ rows: a, columns: b }, { targets: { labels }, tile })
+  );
+  const program = await loss.program(zeros(rows, width), zeros(columns, width), tensor(new Int32Array(rows)));
+  assert(program.arenaBytes < 1.5 * 4 * tile, `${program.arenaBytes} bytes for tiles of ${4 * tile}`);
 });
