@@ -10,12 +10,23 @@ import { TimeStamps } from "../gpu/timestamps.ts";
 import { type Aval, Node, type Op, Tensor } from "./graph.ts";
 import type { BufferRef, Dispatch, Uniform } from "./lowering.ts";
 import { type Plan, plan } from "./plan.ts";
+import type { Avals, Tree } from "./tree.ts";
 
 const inputOp: Op<Aval> = { name: "input", infer: (_, { shape, dtype }) => [{ shape, dtype }] };
 
 /** A tensor whose value comes later: an argument while a function is traced. */
 export function placeholder({ shape, dtype }: Aval): Tensor {
   return new Tensor(new Node(inputOp, [], { shape, dtype }) as Node);
+}
+
+/** A tree of tensors whose values come later, from their shapes and types. */
+export function placeholders<T extends Tree>(avals: Avals<T>): T {
+  const fill = (part: unknown): unknown => {
+    if (typeof (part as Aval).dtype === "string") return placeholder(part as Aval); // a tensor may be named so, too
+    if (Array.isArray(part)) return part.map(fill);
+    return Object.fromEntries(Object.entries(part as object).map(([name, child]) => [name, fill(child)]));
+  };
+  return fill(avals) as T;
 }
 
 /** A tensor whose value is in `storage`. */
