@@ -27,7 +27,7 @@ export interface PairCollateOptions {
   /** Tokens per caption, `[CLS]` included: longer ones are truncated, shorter ones padded. Pre-training: 25. */
   readonly maxLength: number;
   /** Turns captions into ids. Shapes are known without it. */
-  readonly tokenizer?: Tokenizer;
+  readonly tokenizer?: Tokenizer | undefined;
 }
 
 /** Options of {@linkcode mlmCollate}. */

@@ -141,7 +141,7 @@ class Planner {
 
   /** Whether every kernel that reads the leaf has run when `base` is written, or reads each element before writing it. */
   #canWriteInPlace(base: Tensor, leaf: Tensor, position: ReadonlyMap<Node, number>): boolean {
-    if (base.node.op.packs) return false;
+    if (base.node.op.packs) return !this.#isRead(leaf); // its parts are written one by one, the first of them early
     const at = position.get(base.node)!, group = this.#groups[at]!;
     return this.#groups.every((g, i) =>
       nodesOf(g).every((node) =>
@@ -155,6 +155,13 @@ class Planner {
           return !g.root && offset === 0 && t.size === read.size && new Tensor(node).size === t.size;
         })
       )
+    );
+  }
+
+  #isRead(leaf: Tensor): boolean {
+    const key = valueKey(leaf);
+    return this.#groups.some((g) =>
+      nodesOf(g).some((node) => loads(node).some((t) => valueKey(resolve(t).base) === key))
     );
   }
 
