@@ -1,5 +1,5 @@
 /**
- * What a data set is to a loader: examples by index, each with any number of images and whatever else a mini-batch needs.
+ * What a data set is to a loader: examples by index, with any number of images and whatever else a mini-batch needs.
  *
  * @module
  */

@@ -163,7 +163,7 @@ export class Loader<E extends Example, B extends Tree> {
     }
   }
 
-  /** One for each image, unless there are no views of it. A further view or image changes nothing about the first one. */
+  /** One for each image, unless there are no views. A further view or image changes nothing about the first one. */
   #requests({ images }: E, index: number, epoch: number): PoolRequest[] {
     const { seed } = this.#options, views = this.#views, words = [epoch, index, STREAM.image];
     if (!views.length) return [];

@@ -134,9 +134,10 @@ for (const [what, options] of views) {
         assertEquals(await read(cached, seed), first[seed]);
         assertEquals(await read(small, seed), first[seed]);
       }
-      plans.forEach(({ randAugment }, v) => {
-        assertEquals(!randAugment, first[0]![v]!.every((value, i) => value === first[1]![v]![i]));
-      });
+      for (const [v, plan] of plans.entries()) {
+        assertEquals(!plan.randAugment, first[0]![v]!.every((value, i) => value === first[1]![v]![i]));
+        assertEquals(await new ImageReader([plan]).read(path, () => new Random(0).fork(v)), [first[0]![v]!], "alone");
+      }
       await Deno.remove(path);
       assertEquals(await read(cached, 1), first[1]);
       await assertRejects(() => read(small, 1), ImageError, "does not exist");

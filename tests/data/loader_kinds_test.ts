@@ -199,6 +199,17 @@ Deno.test("Loader gives two views of an image, the first of which is what it is 
   }
 });
 
+Deno.test("Loader gives the same images again where it keeps them, and where two views are the same", async () => {
+  await using loader = new Loader(photos, withView(view, view), { workers: 2, cacheBytes: 2 ** 20 });
+  const epochs = [];
+  for (const epoch of [0, 1]) epochs.push(await Array.fromAsync(loader.batches(inOrder(6), { epoch })));
+  for (const [i, { input: { images, other } }] of epochs[0]!.entries()) {
+    assert(values(images).some((word) => word !== 0));
+    assertEquals(values(other), values(images));
+    assertEquals(values(epochs[1]![i]!.input.images), values(images));
+  }
+});
+
 Deno.test("Loader gives a collate function the stream of the example in the row, replaced or not", async () => {
   const first = (index: number): number => new Random(3).fork(7, index, 2).nextUint32();
   const dataset = {
