@@ -7,7 +7,7 @@ import { cleanCaption } from "./captions.ts";
 import type { Dataset, Entry, Skipped } from "./datasets.ts";
 import { ImagePool } from "./image_pool.ts";
 import { maskTokens } from "./masking.ts";
-import { Random } from "./random.ts";
+import { Random } from "../random/random.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 import { type ImageOptions, imagePlan } from "./transform.ts";
 

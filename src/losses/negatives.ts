@@ -4,8 +4,8 @@
  * @module
  */
 import { argmax } from "../ops/argmax.ts";
-import { add, equal, iota, log, multiply, negate, subtract } from "../ops/elementwise.ts";
-import { foldIn, type Key, uniform } from "../ops/random.ts";
+import { add, equal, iota, multiply, subtract } from "../ops/elementwise.ts";
+import { foldIn, gumbel, type Key } from "../ops/random.ts";
 import { reshape, stopGradient } from "../ops/shape.ts";
 import type { Tensor } from "../program/graph.ts";
 
@@ -22,15 +22,9 @@ export function chooseNegatives(logits: Tensor, kind: Negatives, key: Key, image
   const n = logits.shape[0]!;
   if (n < 2) throw new RangeError(`Cannot choose negatives: a batch must hold at least 2 pairs: it holds ${n}`);
   const scores = kind === "random" ? multiply(logits, 0) : stopGradient(logits);
-  const noisy = kind === "top1" ? scores : add(scores, gumbel(foldIn(key, 0), n));
+  const noisy = kind === "top1" ? scores : add(scores, gumbel(foldIn(key, 0), [n, n]));
   const self = equal(iota([n, 1], 0), iota([1, n], 1));
   let masked = subtract(noisy, multiply(self, 2e30));
   if (imageIds) masked = subtract(masked, multiply(equal(reshape(imageIds, [n, 1]), reshape(imageIds, [1, n])), 1e30));
   return argmax(masked);
-}
-
-/** Gumbel noise [n, n]: the arg-max of logits plus this is a draw by their softmax. */
-export function gumbel(key: Key, n: number): Tensor {
-  const inside = add(multiply(uniform(key, [n, n]), 1 - 2 ** -23), 2 ** -25); // in (0, 1)
-  return negate(log(negate(log(inside))));
 }

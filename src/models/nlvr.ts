@@ -4,14 +4,13 @@
  *
  * @module
  */
-import { gumbel } from "../losses/negatives.ts";
 import { type AffineSpec, defaultLinearSpec, linear } from "../nn/layers.ts";
 import type { ParametersOf } from "../nn/spec.ts";
 import { add, cast, equal, greaterEqual, iota, less, multiply, relu, subtract, where } from "../ops/elementwise.ts";
 import { crossEntropy } from "../ops/cross_entropy.ts";
 import { gather } from "../ops/gather.ts";
 import { matmul } from "../ops/matmul.ts";
-import { foldIn, type Key, uniform } from "../ops/random.ts";
+import { foldIn, gumbel, type Key, uniform } from "../ops/random.ts";
 import { mean } from "../ops/reduce.ts";
 import { reshape, slice, stopGradient } from "../ops/shape.ts";
 import { topK } from "../ops/top_k.ts";
@@ -188,7 +187,7 @@ export function drawAssignment(similarities: Tensor, key: Key): Assignment {
   const count = similarities.shape[0]!;
   if (count < 3) throw new RangeError(`Cannot assign texts: a batch must hold at least 3 images: it holds ${count}`);
   const self = equal(iota([count, 1], 0), iota([1, count], 1));
-  const noisy = add(subtract(similarities, multiply(self, 1e30)), gumbel(foldIn(key, 0), count));
+  const noisy = add(subtract(similarities, multiply(self, 1e30)), gumbel(foldIn(key, 0), [count, count]));
   const drawn = cast(topK(noisy, 2)[1], "f32"); // without replacement: the Gumbel trick for the two largest
   const [one, two] = [0, 1].map((i) => reshape(slice(drawn, 1, i, i + 1), [count])) as [Tensor, Tensor];
   const neither = less(uniform(foldIn(key, 1), [count]), 1 / 3);

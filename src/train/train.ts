@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { philox } from "../data/random.ts";
+import { stepKey } from "../random/keys.ts";
 import { defaultDevice } from "../gpu/device.ts";
 import { formatBytes } from "../gpu/errors.ts";
 import { initialValues, type ParametersOf, specEntries, type SpecTree } from "../nn/spec.ts";
@@ -250,14 +250,13 @@ class Run<S extends SpecTree, X extends Tree, B extends Tree> {
 
   #input(rate: number, micro: number): StepInput {
     const { step } = this.#counters, scalars = stepInputs(rate, step + 1, this.options.adamw);
-    const [a, b] = philox([step, micro, 0x7a11, 0], [(this.options.seed ?? 0) >>> 0, 1]);
     return {
       adamw: {
         rate: tensor(scalars.rate),
         correction1: tensor(scalars.correction1),
         correction2: tensor(scalars.correction2),
       },
-      key: tensor(Uint32Array.of(a!, b!)),
+      key: tensor(stepKey(this.options.seed ?? 0, step, micro)),
       row: tensor(Uint32Array.of(this.#pending.length)),
     };
   }
