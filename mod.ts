@@ -64,10 +64,8 @@ export { checkpoint, customVjp, grad, valueAndGrad, valueAndGradAux, vjp } from 
 export {
   abs,
   add,
-  broadcastTo,
   cast,
   clamp,
-  constant,
   divide,
   equal,
   erf,
@@ -91,8 +89,10 @@ export {
   tanh,
   where,
 } from "./src/ops/elementwise.ts";
+export { full } from "./src/ops/full.ts";
 export { concat, reshape, slice, split, stack, stopGradient } from "./src/ops/shape.ts";
-export { max, mean, type ReduceOptions, sum } from "./src/ops/reduce.ts";
+export { broadcastTo, mean, type ReduceOptions, sum } from "./src/ops/reduce.ts";
+export { max } from "./src/ops/max.ts";
 export { matmul, type MatmulAttrs } from "./src/ops/matmul.ts";
 export { logSoftmax, logSumExp, softmax } from "./src/ops/softmax.ts";
 export { layerNorm } from "./src/ops/layer_norm.ts";

@@ -16,7 +16,7 @@ import { RetrievalEvaluator, type RetrievalResult, type RetrievalSet } from "../
 import { retrievalSet } from "../src/eval/retrieval_set.ts";
 import { defaultDevice, type Device, openDevice, setDefaultDevice } from "../src/gpu/device.ts";
 import { formatBytes } from "../src/gpu/errors.ts";
-import { setUpAdapter } from "../src/gpu/setup.ts";
+import { setUpAdapter } from "../src/io/setup.ts";
 import type { GritMode } from "../src/grit/options.ts";
 import { openCheckpoint } from "../src/io/checkpoint.ts";
 import { loadParameters } from "../src/io/load.ts";
@@ -29,7 +29,7 @@ import { cosineBySteps, learningRate } from "../src/optim/schedule.ts";
 import { imagePatches, PRETRAINING_LAYOUT, PRETRAINING_METRICS, PretrainingTask } from "../src/tasks/pretraining.ts";
 import { estimatePretraining } from "../src/tasks/pretraining_memory.ts";
 import { describeMemory, largestBatch } from "../src/train/estimate.ts";
-import { loadTuning } from "../src/ops/matmul_tuning.ts";
+import { loadTuning } from "../src/io/matmul_tuning.ts";
 import { ProgressLine } from "../src/train/progress.ts";
 import { train } from "../src/train/train.ts";
 

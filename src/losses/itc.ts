@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { add, cast, constant, divide, iota, multiply } from "../ops/elementwise.ts";
+import { add, cast, divide, iota, multiply } from "../ops/elementwise.ts";
 import { mean } from "../ops/reduce.ts";
 import { stopGradient } from "../ops/shape.ts";
 import type { Tensor } from "../program/graph.ts";
@@ -76,5 +76,5 @@ export function itcMomentumLoss(image: Tensor, text: Tensor, temperature: Tensor
 }
 
 function oneMinus(alpha: Tensor | number): Tensor | number {
-  return typeof alpha === "number" ? 1 - alpha : add(constant(1), multiply(alpha, -1));
+  return typeof alpha === "number" ? 1 - alpha : add(1, multiply(alpha, -1));
 }

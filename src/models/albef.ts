@@ -10,7 +10,8 @@ import { chooseNegatives, type Negatives } from "../losses/negatives.ts";
 import { type AffineSpec, defaultLinearSpec, linear } from "../nn/layers.ts";
 import { type ParametersOf, Spec } from "../nn/spec.ts";
 import { crossEntropy } from "../ops/cross_entropy.ts";
-import { add, cast, constant, divide, iota, less, maximum, multiply, sqrt, square } from "../ops/elementwise.ts";
+import { add, cast, divide, iota, less, maximum, multiply, sqrt, square } from "../ops/elementwise.ts";
+import { full } from "../ops/full.ts";
 import { gather } from "../ops/gather.ts";
 import { matmul } from "../ops/matmul.ts";
 import { foldIn, type Key } from "../ops/random.ts";
@@ -164,7 +165,7 @@ export function pretrainLoss(
 
   const itc = itcWeight
     ? itcLoss(image.features, text.features, p.temp, { ...options.itc, ...(imageIds ? { imageIds } : {}) })
-    : constant(0);
+    : full([], 0);
 
   const i2t = stopGradient(divide(matmul(image.features, text.features, { transposeB: true }), p.temp)); // [B, B]
   const t2i = stopGradient(divide(matmul(text.features, image.features, { transposeB: true }), p.temp));
@@ -173,9 +174,9 @@ export function pretrainLoss(
   const negativeTexts = options.forced?.texts ?? chooseNegatives(i2t, kind, foldIn(key, 2), imageIds);
   const itm = itmWeight
     ? itmLoss(p, image.states, text.states, batch.mask, { negativeImages, negativeTexts, context: drop(3) }, config)
-    : constant(0);
+    : full([], 0);
 
-  const mlm = mlmWeight ? maskedLanguageLoss(p, batch, image.states, drop(4), config) : constant(0);
+  const mlm = mlmWeight ? maskedLanguageLoss(p, batch, image.states, drop(4), config) : full([], 0);
 
   return {
     loss: weightedSum([[itcWeight, itc], [itmWeight, itm], [mlmWeight, mlm]]),

@@ -8,7 +8,8 @@ import { itcMomentumLoss, type MomentumKeys } from "../losses/itc.ts";
 import type { MlmTeacher } from "../losses/mlm.ts";
 import { chooseNegatives, type Negatives } from "../losses/negatives.ts";
 import { initialValues, Spec } from "../nn/spec.ts";
-import { add, cast, constant, divide, equal, multiply, subtract } from "../ops/elementwise.ts";
+import { add, cast, divide, equal, multiply, subtract } from "../ops/elementwise.ts";
+import { full } from "../ops/full.ts";
 import { matmul } from "../ops/matmul.ts";
 import { foldIn, type Key } from "../ops/random.ts";
 import { concat, stopGradient } from "../ops/shape.ts";
@@ -175,12 +176,12 @@ export function momentumPretrainLoss(
   const text = encodeText(p, batch.ids, { mask: batch.mask, ...drop(0) }, config);
   const { imageStates, keys } = consultTeacher(teacher, queues, batch, config, { key: drop(5).key });
 
-  const itc = itcWeight ? itcMomentumLoss(image.features, text.features, p.temp, { ...keys, alpha }) : constant(0);
+  const itc = itcWeight ? itcMomentumLoss(image.features, text.features, p.temp, { ...keys, alpha }) : full([], 0);
 
   const features = { image: image.features, text: text.features };
   const chosen = options.forced ?? momentumNegatives(features, keys, p.temp, negatives, key, batch.imageIds);
   const pairs = { negativeImages: chosen.images, negativeTexts: chosen.texts, context: drop(3) };
-  const itm = itmWeight ? itmLoss(p, image.states, text.states, batch.mask, pairs, config) : constant(0);
+  const itm = itmWeight ? itmLoss(p, image.states, text.states, batch.mask, pairs, config) : full([], 0);
 
   const mlmTeacher = (): MlmTeacher => ({
     logits: {
@@ -190,7 +191,7 @@ export function momentumPretrainLoss(
     },
     alpha,
   });
-  const mlm = mlmWeight ? maskedLanguageLoss(p, batch, image.states, drop(4), config, mlmTeacher()) : constant(0);
+  const mlm = mlmWeight ? maskedLanguageLoss(p, batch, image.states, drop(4), config, mlmTeacher()) : full([], 0);
 
   return {
     loss: weightedSum([[itcWeight, itc], [itmWeight, itm], [mlmWeight, mlm]]),

@@ -6,23 +6,12 @@
  */
 import { softmaxLoss } from "../losses/softmax_loss.ts";
 import type { ParametersOf } from "../nn/spec.ts";
-import {
-  add,
-  broadcastTo,
-  cast,
-  constant,
-  equal,
-  iota,
-  log,
-  multiply,
-  negate,
-  subtract,
-  where,
-} from "../ops/elementwise.ts";
+import { add, cast, equal, iota, log, multiply, negate, subtract, where } from "../ops/elementwise.ts";
+import { full } from "../ops/full.ts";
 import { gather } from "../ops/gather.ts";
 import { matmul } from "../ops/matmul.ts";
 import { foldIn, type Key } from "../ops/random.ts";
-import { sum } from "../ops/reduce.ts";
+import { broadcastTo, sum } from "../ops/reduce.ts";
 import { reshape, slice, stopGradient } from "../ops/shape.ts";
 import { softmax } from "../ops/softmax.ts";
 import { topK } from "../ops/top_k.ts";
@@ -229,7 +218,7 @@ export function rankAnswers(
 
   const begun = {
     ids: broadcastTo(slice(slice(candidates.ids, 0, 0, 1), 1, 0, 1), [count, 1]), // [CLS], with which all begin
-    mask: constant(1, [count, 1]),
+    mask: full([count, 1], 1),
     question: states,
     questionMask: questions.mask,
   };

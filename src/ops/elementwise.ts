@@ -3,10 +3,10 @@
  *
  * @module
  */
-import { apply, type Aval, type DType, type Node, type Op, sameShape, Tensor } from "../program/graph.ts";
-import { f32Bits } from "../program/lowering.ts";
-import { sum } from "./reduce.ts";
-import { reshape } from "./shape.ts";
+import { apply, type Aval, type DType, type Node, type Op, Tensor } from "../program/graph.ts";
+import { broadcastShapes } from "./_broadcast.ts";
+import { full } from "./full.ts";
+import { sumTo } from "./reduce.ts";
 
 /** A tensor, or a number that is broadcast to the other operand. */
 export type Operand = Tensor | number;
@@ -18,27 +18,6 @@ interface Attrs {
 }
 
 type Rule = (ct: Tensor, inputs: readonly Tensor[], result: Tensor, attrs: Attrs) => (Tensor | null)[];
-
-/** The shape that `shapes` broadcast to. */
-export function broadcastShapes(name: string, shapes: readonly (readonly number[])[]): number[] {
-  const rank = Math.max(0, ...shapes.map((s) => s.length));
-  return Array.from({ length: rank }, (_, axis) => {
-    let length = 1;
-    for (const shape of shapes) {
-      const n = shape[axis - rank + shape.length] ?? 1;
-      if (n === 1 || n === length) continue;
-      if (length !== 1) {
-        throw new RangeError(
-          `Cannot broadcast the operands of ${name}: axis lengths must be equal or 1: shapes are ${
-            shapes.map((s) => `[${s}]`).join(" and ")
-          }`,
-        );
-      }
-      length = n;
-    }
-    return length;
-  });
-}
 
 function define(name: string, text: string, rule?: Rule, dtype?: DType): Op<Attrs> {
   return {
@@ -68,31 +47,8 @@ function commonType(name: string, inputs: readonly Aval[]): DType {
   return [...types][0]!;
 }
 
-/** Sums a cotangent over the axes along which its value was broadcast. */
-function sumTo(x: Tensor, shape: readonly number[]): Tensor {
-  if (sameShape(x.shape, shape)) return x;
-  const extra = x.shape.length - shape.length;
-  const axes = x.shape.map((_, i) => i).filter((i) => i < extra || (shape[i - extra] === 1 && x.shape[i] !== 1));
-  const summed = axes.length ? sum(x, { axes, keepDims: true }) : x;
-  return reshape(summed, shape);
-}
-
-const constantOp: Op<Attrs> = { ...define("constant", "V(bitcast<f32>(#0))"), recompute: true };
-const integerOp: Op<Attrs> = { ...define("constant", "I(bitcast<i32>(#0))", undefined, "i32"), recompute: true };
-const unsignedOp: Op<Attrs> = { ...define("constant", "U(#0)", undefined, "u32"), recompute: true };
-
-/** A tensor filled with `value`; nothing is stored unless an op needs it in memory. */
-export function constant(value: number, shape: readonly number[] = [], dtype: DType = "f32"): Tensor {
-  const float = dtype === "f32" || dtype === "f16";
-  if (!float && !Number.isInteger(value)) {
-    throw new TypeError(`Cannot make a constant of type ${dtype}: the value must be an integer: it is ${value}`);
-  }
-  const op = float ? constantOp : dtype === "i32" ? integerOp : unsignedOp;
-  return apply(op, [], { uniforms: [float ? f32Bits(value) : value >>> 0], shape, dtype });
-}
-
 function operand(x: Operand, like: Operand): Tensor {
-  return x instanceof Tensor ? x : constant(x, [], like instanceof Tensor ? like.dtype : "f32");
+  return x instanceof Tensor ? x : full([], x, like instanceof Tensor ? like.dtype : "f32");
 }
 
 function binary(op: Op<Attrs>): (a: Operand, b: Operand) => Tensor {
@@ -225,16 +181,6 @@ export const isFinite: (x: Tensor) => Tensor = unary(
 export function clamp(x: Tensor, low: number, high: number): Tensor {
   return minimum(high, maximum(x, low));
 }
-
-/** x broadcast to `shape`. */
-export function broadcastTo(x: Tensor, shape: readonly number[]): Tensor {
-  if (sameShape(x.shape, shape)) return x;
-  if (!sameShape(broadcastShapes("broadcastTo", [x.shape, shape]), shape)) {
-    throw new RangeError(`Cannot broadcast [${x.shape}] to [${shape}]: every axis must be equal or 1`);
-  }
-  return apply(broadcastOp, [x], { shape });
-}
-const broadcastOp = define("broadcastTo", "$0", (ct) => [ct]);
 
 const castOps: Record<DType, Op<Attrs>> = {
   f32: define("cast", "V($0)", (ct, [x]) => [floats.includes(x!.dtype) ? ct : null], "f32"),

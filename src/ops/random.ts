@@ -6,7 +6,7 @@
  */
 import { apply, type Op, type Tensor } from "../program/graph.ts";
 import { foldStream } from "../random/keys.ts";
-import { add, constant, greaterEqual, log, multiply, negate } from "./elementwise.ts";
+import { add, greaterEqual, log, multiply, negate } from "./elementwise.ts";
 
 /** Where random numbers come from: two key words on the GPU (they change every step) and a stream number (fixed in the program). */
 export interface Key {
@@ -66,6 +66,6 @@ export function dropout(x: Tensor, probability: number, key: Key | undefined): T
     throw new RangeError(`Cannot apply dropout: the probability must be in [0, 1): it is ${probability}`);
   }
   if (!key || probability === 0) return x;
-  const keep = greaterEqual(uniform(key, x.shape), constant(probability));
+  const keep = greaterEqual(uniform(key, x.shape), probability);
   return multiply(x, multiply(keep, 1 / (1 - probability)));
 }

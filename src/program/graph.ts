@@ -6,10 +6,10 @@
  */
 import type { Lowering } from "./lowering.ts";
 import type { Expression } from "./expression.ts";
+import type { DType } from "../gpu/dtype.ts";
 import type { Storage } from "../gpu/storage.ts";
 
-/** Element types. f16 is a storage type: arithmetic is in f32. */
-export type DType = "f32" | "i32" | "u32" | "f16";
+export type { DType };
 
 /** Host arrays that hold tensor data. */
 export type HostArray = Float32Array | Int32Array | Uint32Array | Uint16Array;

@@ -6,8 +6,8 @@
 import clearSource from "../../kernels/clear.wgsl" with { type: "text" };
 import prelude from "../../kernels/prelude.wgsl" with { type: "text" };
 import type { DeviceProfile } from "../gpu/device.ts";
-import { copyRows } from "../ops/shape.ts";
 import { elementwiseKernel, emitter, type Placement } from "./codegen.ts";
+import { copyRows } from "./copy_rows.ts";
 import { fuse, type Group, isLeaf, loads, nodesOf, reachable, resolve, valueKey } from "./fuse.ts";
 import { byteLength, bytesPerElement, type DType, type Node, Tensor } from "./graph.ts";
 import type { BufferRef, Dispatch, Lowering } from "./lowering.ts";

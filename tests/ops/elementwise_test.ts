@@ -3,10 +3,8 @@ import { grad } from "../../src/autograd/grad.ts";
 import {
   abs,
   add,
-  broadcastTo,
   cast,
   clamp,
-  constant,
   divide,
   equal,
   erf,
@@ -29,8 +27,9 @@ import {
   tanh,
   where,
 } from "../../src/ops/elementwise.ts";
+import { full } from "../../src/ops/full.ts";
 import { defaultDevice, Device, openDevice } from "../../src/gpu/device.ts";
-import { sum } from "../../src/ops/reduce.ts";
+import { broadcastTo, sum } from "../../src/ops/reduce.ts";
 import { concat, reshape, slice } from "../../src/ops/shape.ts";
 import { compile, data, tensor } from "../../src/program/compile.ts";
 import type { Tensor } from "../../src/program/graph.ts";
@@ -199,7 +198,7 @@ Deno.test("integers are added, multiplied, compared and converted exactly", asyn
   assertEquals([...await data(less(a, b))], [1, 0, 0, 0, 1]);
   assertEquals([...await data(cast(tensor([-2.7, 2.7, 0.5]), "i32"))], [-2, 2, 0]);
   assertEquals([...await data(cast(tensor(Uint32Array.of(0, 4e9)), "f32"))], [0, 4e9]);
-  assertEquals([...await data(constant(-3, [2], "i32"))], [-3, -3]);
+  assertEquals([...await data(full([2], -3, "i32"))], [-3, -3]);
 });
 
 Deno.test("no gradient flows through a conversion of integers", async () => {
@@ -281,6 +280,6 @@ Deno.test("shapes and types that do not fit are refused with a sentence", () => 
   assertThrows(
     () => multiply(placeholder([2], "i32"), 0.5),
     TypeError,
-    "Cannot make a constant of type i32: the value must be an integer: it is 0.5",
+    "Cannot fill a tensor of type i32: the value must be an integer: it is 0.5",
   );
 });
