@@ -93,6 +93,7 @@ Deno.test("brokenRules() finds every kind of import that goes up, sideways, in a
   assertEquals(broken("right/d.ts", `import "../attic/f.ts";`), [
     "attic/f.ts is in no room of the floors: every file must be in one",
   ]);
+  assertEquals(broken("attic/f.ts", ""), ["attic/f.ts is in no room of the floors: every file must be in one"]);
   assertEquals(broken("left/c.ts", `const file = await Deno.open(path);`), [
     "left/c.ts uses Deno.open(path);: only right may; elsewhere ask globalThis.Deno?. first",
   ]);

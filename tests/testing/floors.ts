@@ -37,6 +37,7 @@ export function brokenRules(sources: Sources, rules: Rules): string[] {
     const files = specifiers(text).filter((s) => s.startsWith("."));
     graph.set(path, files.map((s) => posix.join(posix.dirname(path), s)));
     broken.push(
+      ...placeOf(path, rules.floors) ? [] : [nowhere(path)],
       ...graph.get(path)!.flatMap((to) => wrongWay(path, to, rules.floors)),
       ...denoUse(path, text, rules.deno),
     );
@@ -46,15 +47,18 @@ export function brokenRules(sources: Sources, rules: Rules): string[] {
 
 /** The sentence about an import that does not go down, if it is one. */
 function wrongWay(from: string, to: string, floors: Rules["floors"]): string[] {
-  const [a, b] = [from, to].map((path) => placeOf(path, floors)) as [Place | undefined, Place | undefined];
-  for (const [path, place] of [[from, a], [to, b]] as const) {
-    if (!place) return [`${path} is in no room of the floors: every file must be in one`];
-  }
-  if (a!.room === b!.room || b!.floor < a!.floor) return [];
-  const why = a!.floor === b!.floor
-    ? "are on one floor and must not import each other"
-    : "must import lower floors only";
-  return [`${from} imports ${to}: ${a!.floor === b!.floor ? `${a!.room} and ${b!.room}` : a!.room} ${why}`];
+  const a = placeOf(from, floors), b = placeOf(to, floors);
+  if (!a) return [];
+  if (!b) return [nowhere(to)];
+  if (a.room === b.room || b.floor < a.floor) return [];
+  const why = a.floor === b.floor
+    ? `${a.room} and ${b.room} are on one floor and must not import each other`
+    : `${a.room} must import lower floors only`;
+  return [`${from} imports ${to}: ${why}`];
+}
+
+function nowhere(path: string): string {
+  return `${path} is in no room of the floors: every file must be in one`;
 }
 
 interface Place {
