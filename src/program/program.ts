@@ -114,7 +114,7 @@ export class Program {
       progress?.(i, steps.length, dispatch.name);
       built.push(await this.#step(dispatch));
     }
-    for (const t of this.plan.leaves) await this.#placeCaptured(t);
+    for (const [leaf, t] of this.plan.leaves.entries()) await this.#placeCaptured(t, leaf);
     this.#steps = built;
   }
 
@@ -131,10 +131,12 @@ export class Program {
     return slot;
   }
 
-  async #placeCaptured(t: Tensor): Promise<void> {
-    if (t.node.host && !t.node.storage[0] && !this.parameters.includes(t)) {
-      t.node.storage[0] = await upload(this.#device, t.node.host, `a captured ${t}`);
-    }
+  /** Uploads a captured host tensor; to a buffer of the program if the tensor is on another device already. */
+  async #placeCaptured(t: Tensor, leaf: number): Promise<void> {
+    const { host, storage } = t.node;
+    if (!host || this.parameters.includes(t) || storageOn(t, this.#device)) return;
+    if (storage[0]) writeWords(this.#device, await this.#ownBuffer(leaf, host.byteLength), host);
+    else storage[0] = await upload(this.#device, host, `a captured ${t}`);
   }
 
   /** Gives every uniform an offset in one buffer; returns its size. */
@@ -210,7 +212,7 @@ export class Program {
 
   /** Finds the buffers of all leaves; a changed buffer invalidates the bind groups that name it. */
   async #bindLeaves(args: readonly Tensor[]): Promise<(Storage | undefined)[]> {
-    const storages: (Storage | undefined)[] = this.plan.leaves.map((t) => t.node.storage[t.index]);
+    const storages = this.plan.leaves.map((t) => storageOn(t, this.#device));
     const changed = new Set<number>();
     const bind = (leaf: number, buffer: GPUBuffer): void => {
       if (this.#leafBuffers[leaf] === buffer) return;
@@ -221,11 +223,13 @@ export class Program {
       const leaf = this.#parameters[i]!;
       if (leaf < 0) continue;
       storages[leaf] = await this.#argument(arg, leaf);
-      if (!storages[leaf]) bind(leaf, this.#ownBuffers.get(leaf)!);
     }
     const bound = new Set<Storage>();
     for (const [leaf, storage] of storages.entries()) {
-      if (!storage) continue;
+      if (!storage) {
+        bind(leaf, this.#ownBuffers.get(leaf)!);
+        continue;
+      }
       if (storage.donated) throw donatedError(this.plan.leaves[leaf]!);
       bind(leaf, bound.has(storage) ? await this.#copyOf(storage, leaf) : storage.buffer);
       bound.add(storage);
@@ -238,7 +242,7 @@ export class Program {
 
   /** The memory of an argument. Host data goes to a buffer of the program, or to memory of its own if it is donated. */
   async #argument(arg: Tensor, leaf: number): Promise<Storage | undefined> {
-    const storage = arg.node.storage[arg.index];
+    const storage = storageOn(arg, this.#device);
     if (storage?.donated) throw donatedError(arg);
     if (storage) return storage;
     const host = arg.node.host;
@@ -371,6 +375,21 @@ export class Program {
     return `program(${this.parameters.join(", ")}), ${formatBytes(this.arenaBytes)} of intermediates\n` +
       `${lines.map((l) => `  ${l}\n`).join("")}  return ${results}\n`;
   }
+}
+
+/**
+ * The memory of a tensor on `device`; undefined if its value is on the host.
+ *
+ * @throws {Error} if it is on another device only.
+ */
+function storageOn(t: Tensor, device: Device): Storage | undefined {
+  const storage = t.node.storage[t.index];
+  if (!storage || storage.device === device) return storage;
+  if (t.node.host && !storage.donated) return undefined;
+  throw new Error(
+    `Cannot use a ${t} on the device "${device.adapter}": it must be on that device: it is on another one, ` +
+      `"${storage.device.adapter}"; move it with toDevice(tensors, device)`,
+  );
 }
 
 function donatedError(t: Tensor): Error {
