@@ -76,12 +76,16 @@ const divideOp = define("divide", "($0 / $1)", (ct, [, b], y) => [divide(ct, b!)
 const maximumOp = define(
   "maximum",
   "max($0, $1)",
-  (ct, [a, b]) => [multiply(ct, greaterEqual(a!, b!)), multiply(ct, less(a!, b!))],
+  (ct, [a, b]) => [multiply(ct, share(a!, b!)), multiply(ct, share(b!, a!))],
 );
 const minimumOp = define(
   "minimum",
   "min($0, $1)",
-  (ct, [a, b]) => [multiply(ct, less(a!, b!)), multiply(ct, greaterEqual(a!, b!))],
+  (ct, [a, b]) => [multiply(ct, share(b!, a!)), multiply(ct, share(a!, b!))],
+);
+/** What a takes of the gradient of the larger one: all where it is larger, half where both are equal. */
+const share = binary(
+  define("share", "select(select(V(0.0), V(1.0), $0 > $1), V(0.5), $0 == $1)", () => [null, null], "f32"),
 );
 const lessOp = define("less", truth("$0 < $1"), () => [null, null], "f32");
 const greaterEqualOp = define("greaterEqual", truth("$0 >= $1"), () => [null, null], "f32");
@@ -89,7 +93,7 @@ const equalOp = define("equal", truth("$0 == $1"), () => [null, null], "f32");
 const whereOp = define(
   "where",
   "select($2, $1, $0 != V(0.0))",
-  (ct, [c]) => [null, multiply(ct, c!), multiply(ct, subtract(1, c!))],
+  (ct, [c]) => [null, where(c!, ct, 0), where(c!, 0, ct)],
 );
 
 /** a + b. */
@@ -100,9 +104,9 @@ export const subtract: (a: Operand, b: Operand) => Tensor = binary(subtractOp);
 export const multiply: (a: Operand, b: Operand) => Tensor = binary(multiplyOp);
 /** a / b. */
 export const divide: (a: Operand, b: Operand) => Tensor = binary(divideOp);
-/** The larger of a and b; where they are equal the gradient goes to a. */
+/** The larger of a and b; where they are equal each takes half of the gradient, as in PyTorch and JAX. */
 export const maximum: (a: Operand, b: Operand) => Tensor = binary(maximumOp);
-/** The smaller of a and b; where they are equal the gradient goes to b. */
+/** The smaller of a and b; where they are equal each takes half of the gradient, as in PyTorch and JAX. */
 export const minimum: (a: Operand, b: Operand) => Tensor = binary(minimumOp);
 /** 1 where a < b, else 0 (f32; no gradient). */
 export const less: (a: Operand, b: Operand) => Tensor = binary(lessOp);
@@ -111,7 +115,7 @@ export const greaterEqual: (a: Operand, b: Operand) => Tensor = binary(greaterEq
 /** 1 where a equals b, else 0 (f32; no gradient). Works on integers too. */
 export const equal: (a: Operand, b: Operand) => Tensor = binary(equalOp);
 
-/** `a` where `condition` (1 or 0, f32) is not 0, else `b`. */
+/** `a` where `condition` (f32) is not 0, else `b`. The gradient goes to the one that was taken; none to the condition. */
 export function where(condition: Tensor, a: Operand, b: Operand): Tensor {
   return apply(whereOp, [condition, operand(a, condition), operand(b, condition)], {});
 }
@@ -151,9 +155,9 @@ export const sigmoid: (x: Tensor) => Tensor = unary(
     (ct, _, y) => [multiply(ct, multiply(y, subtract(1, y)))],
   ),
 );
-/** max(x, 0). */
+/** max(x, 0); gradient 0 at 0, as in PyTorch and JAX. */
 export const relu: (x: Tensor) => Tensor = unary(
-  define("relu", "max($0, V(0.0))", (ct, [x]) => [multiply(ct, subtract(1, less(x!, 0)))]),
+  define("relu", "max($0, V(0.0))", (ct, [x]) => [where(less(0, x!), ct, 0)]),
 );
 /** The error function. */
 export const erf: (x: Tensor) => Tensor = unary(
@@ -177,10 +181,15 @@ export const isFinite: (x: Tensor) => Tensor = unary(
   define("isFinite", truth("(bitcast<U>($0) & U(0x7f800000u)) != U(0x7f800000u)"), () => [null]),
 );
 
-/** x limited to [low, high]; gradient only inside. */
+/** x limited to [low, high]. The gradient is that of x from `low` to `high`, both included as in PyTorch, and 0 beyond. */
 export function clamp(x: Tensor, low: number, high: number): Tensor {
-  return minimum(high, maximum(x, low));
+  return apply(clampOp, [x, operand(low, x), operand(high, x)], {});
 }
+const clampOp = define(
+  "clamp",
+  "min(max($0, $1), $2)",
+  (ct, [x, low, high]) => [multiply(ct, multiply(greaterEqual(x!, low!), greaterEqual(high!, x!))), null, null],
+);
 
 const castOps: Record<DType, Op<Attrs>> = {
   f32: define("cast", "V($0)", (ct, [x]) => [floats.includes(x!.dtype) ? ct : null], "f32"),

@@ -16,7 +16,7 @@ export const maxOp: Op<ReduceAttrs> = reduction("max", (node, [ct]) => {
 });
 
 /**
- * Largest element over `axes` (default: all). The gradient is divided among equal largest elements.
+ * Largest element over `axes` (default: all). The gradient is divided evenly among equal largest elements.
  *
  * @param x f32, any shape.
  */

@@ -159,15 +159,31 @@ Deno.test("mixed second derivatives equal the reference", async () => {
   await checkOp((a, b) => add(first(a, b), multiply(a, 0)), inputs, elementwise((_, b) => Math.tanh(b) / b));
 });
 
-Deno.test("maximum(), minimum() and clamp() give the gradient at equal numbers to the operand that their docs name", async () => {
+Deno.test("maximum() and minimum() give each of two equal numbers half of the gradient, clamp() all of it at its limits", async () => {
   const a = tensor([1, 2, 3, 4]), b = tensor([1, 2, 0, 9]);
   const [maxA, maxB] = grad(([x, y]: [Tensor, Tensor]) => sum(maximum(x, y)))([a, b]);
   const [minA, minB] = grad(([x, y]: [Tensor, Tensor]) => sum(minimum(x, y)))([a, b]);
-  assertEquals([...await data(maxA)], [1, 1, 1, 0]);
-  assertEquals([...await data(maxB)], [0, 0, 0, 1]);
-  assertEquals([...await data(minA)], [0, 0, 0, 1]);
-  assertEquals([...await data(minB)], [1, 1, 1, 0]);
+  assertEquals([...await data(maxA)], [0.5, 0.5, 1, 0]);
+  assertEquals([...await data(maxB)], [0.5, 0.5, 0, 1]);
+  assertEquals([...await data(minA)], [0.5, 0.5, 0, 1]);
+  assertEquals([...await data(minB)], [0.5, 0.5, 1, 0]);
   assertEquals([...await data(grad((x: Tensor) => sum(clamp(x, 2, 3)))(a))], [0, 1, 1, 0]);
+});
+
+Deno.test("relu() and abs() have gradient 0 at 0 and at negative zero", async () => {
+  const x = tensor([-2, -0, 0, 3]);
+  assertEquals([...await data(grad((y: Tensor) => sum(relu(y)))(x))], [0, 0, 0, 1]);
+  assertEquals([...await data(grad((y: Tensor) => sum(abs(y)))(x))], [-1, 0, 0, 1]);
+});
+
+Deno.test("where() gives the gradient to what it took, whatever number its condition is", async () => {
+  const condition = tensor([2, 0, -0.5, -0, 1e30]);
+  const [a, b] = grad(([x, y]: [Tensor, Tensor]) => sum(multiply(where(condition, x, y), 3)))([
+    tensor([1, 2, 3, 4, 5]),
+    tensor([6, 7, 8, 9, 10]),
+  ]);
+  assertEquals([...await data(a)], [3, 0, 3, 0, 3]);
+  assertEquals([...await data(b)], [0, 3, 0, 3, 0]);
 });
 
 Deno.test("no function overflows or gives NaN on numbers up to 1e4", async () => {
