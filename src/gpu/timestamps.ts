@@ -4,6 +4,7 @@
  * @module
  */
 import type { Device } from "./device.ts";
+import { UnsupportedError } from "./errors.ts";
 
 /** Measures the compute passes of one command buffer, one after the other. */
 export class TimeStamps {
@@ -19,7 +20,7 @@ export class TimeStamps {
   /** Room for `passes` passes. Throws if the adapter has no time stamps. */
   static async create(device: Device, passes: number): Promise<TimeStamps> {
     if (!device.gpu.features.has("timestamp-query")) {
-      throw new Error(`Cannot profile: the adapter "${device.adapter}" has no time stamps (timestamp-query)`);
+      throw new UnsupportedError(`Cannot profile: the adapter "${device.adapter}" has no time stamps (timestamp-query)`);
     }
     const target = await device.createBuffer(256, 0x200 | 0x04, "time stamps"); // QUERY_RESOLVE | COPY_SRC
     const staging = await device.createBuffer(16 * passes, 0x01 | 0x08, "time stamps"); // MAP_READ | COPY_DST

@@ -29,6 +29,7 @@ import {
 } from "../../src/ops/elementwise.ts";
 import { full } from "../../src/ops/full.ts";
 import { defaultDevice, Device, openDevice } from "../../src/gpu/device.ts";
+import { UnsupportedError } from "../../src/gpu/errors.ts";
 import { broadcastTo, sum } from "../../src/ops/reduce.ts";
 import { concat, reshape, slice } from "../../src/ops/shape.ts";
 import { compile, data, tensor } from "../../src/program/compile.ts";
@@ -247,7 +248,7 @@ Deno.test("a 16-bit float is refused where the adapter has none", async () => {
   const f = compile((x: Tensor) => cast(x, "f16"), { device: without });
   await assertRejects(
     () => f(tensor([1])),
-    TypeError,
+    UnsupportedError,
     "Cannot run cast: the adapter has no 16-bit floats (shader-f16)",
   );
 });
