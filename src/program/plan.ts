@@ -283,7 +283,9 @@ class Planner {
   #withHalfFloats(d: Dispatch): Dispatch {
     if (!/\bf16\b/.test(d.code.replace(/\/\/.*/g, ""))) return d;
     if (!this.device.f16) {
-      throw new UnsupportedError(`Cannot run ${d.name}: the adapter has no 16-bit floats (shader-f16): cast them to f32`);
+      throw new UnsupportedError(
+        `Cannot run ${d.name}: the adapter has no 16-bit floats (shader-f16): cast them to f32`,
+      );
     }
     return d.code.startsWith("enable f16;") ? d : { ...d, code: "enable f16;\n" + d.code };
   }

@@ -7,6 +7,7 @@ import type { Device } from "../gpu/device.ts";
 import { formatBytes, KernelError } from "../gpu/errors.ts";
 import { allocate, type Storage, upload, writeWords } from "../gpu/storage.ts";
 import { TimeStamps } from "../gpu/timestamps.ts";
+import { BufferUsage, VALUE_USAGE } from "../gpu/usage.ts";
 import { type Aval, Node, type Op, Tensor } from "./graph.ts";
 import type { BufferRef, Dispatch, Uniform } from "./lowering.ts";
 import { type Plan, plan } from "./plan.ts";
@@ -105,7 +106,7 @@ export class Program {
     const { layout, steps } = this.plan;
     for (const [i, bytes] of layout.arenas.entries()) {
       this.#arenas.push(
-        await this.#device.createBuffer(bytes, 0x80 | 0x04 | 0x08, `the intermediates of a program (arena ${i})`),
+        await this.#device.createBuffer(bytes, VALUE_USAGE, `the intermediates of a program (arena ${i})`),
       );
     }
     await this.#writeUniforms();
@@ -153,7 +154,7 @@ export class Program {
     if (!this.constantBytes) return;
     const words = new Uint32Array(this.constantBytes / 4);
     for (const [u, at] of this.#uniformAt) words.set(u.words, at / 4);
-    const usage = 0x40 | 0x80 | 0x08; // UNIFORM | STORAGE | COPY_DST
+    const usage = BufferUsage.UNIFORM | BufferUsage.STORAGE | BufferUsage.COPY_DST;
     this.#uniforms = await this.#device.createBuffer(this.constantBytes, usage, "the constants of a program");
     this.#device.gpu.queue.writeBuffer(this.#uniforms, 0, words);
   }
@@ -266,7 +267,7 @@ export class Program {
     let buffer = this.#ownBuffers.get(leaf);
     if (!buffer) {
       const purpose = `an argument ${this.plan.leaves[leaf]!}`;
-      this.#ownBuffers.set(leaf, buffer = await this.#device.createBuffer(bytes, 0x80 | 0x04 | 0x08, purpose));
+      this.#ownBuffers.set(leaf, buffer = await this.#device.createBuffer(bytes, VALUE_USAGE, purpose));
     }
     return buffer;
   }
