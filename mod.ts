@@ -23,8 +23,8 @@ export {
   setDefaultDevice,
 } from "./src/gpu/device.ts";
 export { DeviceLostError, formatBytes, KernelError, OutOfMemoryError } from "./src/gpu/errors.ts";
-export { setUpAdapter } from "./src/gpu/setup.ts";
-export { loadTuning } from "./src/ops/matmul_tuning.ts";
+export { setUpAdapter } from "./src/io/setup.ts";
+export { loadTuning } from "./src/io/matmul_tuning.ts";
 
 // Tensors and programs.
 export {
@@ -66,10 +66,8 @@ export { checkpoint, customVjp, grad, valueAndGrad, valueAndGradAux, vjp } from 
 export {
   abs,
   add,
-  broadcastTo,
   cast,
   clamp,
-  constant,
   divide,
   equal,
   erf,
@@ -93,8 +91,10 @@ export {
   tanh,
   where,
 } from "./src/ops/elementwise.ts";
+export { full } from "./src/ops/full.ts";
 export { concat, reshape, slice, split, stack, stopGradient } from "./src/ops/shape.ts";
-export { max, mean, type ReduceOptions, sum } from "./src/ops/reduce.ts";
+export { broadcastTo, mean, type ReduceOptions, sum } from "./src/ops/reduce.ts";
+export { max } from "./src/ops/max.ts";
 export { matmul, type MatmulAttrs } from "./src/ops/matmul.ts";
 export { logSoftmax, logSumExp, softmax } from "./src/ops/softmax.ts";
 export { layerNorm } from "./src/ops/layer_norm.ts";

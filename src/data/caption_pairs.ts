@@ -5,7 +5,7 @@
  */
 import { cleanCaption } from "./captions.ts";
 import { type Dataset, type Example, ExampleError, type ImageFile } from "./dataset.ts";
-import type { Random } from "./random.ts";
+import type { Random } from "../random/random.ts";
 
 /** An image with its caption, or with several captions of which a draw takes one. */
 export interface CaptionEntry {

@@ -8,7 +8,7 @@ import type { Aval, HostArray, Tensor } from "../program/graph.ts";
 import type { Avals, Tree } from "../program/tree.ts";
 import type { Example } from "./dataset.ts";
 import { maskTokens } from "./masking.ts";
-import type { Random } from "./random.ts";
+import type { Random } from "../random/random.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 import { type ImageOptions, imageWords } from "./transform.ts";
 

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Random } from "./random.ts";
+import type { Random } from "../random/random.ts";
 
 /** An image of an example. */
 export interface ImageFile {

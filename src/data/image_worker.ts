@@ -4,7 +4,7 @@
  * @module
  */
 import { ImageError, ImageReader } from "./images.ts";
-import { Random } from "./random.ts";
+import { Random } from "../random/random.ts";
 import type { ImagePlan } from "./transform.ts";
 
 /** First message to the Worker. */

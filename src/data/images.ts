@@ -6,7 +6,7 @@
  */
 import sharp from "npm:sharp@0.35.5";
 import { randAugment } from "./augment.ts";
-import type { Random } from "./random.ts";
+import type { Random } from "../random/random.ts";
 import { resizeImage } from "./resize.ts";
 import { drawCrop, flipImage, type ImagePlan, type RgbImage } from "./transform.ts";
 

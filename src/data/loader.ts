@@ -9,7 +9,7 @@ import type { Collate } from "./collate.ts";
 import { type Dataset, type Example, ExampleError, type Skipped } from "./dataset.ts";
 import { ImagePool, type PoolRequest } from "./image_pool.ts";
 import type { ImageResult } from "./image_worker.ts";
-import { Random } from "./random.ts";
+import { Random } from "../random/random.ts";
 import { type ImagePlan, imagePlan, imageWords } from "./transform.ts";
 
 /** Options of a {@linkcode Loader}. */

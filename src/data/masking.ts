@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Random } from "./random.ts";
+import type { Random } from "../random/random.ts";
 
 /** Label of a token that is not to be predicted. */
 export const IGNORED_LABEL: number = -100;

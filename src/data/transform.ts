@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { Random } from "./random.ts";
+import type { Random } from "../random/random.ts";
 
 /** Mean of the red, green and blue values from 0 to 1 that a model's input is normalised with (CLIP's). */
 export const MEAN: readonly [number, number, number] = [0.48145466, 0.4578275, 0.40821073];

@@ -6,9 +6,11 @@
 import { answerLogits, answerLosses } from "../losses/answers.ts";
 import { firstToken, type ModelContext, type PatchedPairs } from "../models/albef.ts";
 import { answerVocabulary, decodeAnswers, encodeQuestions, type Vqa } from "../models/vqa.ts";
-import { add, broadcastTo, constant, iota, log, multiply, negate, subtract } from "../ops/elementwise.ts";
+import { add, iota, log, multiply, negate, subtract } from "../ops/elementwise.ts";
+import { full } from "../ops/full.ts";
 import { gather } from "../ops/gather.ts";
 import { matmul } from "../ops/matmul.ts";
+import { broadcastTo } from "../ops/reduce.ts";
 import { reshape, slice } from "../ops/shape.ts";
 import { softmax } from "../ops/softmax.ts";
 import { topK } from "../ops/top_k.ts";
@@ -81,7 +83,7 @@ function firstTokenProbabilities(
   context: ModelContext,
 ): Tensor {
   const count = question.shape[0]!;
-  const begun = { ids: broadcastTo(slice(slice(ids, 0, 0, 1), 1, 0, 1), [count, 1]), mask: constant(1, [count, 1]) };
+  const begun = { ids: broadcastTo(slice(slice(ids, 0, 0, 1), 1, 0, 1), [count, 1]), mask: full([count, 1], 1) };
   const state = firstToken(decodeAnswers(p, { ...begun, question, questionMask }, context)); // [B, D]
   const { keys, bias } = answerVocabulary(p);
   const next = softmax(add(matmul(state, keys, { transposeB: true }), bias)); // [B, V]

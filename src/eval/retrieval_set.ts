@@ -6,7 +6,7 @@
 import type { CaptionDataset } from "../data/caption_pairs.ts";
 import { cleanCaption } from "../data/captions.ts";
 import type { ImageReader } from "../data/images.ts";
-import { Random } from "../data/random.ts";
+import { Random } from "../random/random.ts";
 import type { Tokenizer } from "../data/tokenizer.ts";
 import { imagePlan } from "../data/transform.ts";
 import { tensor } from "../program/compile.ts";

@@ -9,11 +9,11 @@ import { linear } from "../nn/layers.ts";
 import { add, cast, equal, greaterEqual, iota, less, multiply, subtract, where } from "../ops/elementwise.ts";
 import { gather } from "../ops/gather.ts";
 import { matmul } from "../ops/matmul.ts";
-import { foldIn, type Key, uniform } from "../ops/random.ts";
+import { foldIn, gumbel, type Key, uniform } from "../ops/random.ts";
 import { reshape, slice, stopGradient } from "../ops/shape.ts";
 import { topK } from "../ops/top_k.ts";
 import type { Tensor } from "../program/graph.ts";
-import { EXCLUDED, gumbel } from "./negatives.ts";
+import { EXCLUDED } from "./negatives.ts";
 
 /** Two images for each text and what is to be said of them, [B] each. */
 export type Assignment = {
@@ -40,7 +40,7 @@ export function drawAssignment(similarities: Tensor, key: Key): Assignment {
   const count = similarities.shape[0]!;
   if (count < 3) throw new RangeError(`Cannot assign texts: a batch must hold at least 3 images: it holds ${count}`);
   const self = equal(iota([count, 1], 0), iota([1, count], 1));
-  const noisy = add(subtract(similarities, multiply(self, EXCLUDED)), gumbel(foldIn(key, 0), count));
+  const noisy = add(subtract(similarities, multiply(self, EXCLUDED)), gumbel(foldIn(key, 0), [count, count]));
   const drawn = cast(topK(noisy, 2)[1], "f32"); // without replacement: the Gumbel trick for the two largest
   const [one, two] = [0, 1].map((i) => reshape(slice(drawn, 1, i, i + 1), [count])) as [Tensor, Tensor];
   const neither = less(uniform(foldIn(key, 1), [count]), 1 / 3);

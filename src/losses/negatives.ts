@@ -5,9 +5,9 @@
  */
 import type { PairFeatures } from "../models/albef.ts";
 import { argmax } from "../ops/argmax.ts";
-import { add, divide, equal, iota, log, multiply, negate, subtract } from "../ops/elementwise.ts";
+import { add, divide, equal, iota, multiply, subtract } from "../ops/elementwise.ts";
 import { matmul } from "../ops/matmul.ts";
-import { foldIn, type Key, uniform } from "../ops/random.ts";
+import { foldIn, gumbel, type Key } from "../ops/random.ts";
 import { reshape, stopGradient } from "../ops/shape.ts";
 import type { Tensor } from "../program/graph.ts";
 
@@ -58,17 +58,11 @@ export function chooseNegatives(logits: Tensor, kind: NegativeKind, key: Key, im
   const n = logits.shape[0]!;
   if (n < 2) throw new RangeError(`Cannot choose negatives: a batch must hold at least 2 pairs: it holds ${n}`);
   const scores = kind === "random" ? multiply(logits, 0) : stopGradient(logits);
-  const noisy = kind === "top1" ? scores : add(scores, gumbel(foldIn(key, 0), n));
+  const noisy = kind === "top1" ? scores : add(scores, gumbel(foldIn(key, 0), [n, n]));
   const self = equal(iota([n, 1], 0), iota([1, n], 1));
   let masked = subtract(noisy, multiply(self, 2 * EXCLUDED));
   if (imageIds) {
     masked = subtract(masked, multiply(equal(reshape(imageIds, [n, 1]), reshape(imageIds, [1, n])), EXCLUDED));
   }
   return argmax(masked);
-}
-
-/** Gumbel noise [n, n]: the arg-max of logits plus this is a draw by their softmax. */
-export function gumbel(key: Key, n: number): Tensor {
-  const inside = add(multiply(uniform(key, [n, n]), 1 - 2 ** -23), 2 ** -25); // in (0, 1)
-  return negate(log(negate(log(inside))));
 }

@@ -9,7 +9,6 @@ import { lseUpdate, pickLabels } from "../ops/cross_entropy.ts";
 import {
   add,
   cast,
-  constant,
   divide,
   equal,
   exp,
@@ -20,6 +19,7 @@ import {
   type Operand,
   subtract,
 } from "../ops/elementwise.ts";
+import { full } from "../ops/full.ts";
 import { matmul } from "../ops/matmul.ts";
 import { sum } from "../ops/reduce.ts";
 import { concat, reshape, slice, stopGradient } from "../ops/shape.ts";
@@ -59,6 +59,8 @@ export interface SoftmaxLossOptions {
 /** The largest share of the keys that a tile of all rows takes: beyond, rows are cut too. */
 const MOST_KEYS = 4096;
 const TILE = 2 ** 22;
+/** The maximum of no logits: below all of them, and finite, as WGSL wants it. */
+const NONE_YET = -1e30;
 
 /**
  * Targets mixed with those of a second model: (1 - alpha) * targets + alpha * softmax(its logits), which are constants. Nothing is
@@ -128,7 +130,7 @@ function cutTargets(options: SoftmaxLossOptions, from: number, to: number): Soft
 
 /** The loss of rows that are taken together. */
 function rowBlock(logits: Logits, options: SoftmaxLossOptions, tile: number): Tensor {
-  const { queries, keys, bias = constant(0, [keys.shape[0]!]), scale = constant(1) } = logits;
+  const { queries, keys, bias = full([keys.shape[0]!], 0), scale = full([], 1) } = logits;
   const count = queries.shape[0]!, width = Math.max(4, Math.floor(tile / count / 4) * 4);
   const cuts = ranges(keys.shape[0]!, width);
   const { hard = 1, soft } = options;
@@ -145,7 +147,7 @@ function rowBlock(logits: Logits, options: SoftmaxLossOptions, tile: number): Te
   const forward = (queries: Tensor, keys: Tensor, bias: Tensor, scale: Tensor): Tensor[] => {
     const own = { queries, keys, bias, scale };
     // All that a tile is needed for comes before the next tile, so that one takes the other's memory.
-    let state = emptyLse(count), drawn = constant(0, [count]);
+    let state = emptyLse(count), drawn = full([count], 0);
     for (const cut of cuts) {
       const s = logitTile(own, cut);
       state = lseUpdate(state, s);
@@ -193,7 +195,7 @@ function rowBlock(logits: Logits, options: SoftmaxLossOptions, tile: number): Te
 }
 
 function operand(x: Operand): Tensor {
-  return x instanceof Tensor ? x : constant(x);
+  return x instanceof Tensor ? x : full([], x);
 }
 
 /** [R] -> [R, 1]. */
@@ -202,7 +204,7 @@ function column(x: Tensor): Tensor {
 }
 
 function broadcastRow(x: Tensor, count: number): Tensor {
-  return x.size === count ? x : multiply(x, constant(1, [count]));
+  return x.size === count ? x : multiply(x, full([count], 1));
 }
 
 function logitTile({ queries, keys, bias, scale }: Logits, { from, to }: Range): Tensor {
@@ -219,7 +221,7 @@ function logSumExpOf(logits: Logits, cuts: readonly Range[]): Tensor {
 
 /** Maximum and sum of no logits at all: [R, 2]. */
 function emptyLse(count: number): Tensor {
-  return concat([constant(-1e30, [count, 1]), constant(0, [count, 1])], 1);
+  return concat([full([count, 1], NONE_YET), full([count, 1], 0)], 1);
 }
 
 /** [R, 2] -> [R]. */

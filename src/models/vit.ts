@@ -7,7 +7,8 @@ import { checkpoint } from "../autograd/grad.ts";
 import { type AffineSpec, layerNorm, layerNormSpec, linear, linearSpec } from "../nn/layers.ts";
 import { type ParametersOf, Spec } from "../nn/spec.ts";
 import { attention } from "../ops/attention.ts";
-import { add, broadcastTo, gelu } from "../ops/elementwise.ts";
+import { add, gelu } from "../ops/elementwise.ts";
+import { broadcastTo } from "../ops/reduce.ts";
 import { concat, reshape, split } from "../ops/shape.ts";
 import type { Tensor } from "../program/graph.ts";
 

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { UnsupportedError } from "../gpu/errors.ts";
 import { apply, type Aval, type Op, sameShape, type Tensor } from "../program/graph.ts";
 import { specialize } from "../gpu/wgsl.ts";
 import prelude from "../../kernels/prelude.wgsl" with { type: "text" };
@@ -24,7 +25,7 @@ export const groupingWalkOp: Op<null> = {
     const [imageToText, textToImage, starts, sizes] = inputs as [Aval, Aval, Aval, Aval];
     const [g = 1, m = 1] = imageToText.shape;
     if (m > MAX_SUB_QUEUE) {
-      throw new RangeError(`Cannot walk over sub-queues: M must be at most ${MAX_SUB_QUEUE}: it is ${m}`);
+      throw new UnsupportedError(`Cannot walk over sub-queues: M must be at most ${MAX_SUB_QUEUE}: it is ${m}`);
     }
     expect("the image-to-text similarity", imageToText, "f32", [g, m, m]);
     expect("the text-to-image similarity", textToImage, "f32", [g, m, m]);

@@ -4,6 +4,7 @@
  * @module
  */
 import type { BufferRef, Dispatch, Emit, Lowering } from "../program/lowering.ts";
+import { UnsupportedError } from "../gpu/errors.ts";
 import { specialize } from "../gpu/wgsl.ts";
 import {
   type MatmulChoice,
@@ -34,7 +35,7 @@ type Consts = Record<string, number | boolean>;
 export function lowerMatmul(ctx: Lowering, problem: MatmulProblem, { variant, splits }: MatmulChoice): void {
   const { m, n, k, batch, halfA, halfB } = problem;
   if ((halfA || halfB) && !ctx.device.f16) {
-    throw new RangeError(
+    throw new UnsupportedError(
       "Cannot multiply f16 matrices: the adapter has no 16-bit floats (shader-f16): cast them to f32",
     );
   }

@@ -5,7 +5,6 @@
  */
 import {
   add,
-  constant,
   divide,
   maximum,
   minimum,
@@ -97,7 +96,7 @@ export function globalNorm(gradients: readonly Tensor[]): Tensor {
 
 /** Gradients scaled so that their global norm is at most `limit` (Pascanu et al. 2013). */
 export function clipByGlobalNorm(gradients: readonly Tensor[], norm: Tensor, limit: number): Tensor[] {
-  const factor: Operand = minimum(divide(constant(limit), maximum(norm, 1e-6)), 1);
+  const factor: Operand = minimum(divide(limit, maximum(norm, 1e-6)), 1);
   return gradients.map((g) => multiply(g, factor));
 }
 

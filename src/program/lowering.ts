@@ -3,8 +3,8 @@
  *
  * @module
  */
-import type { DType } from "./graph.ts";
 import type { DeviceProfile } from "../gpu/device.ts";
+import type { DType } from "../gpu/dtype.ts";
 
 /** A range of GPU memory that the planner places: an input, a result, or scratch space. Byte units. */
 export interface BufferRef {

@@ -6,8 +6,9 @@
 import clearSource from "../../kernels/clear.wgsl" with { type: "text" };
 import prelude from "../../kernels/prelude.wgsl" with { type: "text" };
 import type { DeviceProfile } from "../gpu/device.ts";
-import { copyRows } from "../ops/shape.ts";
+import { UnsupportedError } from "../gpu/errors.ts";
 import { elementwiseKernel, emitter, type Placement } from "./codegen.ts";
+import { copyRows } from "./copy_rows.ts";
 import { fuse, type Group, isLeaf, loads, nodesOf, reachable, resolve, valueKey } from "./fuse.ts";
 import { byteLength, bytesPerElement, type DType, type Node, Tensor } from "./graph.ts";
 import type { BufferRef, Dispatch, Lowering } from "./lowering.ts";
@@ -289,7 +290,9 @@ class Planner {
   #withHalfFloats(d: Dispatch): Dispatch {
     if (!/\bf16\b/.test(d.code.replace(/\/\/.*/g, ""))) return d;
     if (!this.device.f16) {
-      throw new TypeError(`Cannot run ${d.name}: the adapter has no 16-bit floats (shader-f16): cast them to f32`);
+      throw new UnsupportedError(
+        `Cannot run ${d.name}: the adapter has no 16-bit floats (shader-f16): cast them to f32`,
+      );
     }
     return d.code.startsWith("enable f16;") ? d : { ...d, code: "enable f16;\n" + d.code };
   }

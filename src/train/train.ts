@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { philox } from "../data/random.ts";
 import { defaultDevice } from "../gpu/device.ts";
 import { formatBytes } from "../gpu/errors.ts";
 import type { LineFile } from "../io/files.ts";
@@ -29,6 +28,7 @@ import {
   type TrainState,
   type UpdateInput,
 } from "./step.ts";
+import { stepKey } from "../random/keys.ts";
 import type { SettingsRecord } from "../settings/record.ts";
 import type { Task } from "./task.ts";
 
@@ -234,9 +234,8 @@ class Run<S extends SpecTree, X extends Tree, B extends Tree> {
 
   #gradientInput(micro: number, epoch: number): GradientInput {
     const { step } = this.#counters;
-    const [a, b] = philox([step, micro, 0x7a11, 0], [(this.options.seed ?? 0) >>> 0, 1]);
     return {
-      key: tensor(Uint32Array.of(a!, b!)),
+      key: tensor(stepKey(this.options.seed ?? 0, step, micro)),
       step: tensor(step),
       epoch: tensor(epoch),
       keep: tensor(micro ? 1 : 0),

@@ -2,7 +2,7 @@ import { assertEquals, assertThrows } from "@std/assert";
 import { captionPair } from "../../src/data/caption_pairs.ts";
 import { ExampleError } from "../../src/data/dataset.ts";
 import { openDataset } from "../../src/data/datasets.ts";
-import { Random } from "../../src/data/random.ts";
+import { Random } from "../../src/random/random.ts";
 
 Deno.test("captionPair() gives the image and one caption, cleaned", () => {
   const entry = { image: "a.jpg", captions: ["A red kite!", "(blue)", "big-cube"], imageId: 7 };

@@ -3,7 +3,7 @@ import type { CaptionPair } from "../../src/data/caption_pairs.ts";
 import { type Collate, imageShape, maskedTokens, tokenTensors } from "../../src/data/collate.ts";
 import { maskTokens } from "../../src/data/masking.ts";
 import { mlmCollate, pairCollate, type PairCollateOptions } from "../../src/data/pair_collate.ts";
-import { Random } from "../../src/data/random.ts";
+import { Random } from "../../src/random/random.ts";
 import type { ImageOptions } from "../../src/data/transform.ts";
 import { tensor } from "../../src/program/compile.ts";
 import { placeholder, placeholders } from "../../src/program/program.ts";

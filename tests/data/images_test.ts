@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import sharp from "npm:sharp@0.35.5";
 import { decodeImage, ImageError, ImageReader } from "../../src/data/images.ts";
-import { Random } from "../../src/data/random.ts";
+import { Random } from "../../src/random/random.ts";
 import { type ImageOptions, imagePlan, type RgbImage } from "../../src/data/transform.ts";
 
 const laptop = decodeURIComponent(new URL("./fixtures/laptop.jpg", import.meta.url).pathname);

@@ -4,7 +4,7 @@ import { type Collate, imageShape, tokenShapes, type TokenTensors, tokenTensors 
 import { type Example, ExampleError } from "../../src/data/dataset.ts";
 import { Loader } from "../../src/data/loader.ts";
 import { type PairBatch, pairCollate } from "../../src/data/pair_collate.ts";
-import { Random } from "../../src/data/random.ts";
+import { Random } from "../../src/random/random.ts";
 import type { ImageOptions } from "../../src/data/transform.ts";
 import { tensor } from "../../src/program/compile.ts";
 import type { Tensor } from "../../src/program/graph.ts";
