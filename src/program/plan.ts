@@ -4,9 +4,9 @@
  * @module
  */
 import clearSource from "../../kernels/clear.wgsl" with { type: "text" };
-import prelude from "../../kernels/prelude.wgsl" with { type: "text" };
 import type { DeviceProfile } from "../gpu/device.ts";
 import { UnsupportedError } from "../gpu/errors.ts";
+import { kernel } from "../gpu/kernel.ts";
 import { elementwiseKernel, emitter, type Placement } from "./codegen.ts";
 import { copyRows } from "./copy_rows.ts";
 import { fuse, type Group, isLeaf, loads, nodesOf, reachable, resolve, valueKey } from "./fuse.ts";
@@ -65,6 +65,9 @@ export function plan(
 ): Plan {
   return new Planner(outputs, donated, device).run(maxArenaBytes);
 }
+
+/** Words that a workgroup of kernels/clear.wgsl sets. */
+const CLEARED = 64 * 4;
 
 class Planner {
   readonly #leaves: Tensor[] = [];
@@ -360,7 +363,7 @@ class Planner {
         const value = this.#newSlot(`${root.op.name} scratch`, size);
         return this.#writable({ value, offset: 0, bytes: size, dtype });
       },
-      emit: (first, width) => emitter(results[0]!, members, place, first, width),
+      emit: (width) => emitter(results[0]!, members, place, width),
       dispatch: (d) =>
         this.#push(members.length ? { ...d, name: [d.name, ...members.map((m) => m.op.name)].join("+") } : d),
     };
@@ -400,13 +403,9 @@ class Planner {
   }
 
   #clear(slot: number): void {
-    const bytes = this.#slots[slot]!.bytes;
-    this.#push({
-      name: "clear",
-      code: prelude + clearSource,
-      bindings: [{ value: slot, offset: 0, bytes, dtype: "u32" }, { words: [bytes / 4] }],
-      workgroups: Math.ceil(bytes / 4 / 256),
-    });
+    const { bytes } = this.#slots[slot]!, y: BufferRef = { value: slot, offset: 0, bytes, dtype: "u32" };
+    const words = bytes / 4;
+    this.#push({ ...kernel("clear", clearSource).bind({ y, u: { words } }), workgroups: Math.ceil(words / CLEARED) });
   }
 
   #result(t: Tensor, i: number): PlannedResult {
