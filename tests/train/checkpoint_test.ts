@@ -4,6 +4,7 @@ import { openSafetensors } from "../../src/io/safetensors.ts";
 import { compareRuns, listCheckpoints, type RunSettings } from "../../src/train/checkpoint.ts";
 import type { Settings } from "../../src/train/task.ts";
 import { train, type TrainOptions } from "../../src/train/train.ts";
+import { testInFolder } from "../testing/folders.ts";
 import { type MlpOptions, mlpTask } from "./mlp_task.ts";
 
 const common: TrainOptions = {
@@ -16,17 +17,6 @@ const common: TrainOptions = {
 };
 const run = (task: MlpOptions, options: Partial<TrainOptions>) =>
   train(mlpTask({ dropout: 0.2, ...task }), { ...common, ...options });
-
-function testInFolder(name: string, body: (dir: string) => Promise<void>): void {
-  Deno.test(name, async () => {
-    const dir = await Deno.makeTempDir();
-    try {
-      await body(dir);
-    } finally {
-      await Deno.remove(dir, { recursive: true });
-    }
-  });
-}
 
 const metricSteps = async (dir: string): Promise<number[]> =>
   (await Deno.readTextFile(`${dir}/metrics.jsonl`)).trimEnd().split("\n").map((line) => JSON.parse(line).step);

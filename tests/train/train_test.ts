@@ -7,7 +7,8 @@ import { data, read, tensor } from "../../src/program/compile.ts";
 import { leaves } from "../../src/program/tree.ts";
 import { startingExtra, startingState, startingValues } from "../../src/train/start.ts";
 import { buildStep } from "../../src/train/step.ts";
-import { type Metrics, train, type TrainOptions } from "../../src/train/train.ts";
+import type { Metrics } from "../../src/train/report.ts";
+import { train, type TrainOptions } from "../../src/train/train.ts";
 import { assertClose } from "../testing/reference.ts";
 import { mlpBatch, type MlpOptions, type MlpTask, mlpTask } from "./mlp_task.ts";
 
