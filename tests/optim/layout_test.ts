@@ -135,7 +135,7 @@ for (const maxBytes of [2 ** 27, 4 * 128]) {
     const layout = new ParameterLayout(spec, {}, maxBytes);
     const params = initialize(spec, 3);
     const there = compile((p: Tree) => layout.pack(p as unknown as typeof params));
-    const back = compile((...buffers: Tensor[]) => layout.unpack(flats) as Tree);
+    const back = compile((...flats: Tensor[]) => layout.unpack(flats) as Tree);
     const flats = await there(params);
     const host = layout.packHost((name) => leaf(params, name));
     assertEquals(await read(flats), host);
