@@ -39,25 +39,8 @@ export {
   toDevice,
 } from "./src/program/compile.ts";
 export { type CompileProgress, type KernelTime, Program } from "./src/program/program.ts";
+export { type Aval, type DType, type HostArray, Tensor } from "./src/program/graph.ts";
 export { type Avals, type AvalTree, entries, fromLeaves, leaves, mapTree, type Tree } from "./src/program/tree.ts";
-
-// Ops of your own: a shape rule, a gradient rule and a kernel.
-export {
-  apply,
-  applyAll,
-  type Aval,
-  type DType,
-  type HostArray,
-  Node,
-  type Op,
-  Tensor,
-  type View,
-} from "./src/program/graph.ts";
-export type { Expression } from "./src/program/expression.ts";
-export type { BufferRef, Dispatch, Emit, Lowering, Uniform } from "./src/program/lowering.ts";
-export type { Plan, PlannedResult, Slot } from "./src/program/plan.ts";
-export type { Layout, Place } from "./src/program/memory.ts";
-export type { Storage } from "./src/gpu/storage.ts";
 
 // Differentiation.
 export { checkpoint, customVjp, grad, valueAndGrad, valueAndGradAux, vjp } from "./src/autograd/grad.ts";

@@ -94,6 +94,7 @@ export interface MomentumKeys {
 
 /** What the momentum encoders make of a batch: keys, and the image tokens [B, P + 1, D]. */
 export interface MomentumPairs extends MomentumKeys {
+  /** Image tokens [B, P + 1, D] of the momentum encoder. */
   readonly imageStates: Tensor;
 }
 

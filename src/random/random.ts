@@ -36,6 +36,8 @@ export class Random {
   #blockIndex = -1;
 
   /**
+   * Starts a stream.
+   *
    * @param seed A whole number from 0 to 2^53 - 1.
    * @throws {RangeError} If the seed is none.
    */
