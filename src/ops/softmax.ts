@@ -7,17 +7,13 @@ import forwardKernel from "../../kernels/softmax.wgsl" with { type: "text" };
 import gradKernel from "../../kernels/softmax_grad.wgsl" with { type: "text" };
 import { apply, type Aval, type Node, type Op, sizeOf, Tensor } from "../program/graph.ts";
 import type { Lowering } from "../program/lowering.ts";
-import { checkRank, checkType, lastAxis, rowKernel } from "./_rows.ts";
+import { checkInput } from "./_check.ts";
+import { lastAxis, rowKernel } from "./_rows.ts";
 import { exp, multiply, subtract } from "./elementwise.ts";
 import { sum } from "./reduce.ts";
 import { reshape } from "./shape.ts";
 
 type Consts = Readonly<Record<string, boolean>>;
-
-function checkInput(name: string, x: Aval): void {
-  checkType(name, "the input", x, "f32");
-  checkRank(name, "the input", x, 1, true);
-}
 
 function lowerRows(ctx: Lowering, name: string, source: string, x: Aval, consts: Consts): void {
   const length = lastAxis(x);
@@ -35,7 +31,7 @@ function define(name: string, consts: Consts, vjp: NonNullable<Op<void>["vjp"]>)
   return {
     name,
     infer([x]): Aval[] {
-      checkInput(name, x!);
+      checkInput(name, "the input", x, "f32", ["...", "length"]);
       return [{ shape: consts.LSE ? x!.shape.slice(0, -1) : x!.shape, dtype: "f32" }];
     },
     lower: (ctx, node) => lowerRows(ctx, name, forwardKernel, node.inputs[0]!, consts),
