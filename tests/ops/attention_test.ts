@@ -290,8 +290,11 @@ Deno.test("attention() names what does not fit", () => {
   const [q, k] = [placeholder([2, 5, 12]), placeholder([2, 7, 12])];
   const refused: [() => unknown, string][] = [
     [() => attention(q, k, k, { heads: 5 }), "the number of heads must divide the 12 columns: it is 5"],
-    [() => attention(q, k, q, { heads: 2 }), "v must have the shape of k, [2,7,12]: it is [2,5,12]"],
-    [() => attention(q, placeholder([3, 7, 12]), k, { heads: 2 }), "k must be [2, Tk, 12], as q is [2,5,12]"],
+    [() => attention(q, k, q, { heads: 2 }), "v, as k, must be f32[2,7,12]: it is f32[2,5,12]"],
+    [
+      () => attention(q, placeholder([3, 7, 12]), k, { heads: 2 }),
+      "k beside q of [2,5,12] must be f32[2,Tk,12]: it is f32[3,7,12]",
+    ],
     [() => attention(q, k, k, { heads: 2, causal: true }), "as many queries as keys: there are 5 and 7"],
     [() => attention(q, k, k, { heads: 2, mask: placeholder([2, 5]) }), "the mask must be f32[2,7]: it is f32[2,5]"],
     [
