@@ -3,7 +3,7 @@
  *
  *     deno task test [--filter NAME] [FILES]    arguments go to deno test
  */
-import { setUpAdapter } from "../src/gpu/setup.ts";
+import { setUpAdapter } from "../src/io/setup.ts";
 import { type Counts, countTests, endedAfterTests, summary } from "./testing/counts.ts";
 
 const checks: [string, string[]][] = [

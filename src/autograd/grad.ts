@@ -6,7 +6,8 @@
 import { sameShape, Tensor } from "../program/graph.ts";
 import { valueKey } from "../program/fuse.ts";
 import { fromLeaves, leaves, mapTree, type Tree } from "../program/tree.ts";
-import { add, constant } from "../ops/elementwise.ts";
+import { add } from "../ops/elementwise.ts";
+import { full } from "../ops/full.ts";
 import { barrier, identity, withBackward } from "../ops/shape.ts";
 
 /** Cotangents of `wrt` (null: not reached) given those of `outputs`. */
@@ -59,7 +60,7 @@ function nodesBetween(outputs: readonly Tensor[], wrt: readonly Tensor[]): Set<T
 }
 
 function zerosLike(t: Tensor): Tensor {
-  return constant(0, t.shape, t.dtype);
+  return full(t.shape, 0, t.dtype);
 }
 
 /** The value of a scalar function and its gradient with respect to the first argument. */
@@ -84,7 +85,7 @@ export function valueAndGradAux<P extends Tree, A extends readonly unknown[], X>
       throw new RangeError(`Cannot take the gradient: the function must return a scalar: it returned ${value}`);
     }
     const wrt = leaves(own);
-    const grads = backpropagate([value], [constant(1, value.shape)], wrt);
+    const grads = backpropagate([value], [full(value.shape, 1)], wrt);
     return [value, fromLeaves(params, grads.map((g, i) => g ?? zerosLike(wrt[i]!))), aux];
   };
 }

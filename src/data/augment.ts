@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { Random } from "./random.ts";
+import type { Random } from "../random/random.ts";
 import type { RgbImage } from "./transform.ts";
 
 const OPERATIONS_PER_IMAGE = 2;

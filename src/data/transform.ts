@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { Random } from "./random.ts";
+import type { Random } from "../random/random.ts";
 
 /** Mean of the red, green and blue values from 0 to 1 that a model's input is normalised with (CLIP's). */
 export const MEAN: readonly [number, number, number] = [0.48145466, 0.4578275, 0.40821073];
@@ -64,6 +64,17 @@ export function imagePlan(options: ImageOptions): ImagePlan {
     flip: train && flip,
     randAugment: train && randAugment,
   };
+}
+
+/**
+ * 32-bit words of an image: its bytes go to the GPU packed, four to a word.
+ *
+ * @throws {RangeError} If an image would end inside a word.
+ */
+export function imageWords({ resolution }: Pick<ImageOptions, "resolution">): number {
+  const words = resolution ** 2 * 3 / 4;
+  if (Number.isInteger(words)) return words;
+  throw new RangeError(`Cannot pack images: "resolution" must be even, or they end inside a word: it is ${resolution}`);
 }
 
 /** A rectangle in an image. */

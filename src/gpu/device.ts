@@ -4,7 +4,6 @@
  * @module
  */
 import { compileError, DeviceLostError, formatBytes, KernelError, OutOfMemoryError } from "./errors.ts";
-import type { Dispatch } from "../program/lowering.ts";
 
 /** What a lowering may know of the device. */
 export interface DeviceProfile {
@@ -34,6 +33,16 @@ export interface DeviceOptions {
   readonly adapter?: string;
   /** For tests: pretend to be the other kind of adapter, so that its kernels are chosen. */
   readonly kind?: "cpu" | "gpu";
+}
+
+/** What a pipeline is made of. */
+export interface PipelineSource {
+  /** Name in errors. */
+  readonly name: string;
+  /** Complete WGSL with the entry point `main`. */
+  readonly code: string;
+  /** What is bound, in order; a uniform is a binding that has `words`. */
+  readonly bindings: readonly object[];
 }
 
 /** Bytes of GPU memory in use now and at most so far. */
@@ -158,7 +167,7 @@ export class Device {
   }
 
   /** The pipeline of a kernel, compiled once per source text. */
-  async pipeline({ name, code, bindings }: Pick<Dispatch, "name" | "code" | "bindings">): Promise<GPUComputePipeline> {
+  async pipeline({ name, code, bindings }: PipelineSource): Promise<GPUComputePipeline> {
     const known = this.#pipelines.get(code);
     if (known) return known;
     this.check();

@@ -16,6 +16,15 @@ export class OutOfMemoryError extends Error {
   override readonly name = "OutOfMemoryError";
 }
 
+/**
+ * The adapter, or the kernels on this kind of adapter, cannot run what was asked: a smaller size or another adapter can. Nothing
+ * is wrong with the call otherwise, so a search for the largest size may go on below.
+ */
+export class UnsupportedError extends RangeError {
+  /** For telling errors apart by name. */
+  override readonly name = "UnsupportedError";
+}
+
 /** The GPU was reset, unplugged or taken away; what it held is gone. */
 export class DeviceLostError extends Error {
   /** For telling errors apart by name. */

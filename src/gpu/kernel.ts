@@ -9,6 +9,7 @@
  * @module
  */
 import prelude from "../../kernels/prelude.wgsl" with { type: "text" };
+import type { DType } from "./dtype.ts";
 import { packUniform, type Uniform, type UniformLayout, uniformLayout, type UniformValues } from "./uniform.ts";
 import { type Specialization, specialize } from "./wgsl.ts";
 
@@ -21,7 +22,7 @@ export interface BufferRef {
   /** Length of the range. */
   readonly bytes: number;
   /** Element type. */
-  readonly dtype: "f32" | "i32" | "u32" | "f16";
+  readonly dtype: DType;
 }
 
 /** What is bound to a kernel, by name. What is undefined counts as not given. */

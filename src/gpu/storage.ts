@@ -5,6 +5,7 @@
  * @module
  */
 import type { Device } from "./device.ts";
+import { MAP_MODE_READ, READ_BACK_USAGE, VALUE_USAGE } from "./usage.ts";
 
 /** The memory of one value. */
 export class Storage {
@@ -33,7 +34,6 @@ export class Storage {
   }
 }
 
-const USAGE = 0x80 | 0x04 | 0x08; // STORAGE | COPY_SRC | COPY_DST, by value: the GPUBufferUsage global is absent without WebGPU
 const pools = new WeakMap<Device, Map<number, GPUBuffer[]>>();
 const collector = new FinalizationRegistry<{ device: Device; buffer: GPUBuffer }>(recycle);
 
@@ -62,7 +62,7 @@ const COLLECT_AFTER = 256 * 2 ** 20;
 export async function allocate(device: Device, bytes: number, purpose: string): Promise<Storage> {
   const size = Math.max(4, Math.ceil(bytes / 4) * 4);
   const free = poolOf(device).get(size);
-  const buffer = free?.pop() ?? await device.createBuffer(size, USAGE, purpose);
+  const buffer = free?.pop() ?? await device.createBuffer(size, VALUE_USAGE, purpose);
   sinceCollection += Math.max(size, 2 ** 16);
   if (sinceCollection > COLLECT_AFTER) {
     sinceCollection = 0;
@@ -99,12 +99,12 @@ export async function readBack(
     offsets.push(size);
     size += Math.ceil(bytes / 8) * 8;
   }
-  const staging = await device.createBuffer(Math.max(8, size), 0x01 | 0x08, "reading back"); // MAP_READ | COPY_DST
+  const staging = await device.createBuffer(Math.max(8, size), READ_BACK_USAGE, "reading back");
   try {
     const encoder = device.gpu.createCommandEncoder();
     ranges.forEach((r, i) => encoder.copyBufferToBuffer(r.buffer, 0, staging, offsets[i]!, Math.ceil(r.bytes / 4) * 4));
     device.gpu.queue.submit([encoder.finish()]);
-    await staging.mapAsync(0x01);
+    await staging.mapAsync(MAP_MODE_READ);
     const mapped = staging.getMappedRange();
     return ranges.map(({ bytes }, i) => mapped.slice(offsets[i]!, offsets[i]! + bytes));
   } catch (error) {

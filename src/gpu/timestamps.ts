@@ -4,6 +4,8 @@
  * @module
  */
 import type { Device } from "./device.ts";
+import { UnsupportedError } from "./errors.ts";
+import { BufferUsage, MAP_MODE_READ, READ_BACK_USAGE } from "./usage.ts";
 
 /** Measures the compute passes of one command buffer, one after the other. */
 export class TimeStamps {
@@ -19,10 +21,13 @@ export class TimeStamps {
   /** Room for `passes` passes. Throws if the adapter has no time stamps. */
   static async create(device: Device, passes: number): Promise<TimeStamps> {
     if (!device.gpu.features.has("timestamp-query")) {
-      throw new Error(`Cannot profile: the adapter "${device.adapter}" has no time stamps (timestamp-query)`);
+      throw new UnsupportedError(
+        `Cannot profile: the adapter "${device.adapter}" has no time stamps (timestamp-query)`,
+      );
     }
-    const target = await device.createBuffer(256, 0x200 | 0x04, "time stamps"); // QUERY_RESOLVE | COPY_SRC
-    const staging = await device.createBuffer(16 * passes, 0x01 | 0x08, "time stamps"); // MAP_READ | COPY_DST
+    const resolved = BufferUsage.QUERY_RESOLVE | BufferUsage.COPY_SRC;
+    const target = await device.createBuffer(256, resolved, "time stamps");
+    const staging = await device.createBuffer(16 * passes, READ_BACK_USAGE, "time stamps");
     return new TimeStamps(device, device.gpu.createQuerySet({ type: "timestamp", count: 2 }), target, staging);
   }
 
@@ -39,7 +44,7 @@ export class TimeStamps {
 
   /** Start and end of each pass, nanoseconds from the first, once the command buffer is submitted. Frees the time stamps. */
   async read(): Promise<{ start: number; end: number }[]> {
-    await this.staging.mapAsync(0x01);
+    await this.staging.mapAsync(MAP_MODE_READ);
     const times = new BigUint64Array(this.staging.getMappedRange().slice(0));
     this.device.destroyBuffer(this.staging);
     this.device.destroyBuffer(this.target);

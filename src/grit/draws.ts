@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { Random } from "../data/random.ts";
+import { Random } from "../random/random.ts";
 
 /** Random choices of the sampler. */
 export interface Draws {

@@ -7,7 +7,8 @@ import { checkpoint } from "../autograd/grad.ts";
 import { type AffineSpec, layerNorm, layerNormSpec, linear, linearSpec } from "../nn/layers.ts";
 import { type ParametersOf, Spec } from "../nn/spec.ts";
 import { attention } from "../ops/attention.ts";
-import { add, broadcastTo, gelu } from "../ops/elementwise.ts";
+import { add, gelu } from "../ops/elementwise.ts";
+import { broadcastTo } from "../ops/reduce.ts";
 import { concat, reshape, split } from "../ops/shape.ts";
 import type { Tensor } from "../program/graph.ts";
 
@@ -79,14 +80,14 @@ export function vitSpec(config: VitConfig): VitSpec {
 }
 
 /** Is shown intermediate values while a model is traced, under names such as "block0". */
-export type Tap = (name: string, value: Tensor) => void;
+export type ActivationTap = (name: string, value: Tensor) => void;
 
 /** How a ViT runs. */
 export interface VitContext {
   /** Compute the blocks' intermediates again in the backward pass instead of keeping them. @default false */
   readonly remat?: boolean;
   /** Is shown "patches", then "block0", "block1", ... */
-  readonly tap?: Tap;
+  readonly tap?: ActivationTap;
 }
 
 /**

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { Random } from "../data/random.ts";
+import { Random } from "../random/random.ts";
 import { sizeOf, type Tensor } from "../program/graph.ts";
 import { tensor } from "../program/compile.ts";
 
@@ -66,17 +66,5 @@ export function initialValues({ shape, init }: Spec, seed: number, stream: numbe
   if ("constant" in init) return out.fill(init.constant);
   const random = new Random(seed).fork(0x1417, stream);
   if ("uniform" in init) return out.map(() => (2 * random.uniform() - 1) * init.uniform);
-  return out.map(() => init.normal * (init.truncated ? truncatedNormal(random) : normal(random)));
-}
-
-/** Box and Muller's transform. */
-function normal(random: Random): number {
-  return Math.sqrt(-2 * Math.log(1 - random.uniform())) * Math.cos(2 * Math.PI * random.uniform());
-}
-
-function truncatedNormal(random: Random): number {
-  for (;;) {
-    const x = normal(random);
-    if (Math.abs(x) <= 2) return x;
-  }
+  return out.map(() => init.normal * (init.truncated ? random.truncatedNormal() : random.normal()));
 }

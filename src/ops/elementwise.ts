@@ -3,10 +3,10 @@
  *
  * @module
  */
-import { apply, type Aval, type DType, type Node, type Op, sameShape, Tensor } from "../program/graph.ts";
-import { f32Bits } from "../program/lowering.ts";
-import { sum } from "./reduce.ts";
-import { reshape } from "./shape.ts";
+import { apply, type Aval, type DType, type Node, type Op, Tensor } from "../program/graph.ts";
+import { broadcastShapes } from "./_broadcast.ts";
+import { full } from "./full.ts";
+import { sumTo } from "./reduce.ts";
 
 /** A tensor, or a number that is broadcast to the other operand. */
 export type Operand = Tensor | number;
@@ -18,27 +18,6 @@ interface Attrs {
 }
 
 type Rule = (ct: Tensor, inputs: readonly Tensor[], result: Tensor, attrs: Attrs) => (Tensor | null)[];
-
-/** The shape that `shapes` broadcast to. */
-export function broadcastShapes(name: string, shapes: readonly (readonly number[])[]): number[] {
-  const rank = Math.max(0, ...shapes.map((s) => s.length));
-  return Array.from({ length: rank }, (_, axis) => {
-    let length = 1;
-    for (const shape of shapes) {
-      const n = shape[axis - rank + shape.length] ?? 1;
-      if (n === 1 || n === length) continue;
-      if (length !== 1) {
-        throw new RangeError(
-          `Cannot broadcast the operands of ${name}: axis lengths must be equal or 1: shapes are ${
-            shapes.map((s) => `[${s}]`).join(" and ")
-          }`,
-        );
-      }
-      length = n;
-    }
-    return length;
-  });
-}
 
 function define(name: string, text: string, rule?: Rule, dtype?: DType): Op<Attrs> {
   return {
@@ -68,31 +47,8 @@ function commonType(name: string, inputs: readonly Aval[]): DType {
   return [...types][0]!;
 }
 
-/** Sums a cotangent over the axes along which its value was broadcast. */
-function sumTo(x: Tensor, shape: readonly number[]): Tensor {
-  if (sameShape(x.shape, shape)) return x;
-  const extra = x.shape.length - shape.length;
-  const axes = x.shape.map((_, i) => i).filter((i) => i < extra || (shape[i - extra] === 1 && x.shape[i] !== 1));
-  const summed = axes.length ? sum(x, { axes, keepDims: true }) : x;
-  return reshape(summed, shape);
-}
-
-const constantOp: Op<Attrs> = { ...define("constant", "V(bitcast<f32>(#0))"), recompute: true };
-const integerOp: Op<Attrs> = { ...define("constant", "I(bitcast<i32>(#0))", undefined, "i32"), recompute: true };
-const unsignedOp: Op<Attrs> = { ...define("constant", "U(#0)", undefined, "u32"), recompute: true };
-
-/** A tensor filled with `value`; nothing is stored unless an op needs it in memory. */
-export function constant(value: number, shape: readonly number[] = [], dtype: DType = "f32"): Tensor {
-  const float = dtype === "f32" || dtype === "f16";
-  if (!float && !Number.isInteger(value)) {
-    throw new TypeError(`Cannot make a constant of type ${dtype}: the value must be an integer: it is ${value}`);
-  }
-  const op = float ? constantOp : dtype === "i32" ? integerOp : unsignedOp;
-  return apply(op, [], { uniforms: [float ? f32Bits(value) : value >>> 0], shape, dtype });
-}
-
 function operand(x: Operand, like: Operand): Tensor {
-  return x instanceof Tensor ? x : constant(x, [], like instanceof Tensor ? like.dtype : "f32");
+  return x instanceof Tensor ? x : full([], x, like instanceof Tensor ? like.dtype : "f32");
 }
 
 function binary(op: Op<Attrs>): (a: Operand, b: Operand) => Tensor {
@@ -120,12 +76,16 @@ const divideOp = define("divide", "($0 / $1)", (ct, [, b], y) => [divide(ct, b!)
 const maximumOp = define(
   "maximum",
   "max($0, $1)",
-  (ct, [a, b]) => [multiply(ct, greaterEqual(a!, b!)), multiply(ct, less(a!, b!))],
+  (ct, [a, b]) => [multiply(ct, share(a!, b!)), multiply(ct, share(b!, a!))],
 );
 const minimumOp = define(
   "minimum",
   "min($0, $1)",
-  (ct, [a, b]) => [multiply(ct, less(a!, b!)), multiply(ct, greaterEqual(a!, b!))],
+  (ct, [a, b]) => [multiply(ct, share(b!, a!)), multiply(ct, share(a!, b!))],
+);
+/** What a takes of the gradient of the larger one: all where it is larger, half where both are equal. */
+const share = binary(
+  define("share", "select(select(V(0.0), V(1.0), $0 > $1), V(0.5), $0 == $1)", () => [null, null], "f32"),
 );
 const lessOp = define("less", truth("$0 < $1"), () => [null, null], "f32");
 const greaterEqualOp = define("greaterEqual", truth("$0 >= $1"), () => [null, null], "f32");
@@ -133,7 +93,7 @@ const equalOp = define("equal", truth("$0 == $1"), () => [null, null], "f32");
 const whereOp = define(
   "where",
   "select($2, $1, $0 != V(0.0))",
-  (ct, [c]) => [null, multiply(ct, c!), multiply(ct, subtract(1, c!))],
+  (ct, [c]) => [null, where(c!, ct, 0), where(c!, 0, ct)],
 );
 
 /** a + b. */
@@ -144,9 +104,9 @@ export const subtract: (a: Operand, b: Operand) => Tensor = binary(subtractOp);
 export const multiply: (a: Operand, b: Operand) => Tensor = binary(multiplyOp);
 /** a / b. */
 export const divide: (a: Operand, b: Operand) => Tensor = binary(divideOp);
-/** The larger of a and b; where they are equal the gradient goes to a. */
+/** The larger of a and b; where they are equal each takes half of the gradient, as in PyTorch and JAX. */
 export const maximum: (a: Operand, b: Operand) => Tensor = binary(maximumOp);
-/** The smaller of a and b; where they are equal the gradient goes to b. */
+/** The smaller of a and b; where they are equal each takes half of the gradient, as in PyTorch and JAX. */
 export const minimum: (a: Operand, b: Operand) => Tensor = binary(minimumOp);
 /** 1 where a < b, else 0 (f32; no gradient). */
 export const less: (a: Operand, b: Operand) => Tensor = binary(lessOp);
@@ -155,7 +115,7 @@ export const greaterEqual: (a: Operand, b: Operand) => Tensor = binary(greaterEq
 /** 1 where a equals b, else 0 (f32; no gradient). Works on integers too. */
 export const equal: (a: Operand, b: Operand) => Tensor = binary(equalOp);
 
-/** `a` where `condition` (1 or 0, f32) is not 0, else `b`. */
+/** `a` where `condition` (f32) is not 0, else `b`. The gradient goes to the one that was taken; none to the condition. */
 export function where(condition: Tensor, a: Operand, b: Operand): Tensor {
   return apply(whereOp, [condition, operand(a, condition), operand(b, condition)], {});
 }
@@ -195,9 +155,9 @@ export const sigmoid: (x: Tensor) => Tensor = unary(
     (ct, _, y) => [multiply(ct, multiply(y, subtract(1, y)))],
   ),
 );
-/** max(x, 0). */
+/** max(x, 0); gradient 0 at 0, as in PyTorch and JAX. */
 export const relu: (x: Tensor) => Tensor = unary(
-  define("relu", "max($0, V(0.0))", (ct, [x]) => [multiply(ct, subtract(1, less(x!, 0)))]),
+  define("relu", "max($0, V(0.0))", (ct, [x]) => [where(less(0, x!), ct, 0)]),
 );
 /** The error function. */
 export const erf: (x: Tensor) => Tensor = unary(
@@ -221,20 +181,15 @@ export const isFinite: (x: Tensor) => Tensor = unary(
   define("isFinite", truth("(bitcast<U>($0) & U(0x7f800000u)) != U(0x7f800000u)"), () => [null]),
 );
 
-/** x limited to [low, high]; gradient only inside. */
+/** x limited to [low, high]. The gradient is that of x from `low` to `high`, both included as in PyTorch, and 0 beyond. */
 export function clamp(x: Tensor, low: number, high: number): Tensor {
-  return minimum(high, maximum(x, low));
+  return apply(clampOp, [x, operand(low, x), operand(high, x)], {});
 }
-
-/** x broadcast to `shape`. */
-export function broadcastTo(x: Tensor, shape: readonly number[]): Tensor {
-  if (sameShape(x.shape, shape)) return x;
-  if (!sameShape(broadcastShapes("broadcastTo", [x.shape, shape]), shape)) {
-    throw new RangeError(`Cannot broadcast [${x.shape}] to [${shape}]: every axis must be equal or 1`);
-  }
-  return apply(broadcastOp, [x], { shape });
-}
-const broadcastOp = define("broadcastTo", "$0", (ct) => [ct]);
+const clampOp = define(
+  "clamp",
+  "min(max($0, $1), $2)",
+  (ct, [x, low, high]) => [multiply(ct, multiply(greaterEqual(x!, low!), greaterEqual(high!, x!))), null, null],
+);
 
 const castOps: Record<DType, Op<Attrs>> = {
   f32: define("cast", "V($0)", (ct, [x]) => [floats.includes(x!.dtype) ? ct : null], "f32"),

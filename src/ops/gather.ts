@@ -6,6 +6,7 @@
 import gatherKernel from "../../kernels/gather.wgsl" with { type: "text" };
 import scatterKernel from "../../kernels/scatter_add.wgsl" with { type: "text" };
 import sortKernel from "../../kernels/sort_ids.wgsl" with { type: "text" };
+import { UnsupportedError } from "../gpu/errors.ts";
 import { apply, type Aval, bytesPerElement, type Op, sameShape, sizeOf, type Tensor } from "../program/graph.ts";
 import type { BufferRef, Lowering } from "../program/lowering.ts";
 import { checkRank, checkType, flatKernel, MOST_TURNS, widthOf } from "./_rows.ts";
@@ -57,7 +58,7 @@ const scatterAddOp: Op<ScatterAttrs> = {
   lower(ctx, node): void {
     const count = sizeOf(node.inputs[1]!.shape);
     if (ctx.device.kind === "cpu" && count > MOST_TURNS) {
-      throw new RangeError(
+      throw new UnsupportedError(
         `Cannot apply scatterAdd: a CPU adapter takes at most ${MOST_TURNS} ids in one call: there are ${count}`,
       );
     }

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { UnsupportedError } from "../gpu/errors.ts";
 import { apply, type Aval, type Op, sameShape, type Tensor } from "../program/graph.ts";
 import { kernel } from "../gpu/kernel.ts";
 import source from "../../kernels/grit_walk.wgsl" with { type: "text" };
@@ -28,7 +29,7 @@ export const groupingWalkOp: Op<null> = {
     const [imageToText, textToImage, starts, sizes] = inputs as [Aval, Aval, Aval, Aval];
     const [g = 1, m = 1] = imageToText.shape;
     if (m > MAX_SUB_QUEUE) {
-      throw new RangeError(`Cannot walk over sub-queues: M must be at most ${MAX_SUB_QUEUE}: it is ${m}`);
+      throw new UnsupportedError(`Cannot walk over sub-queues: M must be at most ${MAX_SUB_QUEUE}: it is ${m}`);
     }
     expect("the image-to-text similarity", imageToText, "f32", [g, m, m]);
     expect("the text-to-image similarity", textToImage, "f32", [g, m, m]);

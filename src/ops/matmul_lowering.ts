@@ -5,6 +5,7 @@
  */
 import { kernel } from "../gpu/kernel.ts";
 import type { BufferRef, Dispatch, Emit, Lowering } from "../program/lowering.ts";
+import { UnsupportedError } from "../gpu/errors.ts";
 import {
   type MatmulChoice,
   type MatmulSizes,
@@ -36,7 +37,7 @@ const THREADS = 64;
 export function lowerMatmul(ctx: Lowering, problem: MatmulProblem, { variant, splits }: MatmulChoice): void {
   const { m, n, k, batch, halfA, halfB } = problem;
   if ((halfA || halfB) && !ctx.device.f16) {
-    throw new RangeError(
+    throw new UnsupportedError(
       "Cannot multiply f16 matrices: the adapter has no 16-bit floats (shader-f16): cast them to f32",
     );
   }

@@ -1,11 +1,12 @@
 /**
- * Counter-based randomness: a value is a function of (key, stream, position), so a mask is computed again where it is needed
- * and a run is a function of its seed. Philox4x32-10 (Salmon et al. 2011).
+ * Random numbers on the GPU: a value is a function of (key, stream, position), so a mask is computed again where it is needed
+ * and a run is a function of its seed. The algorithm is that of src/random/philox.ts.
  *
  * @module
  */
 import { apply, type Op, type Tensor } from "../program/graph.ts";
-import { constant, greaterEqual, multiply } from "./elementwise.ts";
+import { foldStream } from "../random/keys.ts";
+import { add, greaterEqual, log, multiply, negate } from "./elementwise.ts";
 
 /** Where random numbers come from: two key words on the GPU (they change every step) and a stream number (fixed in the program). */
 export interface Key {
@@ -45,16 +46,18 @@ export function randomKey(words: Tensor): Key {
 
 /** An independent key: each place that draws numbers folds in a number of its own. */
 export function foldIn(key: Key, data: number): Key {
-  // A bijective mix of 32 bits (Murmur3's finaliser), so that streams of a short path of small numbers do not meet.
-  let h = (Math.imul(key.stream, 0x9e3779b1) + data + 1) | 0;
-  h = Math.imul(h ^ (h >>> 16), 0x85ebca6b);
-  h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35);
-  return { words: key.words, stream: (h ^ (h >>> 16)) >>> 0 };
+  return { words: key.words, stream: foldStream(key.stream, data) };
 }
 
 /** Uniform numbers in [0, 1), f32 with 24 random bits. */
 export function uniform(key: Key, shape: readonly number[]): Tensor {
   return apply(uniformOp, [key.words], { shape, stream: key.stream });
+}
+
+/** Gumbel noise: the arg-max of logits plus this is a draw by their softmax. Finite, f32. */
+export function gumbel(key: Key, shape: readonly number[]): Tensor {
+  const inside = add(multiply(uniform(key, shape), 1 - 2 ** -23), 2 ** -25); // in (0, 1)
+  return negate(log(negate(log(inside))));
 }
 
 /** Each element kept with probability 1 - p and scaled by 1 / (1 - p), else 0. The mask is never stored. */
@@ -63,6 +66,6 @@ export function dropout(x: Tensor, probability: number, key: Key | undefined): T
     throw new RangeError(`Cannot apply dropout: the probability must be in [0, 1): it is ${probability}`);
   }
   if (!key || probability === 0) return x;
-  const keep = greaterEqual(uniform(key, x.shape), constant(probability));
+  const keep = greaterEqual(uniform(key, x.shape), probability);
   return multiply(x, multiply(keep, 1 / (1 - probability)));
 }

@@ -1,14 +1,14 @@
 /**
- * Reductions: sum, mean and max over any set of axes.
+ * Sums over axes and broadcasting, each the gradient of the other; what other reductions share with sums.
  *
  * @module
  */
 import columnsKernel from "../../kernels/reduce_columns.wgsl" with { type: "text" };
 import rowsKernel from "../../kernels/reduce_rows.wgsl" with { type: "text" };
-import { apply, type Aval, type Node, type Op, sizeOf, Tensor } from "../program/graph.ts";
-import type { BufferRef, Lowering } from "../program/lowering.ts";
+import { apply, type Aval, type Op, sameShape, sizeOf, type Tensor } from "../program/graph.ts";
+import { type BufferRef, f32Bits, type Lowering } from "../program/lowering.ts";
+import { broadcastShapes } from "./_broadcast.ts";
 import { checkAxis, checkType, flatKernel, rowKernel, widthOf } from "./_rows.ts";
-import { broadcastTo, divide, equal, multiply } from "./elementwise.ts";
 import { reshape } from "./shape.ts";
 
 /** Options of the reductions. */
@@ -20,7 +20,7 @@ export interface ReduceOptions {
 }
 
 /** A reduction of `count` neighbouring axes from `axis` on, kept with length 1; the result is multiplied by `scale`. */
-interface ReduceAttrs {
+export interface ReduceAttrs {
   readonly axis: number;
   readonly count: number;
   readonly scale: number;
@@ -115,26 +115,66 @@ export function columnChunks(ctx: Lowering, columns: number, length: number): nu
   return Math.ceil(length / chunk);
 }
 
-const sumOp: Op<ReduceAttrs> = {
-  name: "sum",
-  infer: (inputs, attrs) => inferReduce("sum", inputs, attrs),
-  lower: (ctx, node) => lowerReduce("sum", ctx, node.inputs[0]!, node.attrs),
-  vjp: ({ inputs: [x], attrs: { scale } }, [ct]) => [broadcastTo(scale === 1 ? ct! : multiply(ct!, scale), x!.shape)],
+/** A reduction of f32 by a kernel. */
+export function reduction(kind: Kind, vjp: NonNullable<Op<ReduceAttrs>["vjp"]>): Op<ReduceAttrs> {
+  return {
+    name: kind,
+    infer: (inputs, attrs) => inferReduce(kind, inputs, attrs),
+    lower: (ctx, node) => lowerReduce(kind, ctx, node.inputs[0]!, node.attrs),
+    vjp,
+  };
+}
+
+/** The op, for tests of a single kernel. */
+export const sumOp: Op<ReduceAttrs> = reduction(
+  "sum",
+  ({ inputs: [x], attrs: { scale } }, [ct]) => [broadcast(ct!, x!.shape, scale)],
+);
+
+interface BroadcastAttrs {
+  readonly shape: readonly number[];
+  readonly scale: number;
+}
+
+const broadcastOp: Op<BroadcastAttrs> = {
+  name: "broadcastTo",
+  infer: ([x], { shape }) => [{ shape, dtype: x!.dtype === "f16" ? "f32" : x!.dtype }],
+  expression: ({ scale }) =>
+    scale === 1 ? { text: "$0" } : { text: "($0 * V(bitcast<f32>(#0)))", uniforms: [f32Bits(scale)] },
+  vjp: ({ inputs: [x], attrs: { scale } }, [ct]) => [sumTo(ct!, x!.shape, scale)],
 };
 
-const maxOp: Op<ReduceAttrs> = {
-  name: "max",
-  infer: (inputs, attrs) => inferReduce("max", inputs, attrs),
-  lower: (ctx, node) => lowerReduce("max", ctx, node.inputs[0]!, node.attrs),
-  vjp: (node, [ct]) => {
-    const { inputs: [x], attrs: { axis, count } } = node;
-    const hits = equal(x!, new Tensor(node as Node));
-    const axes = Array.from({ length: count }, (_, i) => axis + i);
-    return [multiply(hits, divide(ct!, sum(hits, { axes, keepDims: true })))];
-  },
-};
+/** x times `scale`, broadcast. Without an axis to broadcast, `scale` is 1: it is the factor of a sum over those axes. */
+function broadcast(x: Tensor, shape: readonly number[], scale: number): Tensor {
+  return sameShape(x.shape, shape) ? x : apply(broadcastOp, [x], { shape, scale });
+}
 
-function reduce(op: Op<ReduceAttrs>, x: Tensor, scale: number, { axes, keepDims = false }: ReduceOptions): Tensor {
+/**
+ * x broadcast to `shape`, by NumPy's rule.
+ *
+ * @throws {RangeError} unless every axis of x is as long as that of `shape`, or 1, or missing in front.
+ */
+export function broadcastTo(x: Tensor, shape: readonly number[]): Tensor {
+  if (!sameShape(broadcastShapes("broadcastTo", [x.shape, shape]), shape)) {
+    throw new RangeError(`Cannot broadcast [${x.shape}] to [${shape}]: every axis must be equal or 1`);
+  }
+  return broadcast(x, shape, 1);
+}
+
+/** Times `scale`, summed over the axes along which a value of `shape` was broadcast: the gradient of broadcasting. */
+export function sumTo(x: Tensor, shape: readonly number[], scale: number = 1): Tensor {
+  const extra = x.shape.length - shape.length;
+  const axes = x.shape.map((_, i) => i).filter((i) => i < extra || (shape[i - extra] === 1 && x.shape[i] !== 1));
+  return reshape(axes.length ? reduce(sumOp, x, scale, { axes, keepDims: true }) : x, shape);
+}
+
+/** Applies a reduction over any set of axes; the result is multiplied by `scale`. */
+export function reduce(
+  op: Op<ReduceAttrs>,
+  x: Tensor,
+  scale: number,
+  { axes, keepDims = false }: ReduceOptions,
+): Tensor {
   const rank = x.shape.length;
   const reduced = new Set((axes ?? x.shape.map((_, i) => i)).map((axis) => checkAxis(op.name, axis, rank)));
   const kept = x.shape.map((n, i) => reduced.has(i) ? 1 : n);
@@ -173,11 +213,3 @@ export function mean(x: Tensor, options: ReduceOptions = {}): Tensor {
   const count = new Set(axes.map((axis) => checkAxis("mean", axis, x.shape.length)));
   return reduce(sumOp, x, 1 / sizeOf([...count].map((axis) => x.shape[axis]!)), options);
 }
-
-/** Largest element over `axes` (default: all). The gradient is divided among equal largest elements. */
-export function max(x: Tensor, options: ReduceOptions = {}): Tensor {
-  return reduce(maxOp, x, 1, options);
-}
-
-/** The ops, for tests of a single kernel. */
-export const reduceOps: Readonly<Record<Kind, Op<ReduceAttrs>>> = { sum: sumOp, max: maxOp };

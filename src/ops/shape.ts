@@ -3,11 +3,9 @@
  *
  * @module
  */
-import copySource from "../../kernels/copy_rows.wgsl" with { type: "text" };
-import prelude from "../../kernels/prelude.wgsl" with { type: "text" };
 import { apply, applyAll, type Aval, Node, type Op, sameShape, sizeOf, Tensor } from "../program/graph.ts";
-import type { BufferRef, Dispatch } from "../program/lowering.ts";
-import { constant } from "./elementwise.ts";
+import { copyRows } from "../program/copy_rows.ts";
+import { full } from "./full.ts";
 
 const reshapeOp: Op<{ shape: readonly number[] }> = {
   name: "reshape",
@@ -58,38 +56,6 @@ export function stopGradient(x: Tensor): Tensor {
   return apply(stopOp, [x], null);
 }
 
-/** Rows and columns of a block copy, see kernels/copy_rows.wgsl. In elements. */
-export interface BlockCopy {
-  readonly rows: number;
-  readonly columns: number;
-  readonly fromStride: number;
-  readonly fromOffset: number;
-  readonly toStride: number;
-  readonly toOffset: number;
-}
-
-/**
- * The dispatch of a block copy.
- *
- * @throws {RangeError} if it would cut a 32-bit word: 16-bit floats are copied in pairs.
- */
-export function copyRows(name: string, from: BufferRef, to: BufferRef, c: BlockCopy): Dispatch {
-  const perWord = from.dtype === "f16" ? 2 : 1;
-  const [columns, ...places] = [c.columns, c.fromStride, c.fromOffset, c.toStride, c.toOffset].map((n) => n / perWord);
-  if (![columns, ...places].every(Number.isInteger)) {
-    throw new RangeError(
-      `Cannot copy a part of f16 values (${name}): its rows must start and end at even elements: it copies ` +
-        `${c.columns} from ${c.fromOffset} on to ${c.toOffset}; cast to f32 first`,
-    );
-  }
-  return {
-    name,
-    code: prelude + copySource,
-    bindings: [from, to, { words: [c.rows, columns!, ...places] }],
-    workgroups: Math.ceil(c.rows * columns! / 64),
-  };
-}
-
 interface SliceAttrs {
   readonly axis: number;
   readonly start: number;
@@ -111,7 +77,7 @@ const sliceOp: Op<SliceAttrs> = {
   },
   vjp: (node, [ct]) => {
     const { axis, start, end } = node.attrs, shape = node.inputs[0]!.shape;
-    const zeros = (n: number) => n > 0 ? [constant(0, shape.with(axis, n), ct!.dtype)] : [];
+    const zeros = (n: number) => n > 0 ? [full(shape.with(axis, n), 0, ct!.dtype)] : [];
     return [concat([...zeros(start), ct!, ...zeros(shape[axis]! - end)], axis)];
   },
   lower: (ctx, node) => {
@@ -151,7 +117,7 @@ const splitOp: Op<{ parts: number }> = {
     }
     return Array.from({ length: parts }, () => ({ shape: [length / parts, ...rest], dtype: x!.dtype }));
   },
-  vjp: ({ avals }, cts) => [concat(cts.map((ct, i) => ct ?? constant(0, avals[i]!.shape, avals[i]!.dtype)), 0)],
+  vjp: ({ avals }, cts) => [concat(cts.map((ct, i) => ct ?? full(avals[i]!.shape, 0, avals[i]!.dtype)), 0)],
   view: ({ avals }, result) => ({ input: 0, offset: result * sizeOf(avals[0]!.shape) }),
 };
 

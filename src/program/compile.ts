@@ -5,7 +5,7 @@
  */
 import { defaultDevice, type Device } from "../gpu/device.ts";
 import { readBack, upload } from "../gpu/storage.ts";
-import { type Aval, type DType, type HostArray, sameShape, sizeOf, type Tensor } from "./graph.ts";
+import { type Aval, type DType, type HostArray, type Node, sameShape, sizeOf, type Tensor } from "./graph.ts";
 import { type CompileProgress, type KernelTime, placeholder, Program } from "./program.ts";
 import { entries, fromLeaves, leaves, mapTree, signature, type Tree } from "./tree.ts";
 
@@ -46,7 +46,7 @@ export interface CompileOptions {
   readonly donate?: readonly number[];
   /** Told of each kernel as it is compiled on the first call. */
   readonly progress?: CompileProgress;
-  /** The device to run on; the default one otherwise. */
+  /** The device to run on; otherwise the one that is the default at the time of a call. */
   readonly device?: Device;
 }
 
@@ -62,18 +62,21 @@ export interface Compiled<A extends readonly Tree[], R extends Tree> {
 }
 
 /**
- * Traces `fn` once per structure of its arguments and replays the program afterwards: no graph, no allocation, one submit.
- * `fn` sees tensors without values, must be a pure function of them, and returns tensors in records and lists.
+ * Traces `fn` once per device and structure of its arguments and replays the program afterwards: no graph, no allocation, one
+ * submit. `fn` sees tensors without values, must be a pure function of them, and returns tensors in records and lists.
+ * Arguments may be on the host or on the device that runs the program; those on another one are refused.
  */
 export function compile<A extends readonly Tree[], R extends Tree>(
   fn: (...args: A) => R,
   options: CompileOptions = {},
 ): Compiled<A, R> {
-  const cache = new Map<string, { program: Program; result: R }>();
+  const cache = new Map<Device, Map<string, { program: Program; result: R }>>();
   const lookUp = async (args: A): Promise<{ program: Program; result: R }> => {
     const key = args.map(signature).join("|"), device = options.device ?? await defaultDevice();
-    let entry = cache.get(key);
-    if (!entry) cache.set(key, entry = trace(fn, args, options, device));
+    let entries = cache.get(device);
+    if (!entries) cache.set(device, entries = new Map());
+    let entry = entries.get(key);
+    if (!entry) entries.set(key, entry = trace(fn, args, options, device));
     return entry;
   };
   const ready = async (args: A): Promise<{ program: Program; result: R }> => {
@@ -95,7 +98,7 @@ export function compile<A extends readonly Tree[], R extends Tree>(
     program: async (...args: A) => (await lookUp(args)).program,
     profile,
     destroy: () => {
-      for (const { program } of cache.values()) program.destroy();
+      for (const entries of cache.values()) for (const { program } of entries.values()) program.destroy();
       cache.clear();
     },
   });
@@ -130,44 +133,77 @@ function checkDonation(args: readonly Tree[], donate: readonly number[]): void {
   });
 }
 
-/** Computes tensors (made by ops outside of `compile`) as one program, and keeps the values. */
+/**
+ * Computes tensors (made by ops outside of `compile`) as one program, and keeps the values: on the device where the values are
+ * that they are computed from, on the default one if these are on the host.
+ */
 export async function evaluate<T extends Tree>(tree: T): Promise<T> {
-  const pending = [...new Set(leaves(tree))].filter((t) => !t.node.storage[t.index] && !t.node.host);
-  if (pending.length) {
-    const program = new Program(await defaultDevice(), [], pending);
-    const values = await program.run([]);
-    pending.forEach((t, i) => t.node.storage[t.index] = values[i]!.node.storage[0]);
-    program.destroy();
-  }
+  await evaluateOn(tree, defaultDevice);
   return tree;
 }
 
-/** Moves host tensors to the GPU, so that they are not sent again with every call. */
-export async function toDevice<T extends Tree>(tree: T): Promise<T> {
-  const device = await defaultDevice();
-  for (const t of leaves(tree)) {
-    if (t.node.host && !t.node.storage[0]) t.node.storage[0] = await upload(device, t.node.host, `${t}`);
+/** As {@linkcode evaluate}, with another device for what is computed from host values alone. */
+async function evaluateOn(tree: Tree, other: () => Promise<Device>): Promise<void> {
+  const pending = [...new Set(leaves(tree))].filter((t) => !t.node.storage[t.index] && !t.node.host);
+  if (!pending.length) return;
+  const apart = sourceDevices(pending).size > 1 ? pending.map((t) => [t]) : [pending];
+  for (const tensors of apart) {
+    const [device = await other()] = sourceDevices(tensors);
+    const program = new Program(device, [], tensors);
+    const values = await program.run([]);
+    tensors.forEach((t, i) => t.node.storage[t.index] = values[i]!.node.storage[0]);
+    program.destroy();
   }
-  return await evaluate(tree);
 }
 
-/** The values of tensors on the host, with one wait for all of them. Each read-back costs some 10 ms: read seldom, read many. */
+/** The devices of the values that `tensors` are computed from, without those that are on the host too. */
+function sourceDevices(tensors: readonly Tensor[]): Set<Device> {
+  const devices = new Set<Device>(), seen = new Set<Node>(), stack = [...tensors];
+  while (stack.length) {
+    const { node, index } = stack.pop()!, storage = node.storage[index];
+    if (storage && !node.host) devices.add(storage.device);
+    if (storage || node.host || seen.has(node)) continue;
+    seen.add(node);
+    stack.push(...node.inputs);
+  }
+  return devices;
+}
+
+/**
+ * Moves tensors to the GPU, so that they are not sent again with every call: values on the host, and values on another device
+ * than `device` (default: the default one), which leave that device.
+ */
+export async function toDevice<T extends Tree>(tree: T, device?: Device): Promise<T> {
+  const target = device ?? await defaultDevice();
+  await evaluateOn(tree, () => Promise.resolve(target));
+  const away = [...new Set(leaves(tree))].filter((t) => t.node.storage[t.index]?.device !== target);
+  const values = await read(away);
+  for (const [i, t] of away.entries()) t.node.storage[t.index] = await upload(target, values[i]!, `${t}`);
+  return tree;
+}
+
+/**
+ * The values of tensors on the host, with one wait for all of them (one for each device). Each read-back costs some 10 ms: read
+ * seldom, read many.
+ */
 export async function read(tensors: readonly Tensor[]): Promise<HostArray[]> {
   await evaluate(tensors as Tensor[]);
-  const device = await defaultDevice();
-  const remote = tensors.filter((t) => t.node.storage[t.index]);
-  for (const t of remote) {
-    if (t.node.storage[t.index]!.donated) throw new Error(`Cannot read a ${t}: its memory was donated to a later call`);
+  const storages = tensors.map((t) => t.node.storage[t.index]);
+  const donated = tensors.find((_, i) => storages[i]?.donated);
+  if (donated) throw new Error(`Cannot read a ${donated}: its memory was donated to a later call`);
+  const values = tensors.map((t) => t.node.host!);
+  for (const device of new Set(storages.flatMap((s) => s?.device ?? []))) {
+    const own = [...tensors.keys()].filter((i) => storages[i]?.device === device);
+    const ranges = own.map((i) => ({ buffer: storages[i]!.buffer, bytes: hostBytes(tensors[i]!) }));
+    const parts = await readBack(device, ranges);
+    own.forEach((i, k) => values[i] = new arrays[tensors[i]!.dtype](parts[k]!));
   }
-  const owner = remote[0]?.node.storage[remote[0].index]?.device ?? device;
-  const data = remote.length
-    ? await readBack(
-      owner,
-      remote.map((t) => ({ buffer: t.node.storage[t.index]!.buffer, bytes: t.size * (t.dtype === "f16" ? 2 : 4) })),
-    )
-    : [];
-  let at = 0;
-  return tensors.map((t) => t.node.storage[t.index] ? new arrays[t.dtype](data[at++]!) : t.node.host!);
+  return values;
+}
+
+/** Bytes of a tensor's values in a host array. */
+function hostBytes({ size, dtype }: Tensor): number {
+  return size * arrays[dtype].BYTES_PER_ELEMENT;
 }
 
 /** The value of one tensor on the host. */

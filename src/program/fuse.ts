@@ -39,7 +39,7 @@ export function isLeaf(t: Tensor): boolean {
 
 /** A key for maps of tensors: two tensors that are the same result of the same node have the same key. */
 export function valueKey(t: Tensor): number {
-  return t.node.id * 4096 + t.index;
+  return t.node.firstResult + t.index;
 }
 
 /** A function of a node's structure, which does not change, computed once per node. */

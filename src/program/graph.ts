@@ -6,10 +6,10 @@
  */
 import type { Lowering } from "./lowering.ts";
 import type { Expression } from "./expression.ts";
+import type { DType } from "../gpu/dtype.ts";
 import type { Storage } from "../gpu/storage.ts";
 
-/** Element types. f16 is a storage type: arithmetic is in f32. */
-export type DType = "f32" | "i32" | "u32" | "f16";
+export type { DType };
 
 /** Host arrays that hold tensor data. */
 export type HostArray = Float32Array | Int32Array | Uint32Array | Uint16Array;
@@ -58,6 +58,7 @@ export interface Op<A = unknown> {
 }
 
 let nextId = 1;
+let nextResult = 1;
 
 /** One application of an op. */
 export class Node<A = unknown> {
@@ -65,6 +66,8 @@ export class Node<A = unknown> {
   readonly id: number = nextId++;
   /** Shapes and types of the results. */
   readonly avals: readonly Aval[];
+  /** Number of the first result among those of all nodes; the others follow it. */
+  readonly firstResult: number;
   /** Where the results live, once computed or uploaded. */
   storage: (Storage | undefined)[] = [];
   /** Host data of a leaf that has not been uploaded. */
@@ -75,6 +78,8 @@ export class Node<A = unknown> {
   /** Infers the results; use {@linkcode apply}. */
   constructor(readonly op: Op<A>, readonly inputs: readonly Tensor[], readonly attrs: A) {
     this.avals = op.infer(inputs, attrs);
+    this.firstResult = nextResult;
+    nextResult += this.avals.length;
     this.inline = !!op.recompute ||
       (!!op.expression && inputs.length > 0 && inputs.every((t) => t.node.inline && !t.node.op.view));
     for (const { shape } of this.avals) {

@@ -3,8 +3,8 @@
  *
  * @module
  */
-import type { DType } from "./graph.ts";
 import type { DeviceProfile } from "../gpu/device.ts";
+import type { DType } from "../gpu/dtype.ts";
 import type { Bindings, BoundKernel, BufferRef } from "../gpu/kernel.ts";
 
 export type { Bindings, BoundKernel, BufferRef } from "../gpu/kernel.ts";

@@ -5,9 +5,10 @@
  */
 import clearSource from "../../kernels/clear.wgsl" with { type: "text" };
 import type { DeviceProfile } from "../gpu/device.ts";
+import { UnsupportedError } from "../gpu/errors.ts";
 import { kernel } from "../gpu/kernel.ts";
-import { copyRows } from "../ops/shape.ts";
 import { elementwiseKernel, emitter, type Placement } from "./codegen.ts";
+import { copyRows } from "./copy_rows.ts";
 import { fuse, type Group, isLeaf, loads, nodesOf, reachable, resolve, valueKey } from "./fuse.ts";
 import { byteLength, bytesPerElement, type DType, type Node, Tensor } from "./graph.ts";
 import type { BufferRef, Dispatch, Lowering } from "./lowering.ts";
@@ -144,7 +145,7 @@ class Planner {
 
   /** Whether every kernel that reads the leaf has run when `base` is written, or reads each element before writing it. */
   #canWriteInPlace(base: Tensor, leaf: Tensor, position: ReadonlyMap<Node, number>): boolean {
-    if (base.node.op.packs) return false;
+    if (base.node.op.packs) return !this.#isRead(leaf); // its parts are written one by one, the first of them early
     const at = position.get(base.node)!, group = this.#groups[at]!;
     return this.#groups.every((g, i) =>
       nodesOf(g).every((node) =>
@@ -158,6 +159,13 @@ class Planner {
           return !g.root && offset === 0 && t.size === read.size && new Tensor(node).size === t.size;
         })
       )
+    );
+  }
+
+  #isRead(leaf: Tensor): boolean {
+    const key = valueKey(leaf);
+    return this.#groups.some((g) =>
+      nodesOf(g).some((node) => loads(node).some((t) => valueKey(resolve(t).base) === key))
     );
   }
 
@@ -285,7 +293,9 @@ class Planner {
   #withHalfFloats(d: Dispatch): Dispatch {
     if (!/\bf16\b/.test(d.code.replace(/\/\/.*/g, ""))) return d;
     if (!this.device.f16) {
-      throw new TypeError(`Cannot run ${d.name}: the adapter has no 16-bit floats (shader-f16): cast them to f32`);
+      throw new UnsupportedError(
+        `Cannot run ${d.name}: the adapter has no 16-bit floats (shader-f16): cast them to f32`,
+      );
     }
     return d.code.startsWith("enable f16;") ? d : { ...d, code: "enable f16;\n" + d.code };
   }

@@ -7,15 +7,27 @@ import type { Device } from "../gpu/device.ts";
 import { formatBytes, KernelError } from "../gpu/errors.ts";
 import { allocate, type Storage, upload, writeWords } from "../gpu/storage.ts";
 import { TimeStamps } from "../gpu/timestamps.ts";
+import { BufferUsage, VALUE_USAGE } from "../gpu/usage.ts";
 import { type Aval, Node, type Op, Tensor } from "./graph.ts";
 import type { BufferRef, Dispatch, Uniform } from "./lowering.ts";
 import { type Plan, plan } from "./plan.ts";
+import type { Avals, Tree } from "./tree.ts";
 
 const inputOp: Op<Aval> = { name: "input", infer: (_, { shape, dtype }) => [{ shape, dtype }] };
 
 /** A tensor whose value comes later: an argument while a function is traced. */
 export function placeholder({ shape, dtype }: Aval): Tensor {
   return new Tensor(new Node(inputOp, [], { shape, dtype }) as Node);
+}
+
+/** A tree of tensors whose values come later, from their shapes and types. */
+export function placeholders<T extends Tree>(avals: Avals<T>): T {
+  const fill = (part: unknown): unknown => {
+    if (typeof (part as Aval).dtype === "string") return placeholder(part as Aval); // a tensor may be named so, too
+    if (Array.isArray(part)) return part.map(fill);
+    return Object.fromEntries(Object.entries(part as object).map(([name, child]) => [name, fill(child)]));
+  };
+  return fill(avals) as T;
 }
 
 /** A tensor whose value is in `storage`. */
@@ -105,7 +117,7 @@ export class Program {
     const { layout, steps } = this.plan;
     for (const [i, bytes] of layout.arenas.entries()) {
       this.#arenas.push(
-        await this.#device.createBuffer(bytes, 0x80 | 0x04 | 0x08, `the intermediates of a program (arena ${i})`),
+        await this.#device.createBuffer(bytes, VALUE_USAGE, `the intermediates of a program (arena ${i})`),
       );
     }
     await this.#writeUniforms();
@@ -114,7 +126,7 @@ export class Program {
       progress?.(i, steps.length, dispatch.name);
       built.push(await this.#step(dispatch));
     }
-    for (const t of this.plan.leaves) await this.#placeCaptured(t);
+    for (const [leaf, t] of this.plan.leaves.entries()) await this.#placeCaptured(t, leaf);
     this.#steps = built;
   }
 
@@ -131,10 +143,12 @@ export class Program {
     return slot;
   }
 
-  async #placeCaptured(t: Tensor): Promise<void> {
-    if (t.node.host && !t.node.storage[0] && !this.parameters.includes(t)) {
-      t.node.storage[0] = await upload(this.#device, t.node.host, `a captured ${t}`);
-    }
+  /** Uploads a captured host tensor; to a buffer of the program if the tensor is on another device already. */
+  async #placeCaptured(t: Tensor, leaf: number): Promise<void> {
+    const { host, storage } = t.node;
+    if (!host || this.parameters.includes(t) || storageOn(t, this.#device)) return;
+    if (storage[0]) writeWords(this.#device, await this.#ownBuffer(leaf, host.byteLength), host);
+    else storage[0] = await upload(this.#device, host, `a captured ${t}`);
   }
 
   /** Gives every uniform an offset in one buffer; returns its size. */
@@ -151,7 +165,7 @@ export class Program {
     if (!this.constantBytes) return;
     const words = new Uint32Array(this.constantBytes / 4);
     for (const [u, at] of this.#uniformAt) words.set(u.words, at / 4);
-    const usage = 0x40 | 0x80 | 0x08; // UNIFORM | STORAGE | COPY_DST
+    const usage = BufferUsage.UNIFORM | BufferUsage.STORAGE | BufferUsage.COPY_DST;
     this.#uniforms = await this.#device.createBuffer(this.constantBytes, usage, "the constants of a program");
     this.#device.gpu.queue.writeBuffer(this.#uniforms, 0, words);
   }
@@ -210,7 +224,7 @@ export class Program {
 
   /** Finds the buffers of all leaves; a changed buffer invalidates the bind groups that name it. */
   async #bindLeaves(args: readonly Tensor[]): Promise<(Storage | undefined)[]> {
-    const storages: (Storage | undefined)[] = this.plan.leaves.map((t) => t.node.storage[t.index]);
+    const storages = this.plan.leaves.map((t) => storageOn(t, this.#device));
     const changed = new Set<number>();
     const bind = (leaf: number, buffer: GPUBuffer): void => {
       if (this.#leafBuffers[leaf] === buffer) return;
@@ -221,11 +235,13 @@ export class Program {
       const leaf = this.#parameters[i]!;
       if (leaf < 0) continue;
       storages[leaf] = await this.#argument(arg, leaf);
-      if (!storages[leaf]) bind(leaf, this.#ownBuffers.get(leaf)!);
     }
     const bound = new Set<Storage>();
     for (const [leaf, storage] of storages.entries()) {
-      if (!storage) continue;
+      if (!storage) {
+        bind(leaf, this.#ownBuffers.get(leaf)!);
+        continue;
+      }
       if (storage.donated) throw donatedError(this.plan.leaves[leaf]!);
       bind(leaf, bound.has(storage) ? await this.#copyOf(storage, leaf) : storage.buffer);
       bound.add(storage);
@@ -238,7 +254,7 @@ export class Program {
 
   /** The memory of an argument. Host data goes to a buffer of the program, or to memory of its own if it is donated. */
   async #argument(arg: Tensor, leaf: number): Promise<Storage | undefined> {
-    const storage = arg.node.storage[arg.index];
+    const storage = storageOn(arg, this.#device);
     if (storage?.donated) throw donatedError(arg);
     if (storage) return storage;
     const host = arg.node.host;
@@ -262,7 +278,7 @@ export class Program {
     let buffer = this.#ownBuffers.get(leaf);
     if (!buffer) {
       const purpose = `an argument ${this.plan.leaves[leaf]!}`;
-      this.#ownBuffers.set(leaf, buffer = await this.#device.createBuffer(bytes, 0x80 | 0x04 | 0x08, purpose));
+      this.#ownBuffers.set(leaf, buffer = await this.#device.createBuffer(bytes, VALUE_USAGE, purpose));
     }
     return buffer;
   }
@@ -371,6 +387,21 @@ export class Program {
     return `program(${this.parameters.join(", ")}), ${formatBytes(this.arenaBytes)} of intermediates\n` +
       `${lines.map((l) => `  ${l}\n`).join("")}  return ${results}\n`;
   }
+}
+
+/**
+ * The memory of a tensor on `device`; undefined if its value is on the host.
+ *
+ * @throws {Error} if it is on another device only.
+ */
+function storageOn(t: Tensor, device: Device): Storage | undefined {
+  const storage = t.node.storage[t.index];
+  if (!storage || storage.device === device) return storage;
+  if (t.node.host && !storage.donated) return undefined;
+  throw new Error(
+    `Cannot use a ${t} on the device "${device.adapter}": it must be on that device: it is on another one, ` +
+      `"${storage.device.adapter}"; move it with toDevice(tensors, device)`,
+  );
 }
 
 function donatedError(t: Tensor): Error {

@@ -21,7 +21,7 @@
  *     deno run -A tests/bench/bench.ts memory CONFIG [BATCH GIB]     memory of a run, and the largest batch that fits
  */
 import { defaultDevice } from "../../src/gpu/device.ts";
-import { setUpAdapter } from "../../src/gpu/setup.ts";
+import { setUpAdapter } from "../../src/io/setup.ts";
 import { configs } from "../../src/models/config.ts";
 import { profileTable, writeProfile } from "../../src/train/profile.ts";
 import { compare } from "./compare.ts";

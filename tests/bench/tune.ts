@@ -6,10 +6,10 @@
  * The file is used by programs that call `loadTuning()`; deleting it brings back the built-in rule.
  */
 import { defaultDevice, type DeviceProfile } from "../../src/gpu/device.ts";
-import { setUpAdapter } from "../../src/gpu/setup.ts";
+import { setUpAdapter } from "../../src/io/setup.ts";
 import { configs } from "../../src/models/config.ts";
 import { matmul } from "../../src/ops/matmul.ts";
-import { type MatmulTuning, saveTuning, shapeClass, type TunedShape, tuningPath } from "../../src/ops/matmul_tuning.ts";
+import { type MatmulTuning, saveTuning, shapeClass, type TunedShape, tuningPath } from "../../src/io/matmul_tuning.ts";
 import {
   chooseMatmul,
   type MatmulChoice,

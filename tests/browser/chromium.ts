@@ -1,7 +1,7 @@
 /**
  * Headless Chromium with WebGPU on SwiftShader, from the distribution's package.
  */
-import { installPackages } from "../../src/gpu/setup.ts";
+import { installPackages } from "../../src/io/setup.ts";
 
 const BROWSER = "/usr/bin/chromium";
 const PACKAGE = "chromium";

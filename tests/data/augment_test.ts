@@ -9,7 +9,7 @@ import {
   sharpness,
   warp,
 } from "../../src/data/augment.ts";
-import { Random } from "../../src/data/random.ts";
+import { Random } from "../../src/random/random.ts";
 import type { RgbImage } from "../../src/data/transform.ts";
 
 /** An image whose red values are given; green is 255 less red, blue is 7. */

@@ -1,6 +1,6 @@
 import { assert, assertAlmostEquals, assertEquals, assertThrows } from "@std/assert";
 import { IGNORED_LABEL, maskTokens } from "../../src/data/masking.ts";
-import { Random } from "../../src/data/random.ts";
+import { Random } from "../../src/random/random.ts";
 
 const options = { probability: 0.5, vocabularySize: 1000, maskId: 4, padId: 0, clsId: 2 };
 const length = 60_000;

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import sharp from "npm:sharp@0.35.5";
-import { Random } from "../../src/data/random.ts";
+import { Random } from "../../src/random/random.ts";
 import { holds, type Relation, relationFacts } from "../../src/data/scenes/facts.ts";
 import { captionScene } from "../../src/data/scenes/language.ts";
 import { resolveSceneOptions, type SceneOptions } from "../../src/data/scenes/options.ts";

@@ -1,5 +1,5 @@
 import { assert, assertAlmostEquals, assertEquals, assertThrows } from "@std/assert";
-import { Random } from "../../src/data/random.ts";
+import { Random } from "../../src/random/random.ts";
 import { drawCrop, flipImage, imagePlan } from "../../src/data/transform.ts";
 
 Deno.test("drawCrop() stays in the image, in the share of the area and in the aspect ratio", () => {

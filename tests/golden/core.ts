@@ -20,12 +20,13 @@ import { vit } from "../../src/models/vit.ts";
 import { layerNorm } from "../../src/nn/layers.ts";
 import { adamw, type AdamWState, stepInputs } from "../../src/optim/adamw.ts";
 import { ParameterLayout } from "../../src/optim/layout.ts";
-import { add, broadcastTo, constant, divide, multiply, subtract } from "../../src/ops/elementwise.ts";
+import { add, divide, multiply, subtract } from "../../src/ops/elementwise.ts";
+import { full } from "../../src/ops/full.ts";
 import { gather } from "../../src/ops/gather.ts";
 import { matmul } from "../../src/ops/matmul.ts";
 import { patchify } from "../../src/ops/patchify.ts";
 import { randomKey } from "../../src/ops/random.ts";
-import { sum } from "../../src/ops/reduce.ts";
+import { broadcastTo, sum } from "../../src/ops/reduce.ts";
 import { concat, reshape } from "../../src/ops/shape.ts";
 import { softmax } from "../../src/ops/softmax.ts";
 import { compile, read, tensor } from "../../src/program/compile.ts";
@@ -429,7 +430,7 @@ async function lnEpsSet({ verdict, config, params, input }: Setting): Promise<Ve
       return {
         vit: layerNorm(v.blocks[0]!.norm1, x, config.vision.eps),
         bert: bertEmbed(shrunken, c.ids, { mask: c.mask }, config.text),
-        unused: constant(0),
+        unused: full([], 0),
       };
     },
   );

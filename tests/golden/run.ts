@@ -2,7 +2,7 @@
  * `deno task golden DIR`: compares our numbers with a folder of values from the official code. One row per file; the last line
  * counts; the exit status is 1 if anything failed.
  */
-import { setUpAdapter } from "../../src/gpu/setup.ts";
+import { setUpAdapter } from "../../src/io/setup.ts";
 import { Golden } from "./golden.ts";
 import { judge, resultFiles } from "./sets.ts";
 

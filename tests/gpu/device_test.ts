@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertMatch, assertRejects, assertThrows } from "@std/assert";
 import { Device, openDevice } from "../../src/gpu/device.ts";
 import { DeviceLostError, formatBytes, KernelError, OutOfMemoryError } from "../../src/gpu/errors.ts";
+import { BufferUsage, MAP_MODE_READ } from "../../src/gpu/usage.ts";
 import { add } from "../../src/ops/elementwise.ts";
 import { compile, data, tensor } from "../../src/program/compile.ts";
 import { apply, type Op, type Tensor } from "../../src/program/graph.ts";
@@ -138,4 +139,11 @@ Deno.test("formatBytes() keeps three digits", () => {
     "12.0 MiB",
     "1.50 GiB",
   ]);
+});
+
+Deno.test("the usage bits are those of WebGPU", () => {
+  for (const [name, bit] of Object.entries(BufferUsage)) {
+    assertEquals(bit, GPUBufferUsage[name as keyof typeof BufferUsage], name);
+  }
+  assertEquals(MAP_MODE_READ, GPUMapMode.READ);
 });

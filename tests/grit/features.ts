@@ -1,5 +1,5 @@
 /** Features for the tests of the sampler. */
-import { Random } from "../../src/data/random.ts";
+import { Random } from "../../src/random/random.ts";
 import type { Features } from "../../src/grit/walk.ts";
 
 /** Image and text features of pairs. */

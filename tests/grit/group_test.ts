@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { Random } from "../../src/data/random.ts";
+import { Random } from "../../src/random/random.ts";
 import { defaultDevice, Device, setDefaultDevice } from "../../src/gpu/device.ts";
 import { gpuGroup, subQueuesTogether } from "../../src/grit/group.ts";
 import type { Grouping } from "../../src/grit/sampler.ts";

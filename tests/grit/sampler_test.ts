@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertNotEquals, assertThrows } from "@std/assert";
-import { Random } from "../../src/data/random.ts";
+import { Random } from "../../src/random/random.ts";
 import { seededDraws } from "../../src/grit/draws.ts";
 import type { GritMode, GritOptions } from "../../src/grit/options.ts";
 import { checkPermutation } from "../../src/grit/order.ts";

@@ -3,7 +3,7 @@
  * standing in for the constructors of typed arrays.
  */
 import { assert, assertEquals } from "@std/assert";
-import { Random } from "../../src/data/random.ts";
+import { Random } from "../../src/random/random.ts";
 import type { Archive } from "../../src/io/archive.ts";
 import { openCheckpoint } from "../../src/io/checkpoint.ts";
 import { bytesOf, type NamedTensor, toFloat32 } from "../../src/io/dtype.ts";

@@ -1,6 +1,6 @@
 /** Damage to files, drawn from a seed. */
 
-import type { Random } from "../../src/data/random.ts";
+import type { Random } from "../../src/random/random.ts";
 
 type Mutation = (bytes: Uint8Array, random: Random) => Uint8Array;
 

@@ -1,6 +1,6 @@
 import { assert, assertAlmostEquals, assertEquals, assertThrows } from "@std/assert";
 import { type HostTensor, placeholder, runOp } from "../testing/run_op.ts";
-import { philox } from "../../src/data/random.ts";
+import { philox } from "../../src/random/philox.ts";
 import { type Device, openDevice } from "../../src/gpu/device.ts";
 import { attention, attentionOp } from "../../src/ops/attention.ts";
 import { attentionGradOp } from "../../src/ops/attention_grad.ts";

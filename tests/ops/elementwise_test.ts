@@ -3,10 +3,8 @@ import { grad } from "../../src/autograd/grad.ts";
 import {
   abs,
   add,
-  broadcastTo,
   cast,
   clamp,
-  constant,
   divide,
   equal,
   erf,
@@ -29,8 +27,10 @@ import {
   tanh,
   where,
 } from "../../src/ops/elementwise.ts";
+import { full } from "../../src/ops/full.ts";
 import { defaultDevice, Device, openDevice } from "../../src/gpu/device.ts";
-import { sum } from "../../src/ops/reduce.ts";
+import { UnsupportedError } from "../../src/gpu/errors.ts";
+import { broadcastTo, sum } from "../../src/ops/reduce.ts";
 import { concat, reshape, slice } from "../../src/ops/shape.ts";
 import { compile, data, tensor } from "../../src/program/compile.ts";
 import type { Tensor } from "../../src/program/graph.ts";
@@ -160,15 +160,31 @@ Deno.test("mixed second derivatives equal the reference", async () => {
   await checkOp((a, b) => add(first(a, b), multiply(a, 0)), inputs, elementwise((_, b) => Math.tanh(b) / b));
 });
 
-Deno.test("maximum(), minimum() and clamp() give the gradient at equal numbers to the operand that their docs name", async () => {
+Deno.test("maximum() and minimum() give each of two equal numbers half of the gradient, clamp() all of it at its limits", async () => {
   const a = tensor([1, 2, 3, 4]), b = tensor([1, 2, 0, 9]);
   const [maxA, maxB] = grad(([x, y]: [Tensor, Tensor]) => sum(maximum(x, y)))([a, b]);
   const [minA, minB] = grad(([x, y]: [Tensor, Tensor]) => sum(minimum(x, y)))([a, b]);
-  assertEquals([...await data(maxA)], [1, 1, 1, 0]);
-  assertEquals([...await data(maxB)], [0, 0, 0, 1]);
-  assertEquals([...await data(minA)], [0, 0, 0, 1]);
-  assertEquals([...await data(minB)], [1, 1, 1, 0]);
+  assertEquals([...await data(maxA)], [0.5, 0.5, 1, 0]);
+  assertEquals([...await data(maxB)], [0.5, 0.5, 0, 1]);
+  assertEquals([...await data(minA)], [0.5, 0.5, 0, 1]);
+  assertEquals([...await data(minB)], [0.5, 0.5, 1, 0]);
   assertEquals([...await data(grad((x: Tensor) => sum(clamp(x, 2, 3)))(a))], [0, 1, 1, 0]);
+});
+
+Deno.test("relu() and abs() have gradient 0 at 0 and at negative zero", async () => {
+  const x = tensor([-2, -0, 0, 3]);
+  assertEquals([...await data(grad((y: Tensor) => sum(relu(y)))(x))], [0, 0, 0, 1]);
+  assertEquals([...await data(grad((y: Tensor) => sum(abs(y)))(x))], [-1, 0, 0, 1]);
+});
+
+Deno.test("where() gives the gradient to what it took, whatever number its condition is", async () => {
+  const condition = tensor([2, 0, -0.5, -0, 1e30]);
+  const [a, b] = grad(([x, y]: [Tensor, Tensor]) => sum(multiply(where(condition, x, y), 3)))([
+    tensor([1, 2, 3, 4, 5]),
+    tensor([6, 7, 8, 9, 10]),
+  ]);
+  assertEquals([...await data(a)], [3, 0, 3, 0, 3]);
+  assertEquals([...await data(b)], [0, 3, 0, 3, 0]);
 });
 
 Deno.test("no function overflows or gives NaN on numbers up to 1e4", async () => {
@@ -199,7 +215,7 @@ Deno.test("integers are added, multiplied, compared and converted exactly", asyn
   assertEquals([...await data(less(a, b))], [1, 0, 0, 0, 1]);
   assertEquals([...await data(cast(tensor([-2.7, 2.7, 0.5]), "i32"))], [-2, 2, 0]);
   assertEquals([...await data(cast(tensor(Uint32Array.of(0, 4e9)), "f32"))], [0, 4e9]);
-  assertEquals([...await data(constant(-3, [2], "i32"))], [-3, -3]);
+  assertEquals([...await data(full([2], -3, "i32"))], [-3, -3]);
 });
 
 Deno.test("no gradient flows through a conversion of integers", async () => {
@@ -232,7 +248,7 @@ Deno.test("a 16-bit float is refused where the adapter has none", async () => {
   const f = compile((x: Tensor) => cast(x, "f16"), { device: without });
   await assertRejects(
     () => f(tensor([1])),
-    TypeError,
+    UnsupportedError,
     "Cannot run cast: the adapter has no 16-bit floats (shader-f16)",
   );
 });
@@ -281,6 +297,6 @@ Deno.test("shapes and types that do not fit are refused with a sentence", () => 
   assertThrows(
     () => multiply(placeholder([2], "i32"), 0.5),
     TypeError,
-    "Cannot make a constant of type i32: the value must be an integer: it is 0.5",
+    "Cannot fill a tensor of type i32: the value must be an integer: it is 0.5",
   );
 });

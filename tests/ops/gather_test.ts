@@ -1,5 +1,6 @@
-import { assertEquals, assertThrows } from "@std/assert";
+import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { grad } from "../../src/autograd/grad.ts";
+import { UnsupportedError } from "../../src/gpu/errors.ts";
 import { gather, gatherOps, scatterAdd } from "../../src/ops/gather.ts";
 import { sum } from "../../src/ops/reduce.ts";
 import { compile, data, tensor } from "../../src/program/compile.ts";
@@ -86,4 +87,13 @@ Deno.test("gather() and scatterAdd() have the shapes of ids and rows", () => {
     RangeError,
     "must begin with that of the ids [2,5]: it is [5,3]",
   );
+});
+
+testOnEachKind("scatterAdd() of more ids than a CPU adapter can loop over is told from a mistake", async (device) => {
+  const f = compile((x: Tensor, ids: Tensor) => scatterAdd(x, ids, 4), { device });
+  const planned = (count: number) => f.program(placeholder([count]), placeholder([count], "u32"));
+  await planned(60_000);
+  if (device.profile.kind === "gpu") return void await planned(60_001);
+  await assertRejects(() => planned(60_001), UnsupportedError, "a CPU adapter takes at most 60000 ids");
+  await assertRejects(() => planned(60_001), RangeError, "there are 60001");
 });

@@ -1,4 +1,4 @@
-import { assert, assertAlmostEquals, assertEquals, assertThrows } from "@std/assert";
+import { assert, assertAlmostEquals, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { matmul, type MatmulAttrs, matmulOp } from "../../src/ops/matmul.ts";
 import { Node, sizeOf, type Tensor } from "../../src/program/graph.ts";
 import {
@@ -8,7 +8,9 @@ import {
   overrideMatmulChoice,
   plainMatmul,
 } from "../../src/ops/matmul_variants.ts";
-import { type Device, type DeviceProfile, openDevice } from "../../src/gpu/device.ts";
+import { defaultDevice, Device, type DeviceProfile, openDevice } from "../../src/gpu/device.ts";
+import { UnsupportedError } from "../../src/gpu/errors.ts";
+import { compile } from "../../src/program/compile.ts";
 import { type HostTensor, placeholder, runOp } from "../testing/run_op.ts";
 
 const layouts: MatmulAttrs[] = [
@@ -134,6 +136,18 @@ Deno.test("matmul() adds the parts of a split inner axis, empty ones too", async
     }
   });
   device.close();
+});
+
+Deno.test("matmul() refuses operands in f16 where the adapter has none", async () => {
+  const { gpu, adapter, profile } = await defaultDevice();
+  const f = compile((a: Tensor, b: Tensor) => matmul(a, b), {
+    device: new Device(gpu, adapter, { ...profile, f16: false }),
+  });
+  await assertRejects(
+    () => f.program(placeholder([2, 2], "f16"), placeholder([2, 2])),
+    UnsupportedError,
+    "Cannot multiply f16 matrices: the adapter has no 16-bit floats",
+  );
 });
 
 Deno.test("matmul() reads operands in f16 and accumulates in f32", async () => {

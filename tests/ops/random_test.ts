@@ -1,8 +1,8 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { philox } from "../../src/data/random.ts";
+import { philox } from "../../src/random/philox.ts";
 import { grad } from "../../src/autograd/grad.ts";
 import { add, multiply } from "../../src/ops/elementwise.ts";
-import { dropout, foldIn, randomKey, uniform } from "../../src/ops/random.ts";
+import { dropout, foldIn, gumbel, randomKey, uniform } from "../../src/ops/random.ts";
 import { sum } from "../../src/ops/reduce.ts";
 import { reshape } from "../../src/ops/shape.ts";
 import { compile, data, read, tensor } from "../../src/program/compile.ts";
@@ -44,6 +44,14 @@ Deno.test("uniform() is flat: moments and every one of 16 bins", async () => {
   const chi = bins.reduce((all, n) => all + (n - 4096) ** 2 / 4096, 0);
   assert(chi < 37.7, `chi-square ${chi} of 15 degrees of freedom exceeds its 0.1 % quantile`);
   assert(x.every((v) => v >= 0 && v < 1));
+});
+
+Deno.test("gumbel() has the mean and the variance of the Gumbel distribution, and no infinity", async () => {
+  const x = await data(gumbel(randomKey(words(3, 4)), [1 << 15])), mean = average(x);
+  assert(Math.abs(mean - 0.5772) < 0.03, `mean ${mean}`); // Euler's constant
+  const variance = average(x.map((v) => (v - mean) ** 2));
+  assert(Math.abs(variance - Math.PI ** 2 / 6) < 0.06, `variance ${variance}`);
+  assert(x.every(Number.isFinite));
 });
 
 Deno.test("streams, keys and neighbours are independent; equal keys give equal numbers", async () => {

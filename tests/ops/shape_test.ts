@@ -1,5 +1,6 @@
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
-import { add, multiply } from "../../src/ops/elementwise.ts";
+import { grad } from "../../src/autograd/grad.ts";
+import { add, multiply, square } from "../../src/ops/elementwise.ts";
 import { sum } from "../../src/ops/reduce.ts";
 import { concat, reshape, slice, split, stack } from "../../src/ops/shape.ts";
 import { compile, data, tensor } from "../../src/program/compile.ts";
@@ -40,6 +41,15 @@ Deno.test("split() gives equal parts along the first axis, and the gradients of 
     await checkOp(squares, [randomTensor(shape, 4)], reference);
   }
   assertThrows(() => split(placeholder([7, 2]), 3), RangeError, "must be a multiple of 3: it is 7");
+});
+
+Deno.test("the gradient of a split into thousands of parts is that of the parts that are used", async () => {
+  const gradient = grad((x: Tensor) => {
+    const parts = split(x, 4097), first = square(parts[0]!);
+    return sum(add(first, multiply(parts[4096]!, 5)));
+  });
+  const g = await data(gradient(tensor(new Float32Array(4097).fill(3))));
+  assertEquals([g[0], g[1], g[4095], g[4096]], [6, 0, 0, 5]);
 });
 
 Deno.test("slice() along any axis equals the reference, and its gradient is zero elsewhere", async () => {

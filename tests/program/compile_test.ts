@@ -1,7 +1,8 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { valueAndGrad } from "../../src/autograd/grad.ts";
 import { type Device, openDevice } from "../../src/gpu/device.ts";
-import { add, constant, divide, multiply, sqrt, square, subtract, tanh } from "../../src/ops/elementwise.ts";
+import { add, divide, multiply, sqrt, square, subtract, tanh } from "../../src/ops/elementwise.ts";
+import { full } from "../../src/ops/full.ts";
 import { matmul } from "../../src/ops/matmul.ts";
 import { mean, sum } from "../../src/ops/reduce.ts";
 import { compile, data, evaluate, item, read, tensor, toDevice } from "../../src/program/compile.ts";
@@ -55,13 +56,13 @@ Deno.test("ops outside of compile() are computed when their value is asked for, 
 
 Deno.test("values that a function closes over are part of its program", async () => {
   const table = tensor([10, 20, 30]), lazy = add(table, 1), onGpu = await toDevice(tensor([100, 200, 300]));
-  const f = compile((x: Tensor) => add(add(multiply(x, table), lazy), add(onGpu, constant(0.5))));
+  const f = compile((x: Tensor) => add(add(multiply(x, table), lazy), add(onGpu, full([], 0.5))));
   assertEquals(await lists([await f(tensor([1, 2, 3]))]), [[121.5, 261.5, 421.5]]);
   assertEquals(await lists([await f(tensor([0, 0, 0]))]), [[111.5, 221.5, 331.5]]);
 });
 
 Deno.test("arguments are handed through, left unused and used twice", async () => {
-  const f = compile((x: Tensor, _unused: Tensor, y: Tensor) => [y, multiply(x, x), x, constant(7, [2]), y]);
+  const f = compile((x: Tensor, _unused: Tensor, y: Tensor) => [y, multiply(x, x), x, full([2], 7), y]);
   const out = [[5, 6], [1, 4], [1, 2], [7, 7], [5, 6]];
   assertEquals(await lists(await f(tensor([1, 2]), tensor([0]), tensor([5, 6]))), out);
   const [x, y] = await toDevice([tensor([1, 2]), tensor([5, 6])]);

@@ -3,7 +3,6 @@ import { checkpoint, grad, valueAndGrad } from "../../src/autograd/grad.ts";
 import {
   add,
   cast,
-  constant,
   exp,
   gelu,
   iota,
@@ -14,6 +13,7 @@ import {
   subtract,
   tanh,
 } from "../../src/ops/elementwise.ts";
+import { full } from "../../src/ops/full.ts";
 import { matmul } from "../../src/ops/matmul.ts";
 import { dropout, foldIn, randomKey } from "../../src/ops/random.ts";
 import { mean, sum } from "../../src/ops/reduce.ts";
@@ -138,8 +138,8 @@ Deno.test("results nobody asks for are not computed", async () => {
 });
 
 Deno.test("constants, positions and what is made of them alone are computed where they are used, evaluated or not", async () => {
-  const row = add(cast(iota([1, 4], 1), "f32"), constant(10)),
-    column = multiply(constant(2, [3, 1]), constant(3, [1, 1]));
+  const row = add(cast(iota([1, 4], 1), "f32"), full([], 10)),
+    column = multiply(full([3, 1], 2), full([1, 1], 3));
   const f = compile((x: Tensor) => add(multiply(x, column), row));
   const expected = [16, 17, 18, 19, 16, 17, 18, 19, 16, 17, 18, 19];
   const ones = tensor(new Float32Array(12).fill(1), [3, 4]);
@@ -154,7 +154,7 @@ Deno.test("a chain of 8,000 ops and a value made of 2 ** 40 paths are planned wi
   const chain = (x: Tensor) =>
     Array.from({ length: 4000 }).reduce((y: Tensor, _, i) => add(multiply(y, y), i % 5 ? y : x), x);
   await compile(chain).program(f32(4));
-  let doubling = constant(1.5, [4]);
+  let doubling = full([4], 1.5);
   for (let i = 0; i < 40; i++) doubling = multiply(doubling, doubling);
   assertEquals(kernels(await compile((x: Tensor) => add(x, doubling)).program(f32(4))).length, 1);
 });

@@ -5,7 +5,8 @@
 import { assert, assertEquals } from "@std/assert";
 import { valueAndGradAux } from "../../src/autograd/grad.ts";
 import { defaultDevice, type Device } from "../../src/gpu/device.ts";
-import { broadcastShapes, multiply } from "../../src/ops/elementwise.ts";
+import { broadcastShapes } from "../../src/ops/_broadcast.ts";
+import { multiply } from "../../src/ops/elementwise.ts";
 import { sum } from "../../src/ops/reduce.ts";
 import { reshape } from "../../src/ops/shape.ts";
 import { compile, read, tensor } from "../../src/program/compile.ts";

@@ -1,5 +1,5 @@
 /** A small task for the tests of the trainer: a two-layer perceptron that learns a function of four numbers. */
-import { Random } from "../../src/data/random.ts";
+import { Random } from "../../src/random/random.ts";
 import { Spec } from "../../src/nn/spec.ts";
 import { add, multiply, sqrt, square, subtract, tanh } from "../../src/ops/elementwise.ts";
 import { matmul } from "../../src/ops/matmul.ts";

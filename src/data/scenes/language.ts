@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Random } from "../random.ts";
+import type { Random } from "../../random/random.ts";
 import { type Relation, salientRelations } from "./facts.ts";
 import { type Color, GRID, type Scene, type SceneObject, type Shape, type Size } from "./world.ts";
 

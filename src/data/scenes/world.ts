@@ -4,7 +4,7 @@
  * @module
  */
 
-import { Random } from "../random.ts";
+import { Random } from "../../random/random.ts";
 
 /** What an object can be. */
 export const SHAPES = ["circle", "square", "triangle", "ring", "star", "cross", "diamond", "heart"] as const;

@@ -5,7 +5,7 @@
  */
 
 import { writeFileAtomic } from "../../io/atomic.ts";
-import { Random } from "../random.ts";
+import { Random } from "../../random/random.ts";
 import { type RelationFact, relationFacts } from "./facts.ts";
 import { captionScene } from "./language.ts";
 import { claimFolder, finishFolder } from "./manifest.ts";

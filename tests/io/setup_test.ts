@@ -8,7 +8,7 @@ async function setUp(scripts: Record<string, string>): Promise<{ log: string; re
   }
   await Deno.writeTextFile(`${folder}/log`, "");
   const program = `Deno.env.set("PATH", "${folder}:/usr/bin:/bin");
-    const { setUpAdapter } = await import("${import.meta.resolve("../../src/gpu/setup.ts")}");
+    const { setUpAdapter } = await import("${import.meta.resolve("../../src/io/setup.ts")}");
     console.log(await setUpAdapter().then(() => "ready", (error) => error.message));`;
   const child = new Deno.Command("deno", {
     args: ["run", "--no-lock", "--allow-all", "-"],

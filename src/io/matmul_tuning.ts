@@ -4,8 +4,8 @@
  * @module
  */
 import { type Device, type DeviceProfile, readEnvironment } from "../gpu/device.ts";
-import { writeFileAtomic } from "../io/atomic.ts";
-import { type MatmulChoice, type MatmulSizes, matmulVariants, overrideMatmulChoice } from "./matmul_variants.ts";
+import { type MatmulChoice, type MatmulSizes, matmulVariants, overrideMatmulChoice } from "../ops/matmul_variants.ts";
+import { writeFileAtomic } from "./atomic.ts";
 
 /** The variant that was fastest on one class of shapes, and what all reached. */
 export interface TunedShape {

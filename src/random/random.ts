@@ -1,48 +1,16 @@
 /**
- * A counter-based random number generator for the host: Philox 4x32-10 of Salmon et al., "Parallel Random Numbers: As Easy
- * as 1, 2, 3" (SC 2011), the algorithm that the kernels use too. A draw is a function of a key and a position, so a stream
- * can be split by words (seed, epoch, example), saved as three numbers and continued.
+ * A counter-based random number generator for the host, over the algorithm that the kernels use too (see philox.ts). A draw is
+ * a function of a key and a position, so a stream can be split by words (seed, epoch, example), saved as three numbers and
+ * continued.
  *
  * @module
  */
+import { philox } from "./philox.ts";
 
 const TWO_32 = 2 ** 32;
-const ROUNDS = 10;
-const MULTIPLIERS = [0xD2511F53, 0xCD9E8D57] as const;
-const WEYL = [0x9E3779B9, 0xBB67AE85] as const;
 
 /** The last counter word of blocks that give keys of forks; blocks that give numbers have 0 there. */
 const FORK = 0x666F726B;
-
-/** High 32 bits of the product of two unsigned 32-bit numbers. */
-function highProduct(a: number, b: number): number {
-  const aHigh = a >>> 16, aLow = a & 0xFFFF, bHigh = b >>> 16, bLow = b & 0xFFFF;
-  const middle = aHigh * bLow + ((aLow * bLow) >>> 16);
-  const other = aLow * bHigh + (middle & 0xFFFF);
-  return (aHigh * bHigh + Math.floor(middle / 65536) + (other >>> 16)) >>> 0;
-}
-
-/**
- * One block of Philox 4x32-10: four random 32-bit words.
- *
- * @param counter Four 32-bit words.
- * @param key Two 32-bit words.
- */
-export function philox(counter: ArrayLike<number>, key: ArrayLike<number>): Uint32Array<ArrayBuffer> {
-  let c0 = counter[0]! >>> 0, c1 = counter[1]! >>> 0, c2 = counter[2]! >>> 0, c3 = counter[3]! >>> 0;
-  let k0 = key[0]! >>> 0, k1 = key[1]! >>> 0;
-  for (let round = 0; round < ROUNDS; round++) {
-    const high0 = highProduct(MULTIPLIERS[0], c0), low0 = Math.imul(MULTIPLIERS[0], c0);
-    const high1 = highProduct(MULTIPLIERS[1], c2), low1 = Math.imul(MULTIPLIERS[1], c2);
-    c0 = high1 ^ c1 ^ k0;
-    c1 = low1;
-    c2 = high0 ^ c3 ^ k1;
-    c3 = low0;
-    k0 = (k0 + WEYL[0]) | 0;
-    k1 = (k1 + WEYL[1]) | 0;
-  }
-  return Uint32Array.of(c0, c1, c2, c3);
-}
 
 /** A {@linkcode Random} as plain data, for JSON. */
 export interface RandomState {
@@ -115,6 +83,19 @@ export class Random {
   /** A number in [0, 1), or in [low, high). */
   uniform(low = 0, high = 1): number {
     return low + (high - low) * (this.nextUint32() / TWO_32);
+  }
+
+  /** A number of the standard normal distribution (Box and Muller's transform; it takes two words). */
+  normal(): number {
+    return Math.sqrt(-2 * Math.log(1 - this.uniform())) * Math.cos(2 * Math.PI * this.uniform());
+  }
+
+  /** A number of the standard normal distribution cut at 2 deviations: draws beyond are thrown away. */
+  truncatedNormal(): number {
+    for (;;) {
+      const x = this.normal();
+      if (Math.abs(x) <= 2) return x;
+    }
   }
 
   /**

@@ -1,5 +1,6 @@
 import { assertEquals, assertNotEquals, assertThrows } from "@std/assert";
-import { philox, Random } from "../../src/data/random.ts";
+import { philox } from "../../src/random/philox.ts";
+import { Random } from "../../src/random/random.ts";
 
 const hex = (words: Uint32Array): string => [...words].map((w) => w.toString(16).padStart(8, "0")).join(" ");
 
@@ -65,6 +66,24 @@ Deno.test("uniform() stays inside [low, high) and has the right mean", () => {
     sum += value;
   }
   assertEquals(Math.abs(sum / 20_000 - 3) < 0.02, true, `mean ${sum / 20_000}`);
+});
+
+Deno.test("normal() has the moments of the standard normal, and truncatedNormal() stays within 2 deviations", () => {
+  const random = new Random(14), count = 20_000;
+  const moments = (draw: () => number): [mean: number, variance: number, most: number] => {
+    const x = Array.from({ length: count }, draw), mean = x.reduce((a, b) => a + b) / count;
+    return [mean, x.reduce((a, b) => a + (b - mean) ** 2, 0) / count, Math.max(...x.map(Math.abs))];
+  };
+  const [mean, variance, most] = moments(() => random.normal());
+  assertEquals([Math.abs(mean) < 0.03, Math.abs(variance - 1) < 0.05, most > 2.5], [true, true, true]);
+  const [cutMean, cutVariance, cutMost] = moments(() => random.truncatedNormal());
+  assertEquals([Math.abs(cutMean) < 0.03, Math.abs(cutVariance - 0.774) < 0.04, cutMost <= 2], [true, true, true]);
+});
+
+Deno.test("normal() draws what models were initialized with before: saved runs can be repeated", () => {
+  const random = new Random(3).fork(0x1417, 2);
+  const drawn = Float32Array.from({ length: 4 }, () => random.normal());
+  assertEquals([...drawn], [0.8297220468521118, 0.09720677137374878, 0.1770191341638565, -0.7335197925567627]);
 });
 
 Deno.test("permutation() is a permutation, and every order is equally likely", () => {

@@ -1,6 +1,6 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { openDevice } from "../../src/gpu/device.ts";
-import { loadTuning, saveTuning, shapeClass, tunedChoice } from "../../src/ops/matmul_tuning.ts";
+import { loadTuning, saveTuning, shapeClass, tunedChoice } from "../../src/io/matmul_tuning.ts";
 import { chooseMatmul, matmulVariants, overrideMatmulChoice } from "../../src/ops/matmul_variants.ts";
 
 Deno.test("shapeClass() rounds each size to a power of two", () => {
