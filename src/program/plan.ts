@@ -3,12 +3,10 @@
  *
  * @module
  */
-import clearSource from "../../kernels/clear.wgsl" with { type: "text" };
 import type { DeviceProfile } from "../gpu/device.ts";
 import { UnsupportedError } from "../gpu/errors.ts";
-import { kernel } from "../gpu/kernel.ts";
 import { elementwiseKernel, emitter, type Placement } from "./codegen.ts";
-import { copyRows } from "./copy_rows.ts";
+import { clear, copyRows } from "./copy_rows.ts";
 import { fuse, type Group, isLeaf, loads, nodesOf, reachable, resolve, valueKey } from "./fuse.ts";
 import { byteLength, bytesPerElement, type DType, type Node, Tensor } from "./graph.ts";
 import type { BufferRef, Dispatch, Lowering } from "./lowering.ts";
@@ -65,9 +63,6 @@ export function plan(
 ): Plan {
   return new Planner(outputs, donated, device).run(maxArenaBytes);
 }
-
-/** Words that a workgroup of kernels/clear.wgsl sets. */
-const CLEARED = 64 * 4;
 
 class Planner {
   readonly #leaves: Tensor[] = [];
@@ -403,9 +398,7 @@ class Planner {
   }
 
   #clear(slot: number): void {
-    const { bytes } = this.#slots[slot]!, y: BufferRef = { value: slot, offset: 0, bytes, dtype: "u32" };
-    const words = bytes / 4;
-    this.#push({ ...kernel("clear", clearSource).bind({ y, u: { words } }), workgroups: Math.ceil(words / CLEARED) });
+    this.#push(clear({ value: slot, offset: 0, bytes: this.#slots[slot]!.bytes, dtype: "u32" }));
   }
 
   #result(t: Tensor, i: number): PlannedResult {
