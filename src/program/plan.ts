@@ -255,7 +255,8 @@ class Planner {
   }
 
   #push(d: Dispatch): void {
-    const apart = this.#withoutOverlaps(this.#withHalfFloats(d));
+    this.#checkHalfFloats(d);
+    const apart = this.#withoutOverlaps(d);
     for (const b of apart.bindings) if (!("words" in b)) this.#touch(b);
     this.#steps.push(apart);
   }
@@ -284,15 +285,13 @@ class Planner {
     return startA < startB + b.bytes && startB < startA + a.bytes;
   }
 
-  /** Kernels that name f16 must say so first. */
-  #withHalfFloats(d: Dispatch): Dispatch {
-    if (!/\bf16\b/.test(d.code.replace(/\/\/.*/g, ""))) return d;
-    if (!this.device.f16) {
+  /** Refuses kernels that the adapter cannot compile. */
+  #checkHalfFloats(d: Dispatch): void {
+    if (d.code.startsWith("enable f16;") && !this.device.f16) {
       throw new UnsupportedError(
         `Cannot run ${d.name}: the adapter has no 16-bit floats (shader-f16): cast them to f32`,
       );
     }
-    return d.code.startsWith("enable f16;") ? d : { ...d, code: "enable f16;\n" + d.code };
   }
 
   /** Gives the values that a later concatenation consists of their places inside it. */
