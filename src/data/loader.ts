@@ -75,8 +75,22 @@ interface Example {
  *
  * @example
  * ```ts
- * await using loader = new Loader(dataset, tokenizer, { resolution: 64, maxLength: 25, transform: "train" });
- * for await (const batch of loader.batches((number) => order.at(number), { epoch: 0 })) await step(batch);
+ * import { assertEquals } from "@std/assert";
+ * import { buildTokenizer, Loader, openDataset, sceneFiles, writeScenes } from "../../mod.ts";
+ *
+ * const folder = await Deno.makeTempDir();
+ * await writeScenes(folder, { train: 8, val: 0, test: 0, size: 16 });
+ * const { captions, images } = sceneFiles(folder, "train");
+ * const dataset = await openDataset({ data: [captions], images });
+ * const tokenizer = buildTokenizer(dataset.entry(0).captions);
+ *
+ * await using loader = new Loader(dataset, tokenizer, { resolution: 16, maxLength: 25, transform: "train" });
+ * const order = [Int32Array.of(0, 1, 2), Int32Array.of(3, 4, 5)];
+ * for await (const { number, indices, images } of loader.batches((number) => order[number], { epoch: 0 })) {
+ *   assertEquals(indices, order[number]);
+ *   assertEquals(images.length, 3 * 16 * 16 * 3);
+ * }
+ * await Deno.remove(folder, { recursive: true });
  * ```
  */
 export class Loader {
