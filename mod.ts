@@ -3,9 +3,9 @@
  * around them, on any GPU that WebGPU reaches.
  *
  * ```ts
- * import { add, compile, data, tensor } from "./mod.ts";
+ * import { add, compile, data, type Tensor, tensor } from "./mod.ts";
  *
- * const increment = compile((x) => add(x, 1));
+ * const increment = compile((x: Tensor) => add(x, 1));
  * console.log(await data(await increment(tensor([1, 2, 3])))); // Float32Array(3) [ 2, 3, 4 ]
  * ```
  *
