@@ -8,7 +8,7 @@ import { type MlmBatch, mlmCollate } from "../data/pair_collate.ts";
 import { itcMomentumLoss } from "../losses/itc.ts";
 import { itmLoss } from "../losses/itm.ts";
 import { maskedLogits, mlmLoss } from "../losses/mlm.ts";
-import { NEGATIVE_KINDS, type NegativeKind, type PairNegatives, pairNegatives } from "../losses/negatives.ts";
+import { NEGATIVE_KINDS, pairNegatives } from "../losses/negatives.ts";
 import { total } from "../losses/total.ts";
 import {
   type Albef,

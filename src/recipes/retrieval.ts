@@ -122,7 +122,10 @@ export const retrieval: PairRecipe<typeof retrievalFields, RetrievalSpec, Retrie
       },
       extra: (p) =>
         values.momentumKeys
-          ? { momentum: momentumEncoders(p), queues: startQueues(values.keyQueue, config.embedding, seed, true) }
+          ? {
+            momentum: momentumEncoders(p),
+            queues: startQueues(values.keyQueue, config.embedding, seed, true) as Required<KeyQueues>,
+          }
           : {},
       loss(p, extra, input, { key, step }) {
         const next = moved(p, extra), alpha = rampedAlpha(values.alpha, step, stepsPerEpoch);
