@@ -145,10 +145,10 @@ export {
 export { cosineBySteps, learningRate, type ScheduleOptions } from "./src/optim/schedule.ts";
 
 // GRIT.
-export { type GritMode, type GritOptions as SamplerOptions } from "./src/grit/options.ts";
-export { GritSampler, type Group, type Grouping } from "./src/grit/sampler.ts";
+export { type GritMode, type SamplerOptions } from "./src/grit/options.ts";
+export { GritSampler, type Grouping, type GroupingSearch } from "./src/grit/sampler.ts";
 export { type SamplerState } from "./src/grit/state.ts";
-export { type GpuGroup, gpuGroup, groupingBytes } from "./src/grit/group.ts";
+export { type GpuGrouping, gpuGrouping, groupingBytes } from "./src/grit/group.ts";
 
 // Rooms with a sub-path of their own.
 export * from "./src/data/mod.ts";
