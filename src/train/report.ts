@@ -72,11 +72,11 @@ export async function readMetrics(
     const rows = pending.flatMap((p, row) => p.step === step ? [row] : []), norm = norms![i]!;
     const bad = rows.filter((row) => !Number.isFinite(value(row, 0)));
     if (!bad.length && Number.isFinite(norm)) continue;
-    const [first] = bad.length ? bad : rows, shown = bad.length ? bad : rows;
+    const [which, shown, between] = bad.length ? ["loss", bad, " and "] : ["gradient", rows, " or "];
     throw new Error(
-      `Training stopped at step ${step}: the ${bad.length ? "loss" : "gradient"} is not finite ` +
-        `(loss ${value(first!, 0)}, gradient norm ${norm}) on ${
-          shown.map((row) => pending[row]!.label).join(" or ")
+      `Training stopped at step ${step}: the ${which} is not finite ` +
+        `(loss ${value(shown[0]!, 0)}, gradient norm ${norm}) on ${
+          shown.map((row) => pending[row]!.label).join(between)
         }; ` +
         `the parameters are those before this step`,
     );
