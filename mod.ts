@@ -20,9 +20,10 @@ export {
   type DeviceProfile,
   type MemoryUse,
   openDevice,
+  type PipelineSource,
   setDefaultDevice,
 } from "./src/gpu/device.ts";
-export { DeviceLostError, KernelError, OutOfMemoryError } from "./src/gpu/errors.ts";
+export { DeviceLostError, KernelError, OutOfMemoryError, UnsupportedError } from "./src/gpu/errors.ts";
 
 // Tensors and programs.
 export {
