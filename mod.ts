@@ -3,9 +3,9 @@
  * around them, on any GPU that WebGPU reaches.
  *
  * ```ts
- * import { add, compile, data, tensor } from "./mod.ts";
+ * import { add, compile, data, type Tensor, tensor } from "./mod.ts";
  *
- * const increment = compile((x) => add(x, 1));
+ * const increment = compile((x: Tensor) => add(x, 1));
  * console.log(await data(await increment(tensor([1, 2, 3])))); // Float32Array(3) [ 2, 3, 4 ]
  * ```
  *
@@ -20,10 +20,11 @@ export {
   type DeviceProfile,
   type MemoryUse,
   openDevice,
-  type PipelineSource,
   setDefaultDevice,
 } from "./src/gpu/device.ts";
-export { DeviceLostError, KernelError, OutOfMemoryError, UnsupportedError } from "./src/gpu/errors.ts";
+export { DeviceLostError, formatBytes, KernelError, OutOfMemoryError, UnsupportedError } from "./src/gpu/errors.ts";
+export { setUpAdapter } from "./src/io/setup.ts";
+export { loadTuning } from "./src/io/matmul_tuning.ts";
 
 // Tensors and programs.
 export {
@@ -38,25 +39,8 @@ export {
   toDevice,
 } from "./src/program/compile.ts";
 export { type CompileProgress, type KernelTime, Program } from "./src/program/program.ts";
-export { entries, fromLeaves, leaves, mapTree, type Tree } from "./src/program/tree.ts";
-
-// Ops of your own: a shape rule, a gradient rule and a kernel.
-export {
-  apply,
-  applyAll,
-  type Aval,
-  type DType,
-  type HostArray,
-  Node,
-  type Op,
-  Tensor,
-  type View,
-} from "./src/program/graph.ts";
-export type { Expression } from "./src/program/expression.ts";
-export type { BufferRef, Dispatch, Emit, Lowering, Uniform } from "./src/program/lowering.ts";
-export type { Plan, PlannedResult, Slot } from "./src/program/plan.ts";
-export type { Layout, Place } from "./src/program/memory.ts";
-export type { Storage } from "./src/gpu/storage.ts";
+export { type Aval, type DType, type HostArray, Tensor } from "./src/program/graph.ts";
+export { type Avals, type AvalTree, entries, fromLeaves, leaves, mapTree, type Tree } from "./src/program/tree.ts";
 
 // Differentiation.
 export { checkpoint, customVjp, grad, valueAndGrad, valueAndGradAux, vjp } from "./src/autograd/grad.ts";
@@ -121,49 +105,24 @@ export {
 } from "./src/nn/spec.ts";
 
 // Losses.
-export { itcLoss, itcMomentumLoss, type ItcOptions, type MomentumKeys } from "./src/losses/itc.ts";
-export { mlmLoss, type MlmTeacher } from "./src/losses/mlm.ts";
-export { chooseNegatives, type Negatives } from "./src/losses/negatives.ts";
-export { type Logits, softmaxLoss, type SoftmaxLossOptions, type Targets } from "./src/losses/softmax_loss.ts";
-
-// Models.
-export { type AlbefConfig, configs } from "./src/models/config.ts";
+export { itcLoss, itcMomentumLoss, type ItcOptions, type MomentumItcOptions } from "./src/losses/itc.ts";
+export { itmLoss } from "./src/losses/itm.ts";
+export { maskedLogits, type MaskedTexts, mlmLoss, type SoftTargets } from "./src/losses/mlm.ts";
 export {
-  type Tap,
-  vit,
-  vitBlock,
-  type VitBlockSpec,
-  type VitConfig,
-  type VitContext,
-  type VitSpec,
-  vitSpec,
-} from "./src/models/vit.ts";
+  chooseNegatives,
+  NEGATIVE_KINDS,
+  type NegativeKind,
+  type PairNegatives,
+  pairNegatives,
+} from "./src/losses/negatives.ts";
 export {
-  type Bert,
-  type BertAttentionSpec,
-  type BertConfig,
-  type BertContext,
-  type BertEncoder,
-  bertFusion,
-  type BertLayerSpec,
-  bertMultimodal,
-  type BertSpec,
-  bertSpec,
-  bertText,
-} from "./src/models/bert.ts";
-export {
-  type Albef,
-  type AlbefSpec,
-  albefSpec,
-  encodeImage,
-  encodeText,
-  type Matcher,
-  matchLogits,
-  type PretrainBatch,
-  pretrainLoss,
-  type PretrainOptions,
-  type PretrainResult,
-} from "./src/models/albef.ts";
+  distilled,
+  type Logits,
+  softmaxLoss,
+  type SoftmaxLossOptions,
+  type Targets,
+} from "./src/losses/softmax_loss.ts";
+export { type Total, total } from "./src/losses/total.ts";
 
 // Optimizers.
 export {
@@ -176,65 +135,32 @@ export {
   globalNorm,
   stepInputs,
 } from "./src/optim/adamw.ts";
-export { type Entry, type Flat, type LayoutOptions, officialDecay, ParameterLayout } from "./src/optim/layout.ts";
+export {
+  officialDecay,
+  type ParameterBuffer,
+  ParameterLayout,
+  type ParameterPlace,
+  type ParameterRules,
+} from "./src/optim/layout.ts";
 export { cosineBySteps, learningRate, type ScheduleOptions } from "./src/optim/schedule.ts";
 
 // GRIT.
-export { type GritMode, type GritOptions } from "./src/grit/options.ts";
+export { type GritMode, type GritOptions as SamplerOptions } from "./src/grit/options.ts";
 export { GritSampler, type Group, type Grouping } from "./src/grit/sampler.ts";
 export { type SamplerState } from "./src/grit/state.ts";
-export { type GpuGroup, gpuGroup } from "./src/grit/group.ts";
+export { type GpuGroup, gpuGroup, groupingBytes } from "./src/grit/group.ts";
 
-// Data.
-export { type ImageOptions } from "./src/data/transform.ts";
-export { cleanCaption, cleanQuestion } from "./src/data/captions.ts";
-export {
-  type Dataset,
-  type DatasetFormat,
-  type DatasetOptions,
-  type Entry as DatasetEntry,
-  openDataset,
-  type Skipped,
-} from "./src/data/datasets.ts";
-export { type Batch, type BatchesOptions, Loader, type LoaderOptions } from "./src/data/loader.ts";
-export {
-  buildTokenizer,
-  type BuildTokenizerOptions,
-  loadTokenizer,
-  type TokenBatch,
-  type Tokenizer,
-  type TokenizerOptions,
-  writeTokenizer,
-} from "./src/data/tokenizer.ts";
-export { type Split } from "./src/data/scenes/world.ts";
-export { type SceneFiles, sceneFiles, type SceneProgress, writeScenes } from "./src/data/scenes/write.ts";
-export { type SceneOptions } from "./src/data/scenes/options.ts";
+// Rooms with a sub-path of their own.
+export * from "./src/data/mod.ts";
+export * from "./src/io/mod.ts";
+export * from "./src/models/mod.ts";
+export * from "./src/train/mod.ts";
+export * from "./src/recipes/mod.ts";
+/** Settings of a program, each declared once. */
+export * as settings from "./src/settings/mod.ts";
 
-// Files.
-export { type Archive, type LazyTensor, type TensorInfo } from "./src/io/archive.ts";
-export { type Dtype, type DTYPE_BITS, type NamedTensor, type TensorData } from "./src/io/dtype.ts";
-export { type NameRule, type NameTable } from "./src/io/names.ts";
-export { openCheckpoint } from "./src/io/checkpoint.ts";
-export { type ExportOptions, exportParameters } from "./src/io/export.ts";
-export { type LoadOptions, loadParameters } from "./src/io/load.ts";
-export { formatLoadReport, type LoadReport } from "./src/io/load_report.ts";
-export { openPth } from "./src/io/pth.ts";
-export { openSafetensors, parseSafetensors, writeSafetensors } from "./src/io/safetensors.ts";
-
-// Training and evaluation.
+// Evaluation.
 export { type Recall, type Recalls } from "./src/eval/recall.ts";
-export { type SavedCheckpoint } from "./src/train/checkpoint.ts";
-export { type StepOptions } from "./src/train/step.ts";
-export { type Metrics, train, type TrainOptions, type TrainResult } from "./src/train/train.ts";
-export { type LossResult, type Settings, type Task, type TrainBatch } from "./src/train/task.ts";
-export {
-  PRETRAINING_LAYOUT,
-  PRETRAINING_METRICS,
-  type PretrainingOptions,
-  PretrainingTask,
-  type PretrainInput,
-  type Queues,
-} from "./src/tasks/pretraining.ts";
 export {
   RetrievalEvaluator,
   type RetrievalOptions,
@@ -242,3 +168,4 @@ export {
   type RetrievalSet,
 } from "./src/eval/retrieval.ts";
 export { retrievalSet, type RetrievalSetOptions } from "./src/eval/retrieval_set.ts";
+export { type Candidates, rankAnswers, type RankedAnswers, type RankOptions } from "./src/eval/answers.ts";

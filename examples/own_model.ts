@@ -11,15 +11,15 @@ const spec = {
   second: { weight: new Spec([32, 1], { normal: 0.2 }), bias: new Spec([1], { constant: 0 }) },
 };
 
-const result = await train(
-  {
-    spec,
-    extra: {},
-    loss(p, extra, { points, distance }) {
-      const hidden = relu(add(matmul(points, p.first.weight), p.first.bias)); // [64, 32]
-      const output = add(matmul(hidden, p.second.weight), p.second.bias); // [64, 1]
-      return { loss: mean(square(subtract(output, distance))), metrics: {}, extra };
-    },
+const result = await train({
+  spec,
+  input: { points: { shape: [64, 4], dtype: "f32" }, distance: { shape: [64, 1], dtype: "f32" } },
+  loss(p, _, { points, distance }) {
+    const hidden = relu(add(matmul(points, p.first.weight), p.first.bias)); // [64, 32]
+    const output = add(matmul(hidden, p.second.weight), p.second.bias); // [64, 1]
+    return { loss: mean(square(subtract(output, distance))) };
+  },
+  data: {
     next() {
       const rows = Array.from({ length: 64 }, () => Array.from({ length: 4 }, () => Math.random()));
       const distances = rows.map(([a, b, c, d]) => Math.hypot(a! - c!, b! - d!));
@@ -27,7 +27,5 @@ const result = await train(
       return Promise.resolve({ input, examples: 64, label: "64 random pairs of points", epoch: 0 });
     },
   },
-  [],
-  { steps: 300, learningRate: () => 1e-2, logEvery: 50, dir: "runs/own_model", overwrite: true },
-);
+}, { steps: 300, learningRate: () => 1e-2, logEvery: 50, out: "runs/own_model", overwrite: true });
 console.log(JSON.stringify(result.loss));

@@ -1,150 +1,196 @@
 /**
- * GRIT-VLP pre-training (Byun et al. 2022) from images and captions on disk: ALBEF with ITC + ITM + MLM on mini-batches grouped
- * by similarity. Read from top to bottom it is section 4 of the paper.
+ * Vision-language pre-training from images and captions on disk, by default GRIT-VLP's (Byun et al. 2022): ALBEF with ITC + ITM + MLM on
+ * mini-batches grouped by similarity. Read from top to bottom it is section 4 of the paper.
  *
  *     deno task demo                                    a small world is made, learned and retrieved from
- *     deno run -A examples/pretrain.ts --data captions.json --images folder --config tiny --epochs 10
+ *     deno run -A examples/pretrain.ts --data captions.json --images folder --model tiny --epochs 10
+ *     deno run -A examples/pretrain.ts --config runs/pretrain/settings.json --out runs/again
  *     deno run -A examples/pretrain.ts --help
  */
-import { flagHelp, parseFlags, UsageError } from "./flags.ts";
-import { demoPreset, flags, type Options } from "./pretrain_flags.ts";
-import { type Dataset, openDataset } from "../src/data/datasets.ts";
-import { Loader } from "../src/data/loader.ts";
-import { sceneFiles, writeScenes } from "../src/data/scenes/write.ts";
-import { buildTokenizer, loadTokenizer, type Tokenizer, writeTokenizer } from "../src/data/tokenizer.ts";
-import { RetrievalEvaluator, type RetrievalResult, type RetrievalSet } from "../src/eval/retrieval.ts";
-import { retrievalSet } from "../src/eval/retrieval_set.ts";
-import { defaultDevice, type Device, openDevice, setDefaultDevice } from "../src/gpu/device.ts";
-import { formatBytes } from "../src/gpu/errors.ts";
-import { setUpAdapter } from "../src/io/setup.ts";
-import type { GritMode } from "../src/grit/options.ts";
-import { openCheckpoint } from "../src/io/checkpoint.ts";
-import { loadParameters } from "../src/io/load.ts";
-import { formatLoadReport } from "../src/io/load_report.ts";
-import { type AlbefConfig, configs } from "../src/models/config.ts";
-import type { Negatives } from "../src/losses/negatives.ts";
-import { albefSpec, type PretrainOptions } from "../src/models/albef.ts";
-import { countParameters, specEntries } from "../src/nn/spec.ts";
-import { cosineBySteps, learningRate } from "../src/optim/schedule.ts";
-import { imagePatches, PRETRAINING_LAYOUT, PRETRAINING_METRICS, PretrainingTask } from "../src/tasks/pretraining.ts";
-import { estimatePretraining } from "../src/tasks/pretraining_memory.ts";
-import { describeMemory, largestBatch } from "../src/train/estimate.ts";
-import { loadTuning } from "../src/io/matmul_tuning.ts";
-import { ProgressLine } from "../src/train/progress.ts";
-import { train } from "../src/train/train.ts";
+import {
+  type AlbefConfig,
+  buildTokenizer,
+  type CaptionDataset,
+  collecting,
+  configs,
+  cosineBySteps,
+  countParameters,
+  defaultDevice,
+  describeMemory,
+  type Device,
+  estimateMemory,
+  type EstimateOptions,
+  formatBytes,
+  formatLoadReport,
+  grouped,
+  groupingBytes,
+  type ImageOptions,
+  largestBatch,
+  learningRate,
+  Loader,
+  loadParameters,
+  loadTokenizer,
+  loadTuning,
+  openCheckpoint,
+  openDataset,
+  openDevice,
+  type PairObjective,
+  type PairRecipe,
+  pairRecipes,
+  type PairSetup,
+  ProgressLine,
+  readSettingsFile,
+  RetrievalEvaluator,
+  type RetrievalResult,
+  type RetrievalSet,
+  retrievalSet,
+  setDefaultDevice,
+  settings,
+  setUpAdapter,
+  sha256OfText,
+  specEntries,
+  type Tokenizer,
+  tokenizerText,
+  train,
+  type TrainResult,
+  writeScenes,
+} from "../mod.ts";
+import { type Common, common, demoOfRecipes, demoPreset } from "./pretrain_settings.ts";
+
+/** What is trained, whatever its parameters, state and mini-batches are. */
+// deno-lint-ignore no-explicit-any
+type AnyObjective = PairObjective<any, any, any>;
+// deno-lint-ignore no-explicit-any
+type AnyRecipe = PairRecipe<any, any, any, any>;
 
 async function main(args: readonly string[]): Promise<void> {
-  const isDemo = args.includes("--demo");
-  const options = parseFlags(flags, args, isDemo ? demoPreset : {});
-  if (options.help) {
-    console.log(`GRIT-VLP pre-training. Flags:\n${flagHelp(flags)}`);
-    return;
-  }
+  const run = await readRun(args), { options } = run;
+  if (options.help) return console.log(`Pre-training.\n\n${settings.formatHelp(run.fields)}`);
   await setUpAdapter();
   const device = await openAdapter(options);
 
   const { training, heldOut } = await openData(options);
-  const tokenizer = await openTokenizer(options, training);
-  const config = modelConfig(options, tokenizer);
-  if (options["dry-run"]) return await dryRun(options, config);
+  const tokenizer = await openTokenizer(options, training), config = modelConfig(options, tokenizer);
+  if (options.dryRun) return await dryRun(run, config, training.length);
   const perEpoch = Math.floor(training.length / options.batch / options.accumulate);
-  const steps = options.steps || options.epochs * perEpoch;
-  say(
-    `${training.length} examples of ${training.name}; ${
-      countParameters(albefSpec(config)).toLocaleString("en")
-    } parameters; ${steps} steps`,
-  );
+  const steps = options.steps ?? options.epochs * perEpoch;
+  const setup = { ...setupOf(options, config, perEpoch), tokenizer };
+  const objective = run.objective(setup), parameters = countParameters(objective.spec);
+  say(`${training.length} examples of ${training.name}; ${parameters.toLocaleString("en")} parameters; ${steps} steps`);
 
-  await using loader = openLoader(options, training, tokenizer, config);
-  const task = new PretrainingTask({
-    config,
-    loader,
-    textLength: options["text-length"],
-    sampler: {
-      examples: training.length,
-      miniBatch: options.batch,
-      subQueue: options["sub-queue"],
-      queue: options.queue,
-      mode: (options.grit === "on" ? "grit" : options.grit) as GritMode,
-      seed: options.seed,
-    },
-    loss: objectives(options),
+  await using loader = new Loader(training, objective.collate, {
     seed: options.seed,
-    settings: { data: `${training.name}, ${training.length} examples`, mask: options.mask, augment: options.augment },
+    workers: options.workers,
+    onError: options.onError,
+    cacheBytes: options.cacheMb * 2 ** 20,
   });
-
-  const evaluator = heldOut &&
-    new RetrievalEvaluator(config, { k: options.shortlist, prepare: (images) => imagePatches(images, config.vision) });
-  const set = heldOut && await heldOutSet(options, heldOut, tokenizer, config);
-  let retrieval: RetrievalResult | null = null;
-  const initial = options.init ? await startingPoint(options, config) : undefined;
-  const result = await train(task, PRETRAINING_METRICS, {
+  const task = grouped(objective, {
+    loader,
+    embedding: config.embedding,
+    sampler: { examples: training.length, ...samplerOf(options), seed: options.seed },
+    settings: {
+      data: `${training.name}, ${training.length} examples`,
+      tokenizer: await sha256OfText(tokenizerText(tokenizer)),
+    },
+  });
+  const evaluation = heldOut && await heldOutEvaluation(options, heldOut, tokenizer, config, objective);
+  const result = await train({ ...task, ...(evaluation ? { evaluate: evaluation.evaluate } : {}) }, {
     steps,
     seed: options.seed,
-    accumulate: options.accumulate,
-    ...(options.clip ? { clip: options.clip } : {}),
-    adamw: { weightDecay: options["weight-decay"] },
-    layout: PRETRAINING_LAYOUT,
+    ...stepOf(options),
     learningRate: rateOf(options, steps, perEpoch),
-    schedule: { kind: options.schedule, rate: options.lr, minRate: options["min-lr"], warmup: options.warmup },
-    ...(initial ? { initial } : {}),
-    dir: options.out,
+    ...(options.init ? { initial: await startingPoint(options, options.init, objective) } : {}),
+    out: options.out,
+    files: { "settings.json": run.text, "tokenizer.json": tokenizerText(tokenizer) },
+    settings: run.resumable,
     resume: options.resume,
     overwrite: options.overwrite,
-    checkpointEvery: options["checkpoint-every"],
-    logEvery: options["log-every"],
+    checkpointEvery: options.checkpointEvery,
     ...(options.profile ? { profile: options.profile } : {}),
-    ...(options["evaluate-every"] ? { evaluateEvery: options["evaluate-every"] } : {}),
-    ...(evaluator && set
-      ? {
-        evaluate: async (params, step) => {
-          say(`step ${step}: retrieval among ${set.images.count} held-out images`);
-          retrieval = await evaluator.evaluate(params, set);
-          say(`cosine    ${recalls(retrieval.cosine)}`);
-          if (retrieval.reranked) say(`re-ranked ${recalls(retrieval.reranked)}`);
-        },
-      }
-      : {}),
+    ...(options.evaluateEvery ? { evaluateEvery: options.evaluateEvery } : {}),
   });
   for (const { file, reason } of training.skipped) say(`skipped in "${file}": ${reason}`);
   for (const { index, file, reason } of loader.skipped) say(`skipped example ${index}, "${file}": it ${reason}`);
-  console.log(JSON.stringify(summary(device, config, result, retrieval)));
+  console.log(JSON.stringify(summary(device, parameters, result, evaluation?.last() ?? null)));
 }
 
-/** Sections 3.2 to 3.4: consistency, negatives, masking is the loader's. */
-function objectives(options: Options): PretrainOptions {
+/** The settings of a run: those that all recipes share, and those of the recipe that flags or the file choose. */
+interface Run {
+  readonly options: Common;
+  readonly fields: settings.Fields;
+  /** The settings as a file that repeats the run. */
+  readonly text: string;
+  readonly resumable: settings.SettingsRecord;
+  /** The recipe's objective. */
+  objective(setup: PairSetup): AnyObjective;
+}
+
+async function readRun(args: readonly string[]): Promise<Run> {
+  const path = settings.peek(common, "config", { args });
+  const file = path === undefined
+    ? undefined
+    : await readSettingsFile(path, { hint: "sizes of the model are chosen by --model" });
+  const recipe = await recipeOf(settings.peek(common, "recipe", { args, file }));
+  const fields = settings.fields({ ...common, ...settings.group("Recipe", recipe.fields as settings.Fields) });
+  const ofRecipe = Object.entries(demoOfRecipes).filter(([name]) => name in recipe.fields);
+  const preset = settings.peek(common, "demo", { args })
+    ? {
+      ...demoPreset(settings.peek(common, "out", { args, file, preset: demoPreset() })),
+      ...Object.fromEntries(ofRecipe),
+    }
+    : {};
+  const options = settings.readSettings(fields, { args, file, preset }) as Common;
   return {
-    itc: { consistency: options.consistency, detachKeys: options["detach-keys"] },
-    negatives: options.negatives as Negatives,
-    useImageIds: !options["same-image"],
-    remat: options.remat,
+    options,
+    fields,
+    text: settings.settingsText(fields, options),
+    resumable: settings.resumable(fields, options),
+    objective: (setup) => recipe.objective(setup, options as never) as AnyObjective,
   };
 }
 
-/** What the run will take, without allocating it. */
-async function dryRun(options: Options, config: AlbefConfig): Promise<void> {
-  const collects = options.grit === "on" || options.grit === "no-shuffle";
-  const estimate = (batch: number) =>
-    estimatePretraining(config, {
-      batch,
-      textLength: options["text-length"],
-      // A queue holds at least a mini-batch.
-      ...(collects ? { queue: Math.max(options.queue, batch), subQueue: Math.max(options["sub-queue"], batch) } : {}),
-      loss: objectives(options),
-      accumulate: options.accumulate,
-    });
-  say(`batch ${options.batch}:\n${describeMemory(await estimate(options.batch))}`);
-  const most = await largestBatch(options["memory-gib"] * 2 ** 30, async (b) => (await estimate(b)).total, {
-    least: 2,
-  });
-  say(`largest batch in ${options["memory-gib"]} GiB: ${most}`);
+/** A recipe of the library by its name, or one of your own by the path of its module. */
+async function recipeOf(name: string): Promise<AnyRecipe> {
+  if (Object.hasOwn(pairRecipes, name)) return pairRecipes[name as keyof typeof pairRecipes] as AnyRecipe;
+  if (/\.[cm]?[jt]s$/.test(name)) {
+    const module: { default?: AnyRecipe } = await import(new URL(name, `file://${Deno.cwd()}/`).href);
+    if (module.default?.objective && module.default.fields) return module.default;
+    throw new settings.UsageError(
+      `--recipe "${name}" must have a recipe as its default export: see src/recipes/recipe.ts`,
+    );
+  }
+  const names = Object.keys(pairRecipes).join(", ");
+  throw new settings.UsageError(`--recipe must be one of ${names}, or the path of a module: it is "${name}"`);
 }
 
-async function openAdapter({ adapter, tuning }: Options): Promise<Device> {
+/** What the run will take, without allocating it. */
+async function dryRun({ options, objective }: Run, config: AlbefConfig, examples: number): Promise<void> {
+  const { mode, queue, subQueue } = samplerOf(options), collects = mode === "grit" || mode === "no-shuffle";
+  const estimate = async (batch: number) => {
+    const rows = collects ? Math.min(queue, Math.floor(examples / batch) * batch) : 0;
+    const setup = { ...setupOf(options, config, 1), batch };
+    const { total, ...parts } = await estimateMemory(
+      collecting(objective(setup), rows, config.embedding),
+      stepOf(options),
+    );
+    const grouping = rows ? await groupingBytes(config.embedding, rows, Math.min(rows, Math.max(subQueue, batch))) : 0;
+    return { ...parts, grouping, total: total + grouping };
+  };
+  say(`batch ${options.batch}:\n${describeMemory(await estimate(options.batch))}`);
+  const limit = options.memoryGib * 2 ** 30, most = Math.min(examples, 65536);
+  const largest = await largestBatch(limit, async (b) => (await estimate(b)).total, { least: 2, most });
+  say(`largest batch in ${options.memoryGib} GiB: ${largest}`);
+}
+
+function stepOf({ accumulate, clip, logEvery, weightDecay }: Common): EstimateOptions {
+  return { accumulate, ...(clip ? { clip } : {}), logEvery, adamw: { weightDecay } };
+}
+
+async function openAdapter({ adapter, tuning }: Common): Promise<Device> {
   if (adapter) setDefaultDevice(await openDevice({ adapter }));
   const device = await defaultDevice(), { profile } = device;
   if (tuning && !await loadTuning(device, tuning)) {
-    throw new UsageError(`--tuning "${tuning}" does not exist; run deno task tune`);
+    throw new settings.UsageError(`--tuning "${tuning}" does not exist; run deno task tune`);
   }
   say(
     `adapter: ${device.adapter} (${profile.kind}); one binding holds ${
@@ -158,77 +204,96 @@ async function openAdapter({ adapter, tuning }: Options): Promise<Device> {
 }
 
 /** The user's files, or scenes that are made once. */
-async function openData(options: Options): Promise<{ training: Dataset; heldOut: Dataset | undefined }> {
-  const onError = options["on-error"] as "stop" | "skip";
+async function openData(options: Common): Promise<{ training: CaptionDataset; heldOut: CaptionDataset | undefined }> {
   if (options.demo) {
     const folder = `${options.out}/scenes`, line = new ProgressLine();
     await writeScenes(folder, { train: options.scenes, val: 128, test: 128, seed: options.seed }, ({ done, total }) => {
       if (done % 64 === 0 || done === total) line.show(`drawing scenes ${done}/${total}`);
     });
     line.end();
-    const train = sceneFiles(folder, "train"), test = sceneFiles(folder, "test");
-    return {
-      training: await openDataset({ data: [train.captions], images: train.images, groupBy: "image" }),
-      heldOut: await openDataset({ data: [test.captions], images: test.images, groupBy: "image" }),
-    };
   }
-  if (!options.data) throw new UsageError("--data is missing: give the caption files, or --demo");
-  const open = (data: string, images: string, groupBy: "row" | "image"): Promise<Dataset> =>
-    openDataset({ data: data.split(","), ...(images ? { images } : {}), groupBy, onError });
+  if (!options.data.length) throw new settings.UsageError("--data is missing: give the caption files, or --demo");
+  const { data, images, groupBy, valData, valImages, onError } = options;
   return {
-    training: await open(options.data, options.images, "row"),
-    heldOut: options["val-data"] ? await open(options["val-data"], options["val-images"], "image") : undefined,
+    training: await openDataset({ data, ...(images ? { images } : {}), groupBy, onError }),
+    heldOut: valData.length
+      ? await openDataset({ data: valData, ...(valImages ? { images: valImages } : {}), groupBy: "image", onError })
+      : undefined,
   };
 }
 
-async function openTokenizer(options: Options, training: Dataset): Promise<Tokenizer> {
-  if (options.tokenizer) return await loadTokenizer(options.tokenizer, { sep: options.sep });
+/** The tokenizer that is named, else that of the run which is resumed, else one that is learned from the captions. */
+async function openTokenizer(options: Common, training: CaptionDataset): Promise<Tokenizer> {
+  const saved = `${options.out}/tokenizer.json`, { sep } = options;
+  if (options.tokenizer) return await loadTokenizer(options.tokenizer, { sep });
+  if (options.resume) return await loadTokenizer(saved, { sep });
   const captions = function* (): Generator<string> {
     for (let i = 0; i < training.length; i++) yield* training.entry(i).captions;
   };
-  const tokenizer = buildTokenizer(captions(), { size: options.vocabulary, sep: options.sep });
-  await Deno.mkdir(options.out, { recursive: true });
-  await writeTokenizer(tokenizer, `${options.out}/tokenizer.json`);
-  return tokenizer;
+  return buildTokenizer(captions(), { size: options.vocabulary, sep });
 }
 
 /** The named sizes with the vocabulary of the tokenizer (rounded up to a multiple of 4, which is faster). */
-function modelConfig(options: Options, tokenizer: Tokenizer): AlbefConfig {
-  const base = configs[options.config as keyof typeof configs];
-  const vocabulary = Math.ceil(tokenizer.vocabularySize / 4) * 4;
+function modelConfig(options: Common, tokenizer: Tokenizer): AlbefConfig {
+  const base = configs[options.model], vocabulary = Math.ceil(tokenizer.vocabularySize / 4) * 4;
   return {
     ...base,
-    vision: { ...base.vision, resolution: options.resolution || base.vision.resolution },
+    vision: { ...base.vision, resolution: options.resolution ?? base.vision.resolution },
     text: {
       ...base.text,
       vocabulary,
       padId: tokenizer.padId,
-      maxPositions: Math.max(base.text.maxPositions, options["text-length"]),
-      dropout: options.dropout < 0 ? base.text.dropout : options.dropout,
+      maxPositions: Math.max(base.text.maxPositions, options.textLength),
+      dropout: options.dropout ?? base.text.dropout,
     },
   };
 }
 
-function openLoader(options: Options, training: Dataset, tokenizer: Tokenizer, { vision }: AlbefConfig): Loader {
-  const plain = options.augment !== "full";
-  return new Loader(training, tokenizer, {
-    resolution: vision.resolution,
-    maxLength: options["text-length"],
+function setupOf(options: Common, config: AlbefConfig, stepsPerEpoch: number): PairSetup {
+  const { augment, batch, textLength, remat, seed } = options;
+  const view: ImageOptions = {
+    resolution: config.vision.resolution,
     transform: "train",
-    ...(plain ? { cropArea: null, randAugment: false } : {}),
-    flip: options.augment !== "none",
-    maskProbability: options.mask,
-    seed: options.seed,
-    workers: options.workers,
-    onError: options["on-error"] as "stop" | "skip",
-    cacheBytes: options["cache-mb"] * 2 ** 20,
-  });
+    ...(augment === "full" ? {} : { cropArea: null, randAugment: false }),
+    flip: augment !== "none",
+  };
+  return { config, batch, textLength, view, remat, seed, stepsPerEpoch };
 }
 
-/** What is retrieved from. An image that cannot be read is better known now than after training. */
+function samplerOf({ grit, batch, subQueue, queue }: Common) {
+  return { mode: grit === "on" ? "grit" as const : grit, miniBatch: batch, subQueue, queue };
+}
+
+/** Retrieval from held-out data. An image that cannot be read is better known now than after training. */
+async function heldOutEvaluation(
+  options: Common,
+  heldOut: CaptionDataset,
+  tokenizer: Tokenizer,
+  config: AlbefConfig,
+  { model }: AnyObjective,
+) {
+  const set = await heldOutSet(options, heldOut, tokenizer, config);
+  const evaluator = new RetrievalEvaluator(model, { k: options.shortlist });
+  let last: RetrievalResult | null = null;
+  return {
+    last: () => last,
+    // deno-lint-ignore no-explicit-any
+    evaluate: async (params: any, step: number): Promise<Record<string, number>> => {
+      say(`step ${step}: retrieval among ${set.images.count} held-out images`);
+      last = await evaluator.evaluate(params, set);
+      say(`cosine    ${recalls(last.cosine)}`);
+      if (last.reranked) say(`re-ranked ${recalls(last.reranked)}`);
+      return {
+        "retrieval/cosine": last.cosine.mean,
+        ...(last.reranked ? { "retrieval/reranked": last.reranked.mean } : {}),
+      };
+    },
+  };
+}
+
 async function heldOutSet(
-  options: Options,
-  heldOut: Dataset,
+  options: Common,
+  heldOut: CaptionDataset,
   tokenizer: Tokenizer,
   config: AlbefConfig,
 ): Promise<RetrievalSet> {
@@ -236,8 +301,8 @@ async function heldOutSet(
   const make = (): RetrievalSet =>
     retrievalSet(heldOut, tokenizer, {
       resolution: config.vision.resolution,
-      maxLength: options["text-length"],
-      captions: options.demo ? 1 : 5,
+      maxLength: options.textLength,
+      captions: options.valCaptions,
       images: options.candidates,
       without,
     });
@@ -247,7 +312,7 @@ async function heldOutSet(
     try {
       await images.load([i]);
     } catch (error) {
-      if (options["on-error"] === "stop") throw error;
+      if (options.onError === "stop") throw error;
       say(`skipped: ${(error as Error).message}`);
       without.add(i);
     }
@@ -255,8 +320,8 @@ async function heldOutSet(
   return make();
 }
 
-function rateOf(options: Options, steps: number, perEpoch: number): (step: number, epoch: number) => number {
-  const { lr: rate, "min-lr": minRate, warmup } = options;
+function rateOf(options: Common, steps: number, perEpoch: number): (step: number, epoch: number) => number {
+  const { lr: rate, minLr: minRate, warmup } = options;
   if (options.schedule === "official") {
     return (step, epoch) => learningRate(epoch, step - epoch * perEpoch, { rate, minRate });
   }
@@ -264,13 +329,16 @@ function rateOf(options: Options, steps: number, perEpoch: number): (step: numbe
 }
 
 /** Parameters of another checkpoint; what it lacks must be allowed by name. */
-async function startingPoint(options: Options, config: AlbefConfig): Promise<Map<string, Float32Array>> {
-  const archive = await openCheckpoint(options.init);
-  const target = specEntries(albefSpec(config)).map(([name, { shape }]) => [name, shape] as const);
-  const allowMissing = options["allow-missing"].split(",").filter(Boolean);
+async function startingPoint(
+  { allowMissing }: Common,
+  path: string,
+  { spec }: AnyObjective,
+): Promise<Map<string, Float32Array>> {
+  const archive = await openCheckpoint(path);
+  const target = specEntries(spec).map(([name, { shape }]) => [name, shape] as const);
   const { tensors, report } = await loadParameters(target, archive, { allowMissing, resizePositions: true });
   archive.close();
-  say(`${options.init}: ${formatLoadReport(report)}`);
+  say(`${path}: ${formatLoadReport(report)}`);
   return new Map([...tensors].map(([name, { data }]) => [name, data as Float32Array]));
 }
 
@@ -282,8 +350,8 @@ function recalls({ i2t, t2i }: RetrievalResult["cosine"]): string {
 
 function summary(
   device: Device,
-  config: AlbefConfig,
-  result: Awaited<ReturnType<typeof train>>,
+  parameters: number,
+  result: Pick<TrainResult<never>, "steps" | "seconds" | "loss" | "checkpoint">,
   retrieval: RetrievalResult | null,
 ): unknown {
   const round = (x: number): number => Math.round(x * 1e4) / 1e4;
@@ -294,7 +362,7 @@ function summary(
   return {
     task: "pretrain",
     adapter: device.adapter,
-    parameters: countParameters(albefSpec(config)),
+    parameters,
     steps: result.steps,
     seconds: round(result.seconds),
     loss: { first: round(result.loss.first), last: round(result.loss.last) },
@@ -318,6 +386,6 @@ if (import.meta.main) {
   } catch (error) {
     // A sentence is enough for what the user can mend; GRITSTONE_TRACE=1 shows where it came from.
     console.error(Deno.env.get("GRITSTONE_TRACE") ? error : `error: ${(error as Error).message}`);
-    Deno.exit(error instanceof UsageError ? 2 : 1);
+    Deno.exit(error instanceof settings.UsageError ? 2 : 1);
   }
 }

@@ -3,9 +3,19 @@
  *
  * @module
  */
-import type { DatasetOptions } from "./datasets.ts";
 import { StringTable } from "./string_table.ts";
 import { type Cutter, decode, LineCutter, ListCutter, readChunks } from "./text_stream.ts";
+
+/** Layout of a file: ALBEF's JSON list (or its objects as JSON lines), COCO captions, or lines of path, tab, caption. */
+export type DatasetFormat = "albef" | "coco" | "tsv";
+
+/** How files are read. */
+export interface FileOptions {
+  /** Folder that relative image paths start from; COCO needs it. @default the working directory */
+  readonly images?: string;
+  /** Format of the files. @default found from each file's name and content */
+  readonly format?: DatasetFormat;
+}
 
 /**
  * The longest item that a file may have, in bytes. One that is longer is refused when a chunk ends in it: it would fill
@@ -28,7 +38,7 @@ export interface Items {
  *
  * @throws {SyntaxError} If the file as a whole cannot be read, here or while its items are taken.
  */
-export async function openItems(file: string, { format, images }: DatasetOptions): Promise<Items> {
+export async function openItems(file: string, { format, images }: FileOptions): Promise<Items> {
   if (format === "tsv" || (!format && /\.(tsv|txt)$/i.test(file))) {
     return { unit: "line", first: 1, items: lineItems(file, splitColumns) };
   }

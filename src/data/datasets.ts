@@ -4,52 +4,15 @@
  * @module
  */
 
-import { isRecord, openItems, show } from "./dataset_files.ts";
+import { type CaptionDataset, type CaptionEntry, captionPair } from "./caption_pairs.ts";
+import type { Skipped } from "./dataset.ts";
+import { type FileOptions, isRecord, openItems, show } from "./dataset_files.ts";
 import { NumberList, StringList, StringTable } from "./string_table.ts";
 
-/** One example: an image and its caption, or several captions of which a draw takes one. */
-export interface Entry {
-  /** Path of the image file. */
-  readonly image: string;
-  /** At least one. */
-  readonly captions: readonly string[];
-  /** The same for all entries of one image, from 0. */
-  readonly imageId: number;
-}
-
-/** Something that was left out, and why. */
-export interface Skipped {
-  /** Place in the data set, or in the file for entries that could not be read at all. */
-  readonly index: number;
-  /** The image, or the file of captions. */
-  readonly file: string;
-  /** What is wrong with it. */
-  readonly reason: string;
-}
-
-/** Examples by index. */
-export interface Dataset {
-  /** For messages. */
-  readonly name: string;
-  /** Number of entries. */
-  readonly length: number;
-  /** An entry. @throws {RangeError} If the index is not from 0 to length - 1. */
-  entry(index: number): Entry;
-  /** Entries of the files that could not be read; only with `onError: "skip"`. */
-  readonly skipped: readonly Skipped[];
-}
-
-/** Layout of a file: ALBEF's JSON list (or its objects as JSON lines), COCO captions, or lines of path, tab, caption. */
-export type DatasetFormat = "albef" | "coco" | "tsv";
-
 /** Options of {@linkcode openDataset}. */
-export interface DatasetOptions {
+export interface DatasetOptions extends FileOptions {
   /** Files, read one after the other: an index counts through all of them. */
   readonly data: readonly string[];
-  /** Folder that relative image paths start from; COCO needs it. @default the working directory */
-  readonly images?: string;
-  /** Format of the files. @default found from each file's name and content */
-  readonly format?: DatasetFormat;
   /**
    * What becomes an entry: what the file has as one (COCO: a caption; ALBEF: an object, perhaps with a list of captions),
    * every caption, or every image with all its captions. @default "row"
@@ -71,7 +34,7 @@ interface Row {
  * @throws {SyntaxError} If a file is broken, or an entry or line is longer than 16 MiB; the message names the file, the
  *   entry or line, the field and what is expected.
  */
-export async function openDataset(options: DatasetOptions): Promise<Dataset> {
+export async function openDataset(options: DatasetOptions): Promise<CaptionDataset> {
   const rows = new Rows(options.groupBy === "caption"), skipped: Skipped[] = [];
   for (const file of options.data) {
     const { unit, first, items } = await openItems(file, options);
@@ -174,20 +137,16 @@ function byImage(rows: Rows): Table {
   };
 }
 
-function toDataset(name: string, table: Table, skipped: readonly Skipped[], images = ""): Dataset {
+function toDataset(name: string, table: Table, skipped: readonly Skipped[], images = ""): CaptionDataset {
   const { length } = table;
-  return {
-    name,
-    skipped,
-    length,
-    entry(index) {
-      if (!Number.isInteger(index) || index < 0 || index >= length) {
-        throw new RangeError(`Cannot take entry ${index} of "${name}": it has the entries 0 to ${length - 1}`);
-      }
-      const imageId = table.imageId(index);
-      return { image: inFolder(images, table.path(imageId)), captions: table.captions(index), imageId };
-    },
+  const entry = (index: number): CaptionEntry => {
+    if (!Number.isInteger(index) || index < 0 || index >= length) {
+      throw new RangeError(`Cannot take entry ${index} of "${name}": it has the entries 0 to ${length - 1}`);
+    }
+    const imageId = table.imageId(index);
+    return { image: inFolder(images, table.path(imageId)), captions: table.captions(index), imageId };
   };
+  return { name, skipped, length, entry, example: (index, random) => captionPair(entry(index), random) };
 }
 
 function inFolder(folder: string, path: string): string {

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { ImageRequest, WorkerAnswer, WorkerRequest, WorkerSettings } from "./image_worker.ts";
+import type { ImageRequest, ImageResult, WorkerAnswer, WorkerRequest, WorkerSettings } from "./image_worker.ts";
 import type { ImagePlan } from "./transform.ts";
 
 /** A request and the number that decides which Worker, and so which cache, serves it. */
@@ -11,41 +11,29 @@ export interface PoolRequest extends ImageRequest {
   readonly imageId: number;
 }
 
-/** Images of a list of requests. */
-export interface PoolAnswer {
-  /** The images one after the other, then zeros up to a multiple of four bytes; an image that failed is zeros. */
-  readonly images: Uint8Array<ArrayBuffer>;
-  /** Why there is no image, by place in the list. */
-  readonly failures: ReadonlyMap<number, string>;
-}
-
-/** A number of Workers, each of which always serves the same images. */
+/** A number of Workers, each of which always serves the same images; none where there are no views of images. */
 export class ImagePool {
   readonly #workers: PoolWorker[];
-  readonly #imageBytes: number;
 
-  constructor(plan: ImagePlan, workers: number, cacheBytes: number) {
-    this.#imageBytes = plan.resolution ** 2 * 3;
-    const settings = { plan, cacheBytes: Math.floor(cacheBytes / workers) };
-    this.#workers = Array.from({ length: workers }, () => new PoolWorker(settings));
+  constructor(views: readonly ImagePlan[], workers: number, cacheBytes: number) {
+    const settings = { views, cacheBytes: Math.floor(cacheBytes / workers) };
+    this.#workers = Array.from({ length: views.length ? workers : 0 }, () => new PoolWorker(settings));
   }
 
-  /** @throws {Error} If a Worker stopped or the pool is closed; not for images that cannot be read. */
-  async read(requests: readonly PoolRequest[]): Promise<PoolAnswer> {
+  /**
+   * Every image in the order of the requests, or why there is none.
+   *
+   * @throws {Error} If a Worker stopped or the pool is closed; not for images that cannot be read.
+   */
+  async read(requests: readonly PoolRequest[]): Promise<ImageResult[]> {
     const places = this.#workers.map((): number[] => []);
     requests.forEach(({ imageId }, place) => places[imageId % places.length]!.push(place));
     const answers = await Promise.all(
-      this.#workers.map((worker, w) => worker.read(places[w]!.map((p) => requests[p]!))),
+      this.#workers.map((worker, w) => worker.read(places[w]!.map((place) => requests[place]!))),
     );
-    const failures = answers.flatMap((answer, w) =>
-      answer.failures.map(([i, reason]) => [places[w]![i]!, reason] as const)
-    );
-    if (answers.length === 1) return { images: answers[0]!.images, failures: new Map(failures) };
-    const size = this.#imageBytes, images = new Uint8Array(Math.ceil(requests.length * size / 4) * 4);
-    answers.forEach((answer, w) =>
-      places[w]!.forEach((place, i) => images.set(answer.images.subarray(i * size, (i + 1) * size), place * size))
-    );
-    return { images, failures: new Map(failures) };
+    const results: ImageResult[] = [];
+    answers.forEach((answer, w) => answer.results.forEach((result, i) => results[places[w]![i]!] = result));
+    return results;
   }
 
   /** Ends the Workers; what they were reading is given up. */

@@ -9,7 +9,8 @@ import type { ImagePlan } from "./transform.ts";
 
 /** First message to the Worker. */
 export interface WorkerSettings {
-  readonly plan: ImagePlan;
+  /** What happens to an image, once for each view of it. */
+  readonly views: readonly ImagePlan[];
   readonly cacheBytes: number;
 }
 
@@ -18,8 +19,8 @@ export interface ImageRequest {
   readonly path: string;
   /** Seeds what is random about the image. */
   readonly seed: number;
-  /** Words that follow the seed. */
-  readonly fork: readonly number[];
+  /** Words that follow the seed, for each view. */
+  readonly forks: readonly (readonly number[])[];
 }
 
 /** Further messages to the Worker. */
@@ -28,13 +29,14 @@ export interface WorkerRequest {
   readonly requests: readonly ImageRequest[];
 }
 
+/** The bytes of every view of an image, or why there are none. */
+export type ImageResult = readonly Uint8Array<ArrayBuffer>[] | string;
+
 /** What the Worker answers. */
 export interface WorkerAnswer {
   readonly id: number;
-  /** The images one after the other, then zeros up to a multiple of four bytes; an image that failed is zeros. */
-  readonly images: Uint8Array<ArrayBuffer>;
-  /** Places in the request and why there is no image. */
-  readonly failures: readonly (readonly [place: number, reason: string])[];
+  /** In the order of the requests. */
+  readonly results: readonly ImageResult[];
 }
 
 /** Images that are decoded at the same time: one is read while another is computed, and memory stays bounded. */
@@ -48,29 +50,34 @@ const scope = self as unknown as {
 let reader: ImageReader;
 
 scope.onmessage = async ({ data }) => {
-  if ("plan" in data) {
-    reader = new ImageReader(data.plan, data.cacheBytes);
+  if ("views" in data) {
+    reader = new ImageReader(data.views, data.cacheBytes);
     return;
   }
-  const answer = await readAll(data);
-  scope.postMessage(answer, [answer.images.buffer]);
+  const results = await readAll(data.requests);
+  scope.postMessage({ id: data.id, results }, results.flatMap(buffersOf));
 };
 
-async function readAll({ id, requests }: WorkerRequest): Promise<WorkerAnswer> {
-  const size = reader.plan.resolution ** 2 * 3;
-  const images = new Uint8Array(Math.ceil(requests.length * size / 4) * 4), failures: [number, string][] = [];
+function buffersOf(result: ImageResult): ArrayBuffer[] {
+  return typeof result === "string" ? [] : result.map(({ buffer }) => buffer);
+}
+
+async function readAll(requests: readonly ImageRequest[]): Promise<ImageResult[]> {
+  const results: ImageResult[] = [];
   let next = 0;
   const readSome = async (): Promise<void> => {
-    for (let place = next++; place < requests.length; place = next++) {
-      const { path, seed, fork } = requests[place]!;
-      try {
-        images.set(await reader.read(path, new Random(seed).fork(...fork)), place * size);
-      } catch (error) {
-        if (!(error instanceof ImageError)) throw error;
-        failures.push([place, error.message]);
-      }
-    }
+    for (let place = next++; place < requests.length; place = next++) results[place] = await readOne(requests[place]!);
   };
   await Promise.all(Array.from({ length: AT_ONCE }, readSome));
-  return { id, images, failures };
+  return results;
+}
+
+async function readOne({ path, seed, forks }: ImageRequest): Promise<ImageResult> {
+  try {
+    const views = await reader.read(path, (view) => new Random(seed).fork(...forks[view]!));
+    return views.map((view) => view.slice()); // what is sent away is lost here, and the cache may hold these bytes
+  } catch (error) {
+    if (error instanceof ImageError) return error.message;
+    throw error;
+  }
 }

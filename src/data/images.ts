@@ -48,48 +48,56 @@ function reasonOf(message: string, maxPixels: number): string {
 /** Reads images through the whole pipeline. Decoded images are kept while they fit; the result does not depend on that. */
 export class ImageReader {
   readonly #kept = new Map<string, RgbImage>();
+  readonly #maxPixels: number;
+  /** The side of all views if none needs more of an image than its final size. */
+  readonly #side: number | undefined;
   #bytesLeft: number;
 
   /**
    * Reads nothing yet.
    *
-   * @param plan What happens to the images.
+   * @param views What happens to an image, once for each view of it.
    * @param cacheBytes Memory for decoded images; those that come first stay.
    */
   constructor(
-    /** What happens to the images. */
-    readonly plan: ImagePlan,
+    /** What happens to an image, once for each view of it. */
+    readonly views: readonly ImagePlan[],
     cacheBytes = 0,
   ) {
     this.#bytesLeft = cacheBytes;
+    this.#maxPixels = Math.min(...views.map(({ maxPixels }) => maxPixels));
+    const side = views[0]?.resolution;
+    this.#side = views.every(({ cropArea, resolution }) => !cropArea && resolution === side) ? side : undefined;
   }
 
   /**
-   * Reads one image.
+   * Reads one image; it is decoded once for all views.
    *
-   * @param random Decides on the crop, the flip and the augmentation.
+   * @param random Decides on a view's crop, flip and augmentation.
    * @throws {ImageError} If the file cannot be used.
-   * @returns resolution x resolution x 3 bytes; not to be written to.
+   * @returns resolution x resolution x 3 bytes for each view; not to be written to.
    */
-  async read(path: string, random: Random): Promise<Uint8Array<ArrayBuffer>> {
-    const { resolution, cropArea, flip } = this.plan;
+  async read(path: string, random: (view: number) => Random): Promise<Uint8Array<ArrayBuffer>[]> {
     const original = this.#kept.get(path) ?? await this.#decode(path);
-    const crop = cropArea ? drawCrop(original.width, original.height, cropArea, random) : undefined;
-    let image = resizeImage(original, resolution, crop);
-    if (flip && random.uniform() < 0.5) image = flipImage(image);
-    if (this.plan.randAugment) image = randAugment(image, random);
-    return image.data;
+    return this.views.map((plan, view) => viewOf(original, plan, random(view)).data);
   }
 
-  /** The image as the cache holds it: in full where crops are taken from it, else in its final size. */
+  /** The image as the cache holds it: in its final size where all views need that one only, else in full. */
   async #decode(path: string): Promise<RgbImage> {
-    const { resolution, cropArea, maxPixels } = this.plan;
-    const decoded = await decodeImage(path, maxPixels);
-    const image = cropArea ? decoded : resizeImage(decoded, resolution);
+    const decoded = await decodeImage(path, this.#maxPixels);
+    const image = this.#side === undefined ? decoded : resizeImage(decoded, this.#side);
     if (image.data.length <= this.#bytesLeft && !this.#kept.has(path)) {
       this.#kept.set(path, image);
       this.#bytesLeft -= image.data.length;
     }
     return image;
   }
+}
+
+function viewOf(original: RgbImage, plan: ImagePlan, random: Random): RgbImage {
+  const { resolution, cropArea, flip } = plan;
+  const crop = cropArea ? drawCrop(original.width, original.height, cropArea, random) : undefined;
+  let image = resizeImage(original, resolution, crop);
+  if (flip && random.uniform() < 0.5) image = flipImage(image);
+  return plan.randAugment ? randAugment(image, random) : image;
 }

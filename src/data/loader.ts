@@ -1,52 +1,39 @@
 /**
- * Batches of images and captions, read ahead in Workers.
+ * Mini-batches of any kind of example, their images read ahead in Workers.
  *
  * @module
  */
-import { cleanCaption } from "./captions.ts";
-import type { Dataset, Entry, Skipped } from "./datasets.ts";
-import { ImagePool } from "./image_pool.ts";
-import { maskTokens } from "./masking.ts";
+import type { Tree } from "../program/tree.ts";
+import { type Loaded, packImages } from "./_pack.ts";
+import type { Collate } from "./collate.ts";
+import { type Dataset, type Example, ExampleError, type Skipped } from "./dataset.ts";
+import { ImagePool, type PoolRequest } from "./image_pool.ts";
+import type { ImageResult } from "./image_worker.ts";
 import { Random } from "../random/random.ts";
-import type { Tokenizer } from "./tokenizer.ts";
-import { type ImageOptions, imagePlan } from "./transform.ts";
+import { type ImagePlan, imagePlan, imageWords } from "./transform.ts";
 
 /** Options of a {@linkcode Loader}. */
-export interface LoaderOptions extends ImageOptions {
-  /** Tokens per caption, `[CLS]` included; shorter ones are padded. Pre-training: 25. */
-  readonly maxLength: number;
+export interface LoaderOptions {
   /** With the epoch and the index of an example, decides on everything random about it. @default 0 */
   readonly seed?: number;
   /** Workers that read images. The batches do not depend on their number. @default 1 */
   readonly workers?: number;
   /** Batches that are read ahead. @default 4 */
   readonly prefetch?: number;
-  /** Probability that a token is to be predicted. @default 0.5 */
-  readonly maskProbability?: number;
   /** `skip` takes another example instead of one that cannot be loaded, and lists it. @default "stop" */
   readonly onError?: "stop" | "skip";
   /** Memory for decoded images, over all Workers. @default 0 */
   readonly cacheBytes?: number;
 }
 
-/** B examples; row i of everything belongs to `indices[i]`. */
-export interface Batch {
+/** A mini-batch and where it comes from. */
+export interface Batch<B extends Tree> {
   /** Number in the epoch, from 0. */
   readonly number: number;
-  /** B: places in the data set, as they were ordered, also where another example had to be taken. */
+  /** Places in the data set, as they were ordered, also where another example had to be taken. */
   readonly indices: Int32Array;
-  /** B x resolution x resolution x 3 bytes RGB, then zeros up to a multiple of four bytes. */
-  readonly images: Uint8Array<ArrayBuffer>;
-  /** B x maxLength token ids. */
-  readonly ids: Uint32Array<ArrayBuffer>;
-  /** B x maxLength: 1 at tokens, 0 at padding. */
-  readonly mask: Float32Array<ArrayBuffer>;
-  /** B x maxLength token ids with some masked. */
-  readonly mlmIds: Uint32Array<ArrayBuffer>;
-  /** B x maxLength: the original ids where some are to be predicted, else -100. */
-  readonly mlmLabels: Int32Array<ArrayBuffer>;
-  /** B: the same number for the same image. */
-  readonly imageIds: Uint32Array<ArrayBuffer>;
+  /** What the collate function made of the examples; row i belongs to `indices[i]`. */
+  readonly input: B;
 }
 
 /** Which batches {@linkcode Loader.batches} gives. */
@@ -58,45 +45,54 @@ export interface BatchesOptions {
 }
 
 /** What a stream of random numbers decides on; the word after seed, epoch and index. */
-const STREAM = { caption: 0, image: 1, mask: 2, replacement: 3 } as const;
+const STREAM = { example: 0, image: 1, collate: 2, replacement: 3 } as const;
 
 /** How often another example is looked for in place of one that cannot be loaded. */
 const REPLACEMENT_TRIES = 100;
-
-/** An example that has a caption. */
-interface Example {
-  readonly index: number;
-  readonly entry: Entry;
-  readonly caption: string;
-}
 
 /**
  * Loads batches. It holds Workers until it is closed.
  *
  * @example
  * ```ts
- * await using loader = new Loader(dataset, tokenizer, { resolution: 64, maxLength: 25, transform: "train" });
- * for await (const batch of loader.batches((number) => order.at(number), { epoch: 0 })) await step(batch);
+ * import { assertEquals } from "@std/assert";
+ * import { buildTokenizer, Loader, openDataset, pairCollate, sceneFiles, writeScenes } from "../../mod.ts";
+ *
+ * const folder = await Deno.makeTempDir();
+ * await writeScenes(folder, { train: 8, val: 0, test: 0, size: 16 });
+ * const { captions, images } = sceneFiles(folder, "train");
+ * const dataset = await openDataset({ data: [captions], images });
+ * const tokenizer = buildTokenizer(dataset.entry(0).captions);
+ *
+ * const collate = pairCollate({ view: { resolution: 16, transform: "train" }, maxLength: 25, tokenizer });
+ * await using loader = new Loader(dataset, collate, { seed: 1 });
+ * const order = [Int32Array.of(0, 1, 2), Int32Array.of(3, 4, 5)];
+ * for await (const { number, indices, input } of loader.batches((number) => order[number], { epoch: 0 })) {
+ *   assertEquals(indices, order[number]);
+ *   assertEquals(input.ids.shape, [3, 25]);
+ * }
+ * await Deno.remove(folder, { recursive: true });
  * ```
  */
-export class Loader {
-  readonly #options: Required<Pick<LoaderOptions, "seed" | "prefetch" | "maskProbability" | "onError">> & LoaderOptions;
+export class Loader<E extends Example, B extends Tree> {
+  readonly #options: Required<Pick<LoaderOptions, "seed" | "prefetch" | "onError">>;
+  readonly #views: readonly ImagePlan[];
   readonly #pool: ImagePool;
   readonly #skipped = new Map<number, Skipped>();
+  #closed = false;
 
   /** Starts the Workers. @throws {RangeError} If an option is out of range. */
-  constructor(readonly dataset: Dataset, readonly tokenizer: Tokenizer, options: LoaderOptions) {
-    const { workers = 1, prefetch = 4, seed = 0, maskProbability = 0.5, onError = "stop", cacheBytes = 0 } = options;
-    for (const [name, value] of Object.entries({ workers, prefetch, maxLength: options.maxLength })) {
+  constructor(readonly dataset: Dataset<E>, readonly collate: Collate<E, B>, options: LoaderOptions = {}) {
+    const { workers = 1, prefetch = 4, seed = 0, onError = "stop", cacheBytes = 0 } = options;
+    for (const [name, value] of Object.entries({ workers, prefetch })) {
       if (Number.isInteger(value) && value > 0) continue;
       throw new RangeError(`Cannot load: "${name}" must be a whole number of at least 1: it is ${value}`);
     }
-    if (!(maskProbability >= 0 && maskProbability <= 1)) {
-      throw new RangeError(`Cannot load: "maskProbability" must be from 0 to 1: it is ${maskProbability}`);
-    }
     if (!(cacheBytes >= 0)) throw new RangeError(`Cannot load: "cacheBytes" must be at least 0: it is ${cacheBytes}`);
-    this.#options = { ...options, prefetch, seed, maskProbability, onError };
-    this.#pool = new ImagePool(imagePlan(options), workers, cacheBytes);
+    this.#options = { prefetch, seed, onError };
+    this.#views = collate.views.map(imagePlan);
+    this.#views.forEach(imageWords); // a resolution that cannot be packed is told before Workers start
+    this.#pool = new ImagePool(this.#views, workers, cacheBytes);
   }
 
   /** Examples that could not be loaded, each once; only with `onError: "skip"`. */
@@ -113,8 +109,8 @@ export class Loader {
   async *batches(
     orderOf: (batch: number) => Int32Array | undefined,
     options: BatchesOptions,
-  ): AsyncGenerator<Batch, void, void> {
-    const ahead: Promise<Batch>[] = [];
+  ): AsyncGenerator<Batch<B>, void, void> {
+    const ahead: Promise<Batch<B>>[] = [];
     let next = options.from ?? 0;
     const readAhead = (): void => {
       while (ahead.length < this.#options.prefetch) {
@@ -134,6 +130,7 @@ export class Loader {
 
   /** Ends the Workers. Batches that are being read fail. */
   close(): void {
+    this.#closed = true;
     this.#pool.close();
   }
 
@@ -142,94 +139,86 @@ export class Loader {
     return Promise.resolve(this.close());
   }
 
-  async #load(number: number, indices: Int32Array, epoch: number): Promise<Batch> {
-    const drawn = Array.from(indices, (index) => this.#draw(index, epoch));
-    const { images, failures } = await this.#readImages(drawn, epoch);
-    const examples: Example[] = [];
-    for (const [place, example] of drawn.entries()) {
-      const reason = failures.get(place) ?? (example.caption === "" ? emptyCaption(example.entry) : undefined);
-      examples.push(
-        reason === undefined ? example : await this.#replace(example, reason, images, place, indices, epoch),
-      );
+  async #load(number: number, indices: Int32Array, epoch: number): Promise<Batch<B>> {
+    if (this.#closed) throw new Error("Cannot load: the loader is closed");
+    const rows: Loaded<E>[] = [];
+    for (const [row, loaded] of (await this.#read([...indices], epoch)).entries()) {
+      rows.push(loaded instanceof ExampleError ? await this.#replace(indices[row]!, loaded, indices, epoch) : loaded);
     }
-    return { number, indices, images, ...this.#texts(examples, epoch) };
+    const images = packImages(this.dataset.name, rows, this.#views);
+    const random = (row: number): Random => this.#random(rows[row]!.index, epoch, "collate");
+    return { number, indices, input: this.collate.collate(rows.map(({ example }) => example), images, random) };
   }
 
   #random(index: number, epoch: number, stream: keyof typeof STREAM): Random {
-    return new Random(this.#options.seed).fork(...this.#words(index, epoch, stream));
+    return new Random(this.#options.seed).fork(epoch, index, STREAM[stream]);
   }
 
-  #words(index: number, epoch: number, stream: keyof typeof STREAM): number[] {
-    return [epoch, index, STREAM[stream]];
+  /** Examples with their images, or why there are none. */
+  async #read(indices: readonly number[], epoch: number): Promise<(Loaded<E> | ExampleError)[]> {
+    const drawn = indices.map((index) => this.#draw(index, epoch));
+    const requests = drawn.map((example, i) =>
+      example instanceof ExampleError ? [] : this.#requests(example, indices[i]!, epoch)
+    );
+    const results = await this.#pool.read(requests.flat());
+    let at = 0;
+    return drawn.map((example, i) => {
+      if (example instanceof ExampleError) return example;
+      return loadedOf(indices[i]!, example, results.slice(at, at += requests[i]!.length));
+    });
   }
 
-  /** An example with one of its captions; the caption may be empty. */
-  #draw(index: number, epoch: number): Example {
-    const entry = this.dataset.entry(index);
-    const caption = entry.captions.length > 1
-      ? this.#random(index, epoch, "caption").pick(entry.captions)
-      : entry.captions[0] ?? "";
-    return { index, entry, caption: cleanCaption(caption) };
+  #draw(index: number, epoch: number): E | ExampleError {
+    try {
+      return this.dataset.example(index, this.#random(index, epoch, "example"));
+    } catch (error) {
+      if (error instanceof ExampleError) return error;
+      throw error;
+    }
   }
 
-  #readImages(examples: readonly Example[], epoch: number): ReturnType<ImagePool["read"]> {
-    const { seed } = this.#options;
-    return this.#pool.read(examples.map(({ index, entry }) => {
-      return { path: entry.image, imageId: entry.imageId, seed, fork: this.#words(index, epoch, "image") };
-    }));
+  /** One for each image, unless there are no views. A further view or image changes nothing about the first one. */
+  #requests({ images }: E, index: number, epoch: number): PoolRequest[] {
+    const { seed } = this.#options, views = this.#views, words = [epoch, index, STREAM.image];
+    if (!views.length) return [];
+    return images.map(({ path, id }, slot) => {
+      const forks = views.map((_, view) => slot + view ? [...words, slot * views.length + view] : words);
+      return { path, imageId: id, seed, forks };
+    });
   }
 
-  /** Stops, or finds another example and puts its image in place. The choice depends on seed, epoch and batch alone. */
-  async #replace(
-    { index, entry }: Example,
-    reason: string,
-    images: Uint8Array,
-    place: number,
-    indices: Int32Array,
-    epoch: number,
-  ): Promise<Example> {
-    if (this.#options.onError === "stop") throw new Error(`Cannot load entry ${index}: "${entry.image}" ${reason}`);
-    this.#skip(index, entry, reason);
+  /** Stops, or finds another example. The choice depends on seed, epoch and batch alone. */
+  async #replace(index: number, error: ExampleError, indices: Int32Array, epoch: number): Promise<Loaded<E>> {
+    if (this.#options.onError === "stop") throw new Error(this.#sentence(index, error));
+    this.#skip(index, error);
     const random = this.#random(index, epoch, "replacement");
     for (let i = 0; i < REPLACEMENT_TRIES; i++) {
       const other = random.below(this.dataset.length);
       // A second copy in the batch would be its own negative, but is better than none where the data set is that small.
       if (indices.includes(other) && i < REPLACEMENT_TRIES / 2) continue;
-      const example = this.#draw(other, epoch), answer = await this.#readImages([example], epoch);
-      const failure = answer.failures.get(0) ?? (example.caption === "" ? emptyCaption(example.entry) : undefined);
-      if (failure !== undefined) {
-        this.#skip(other, example.entry, failure);
-        continue;
-      }
-      const size = this.#options.resolution ** 2 * 3;
-      images.set(answer.images.subarray(0, size), place * size);
-      return example;
+      const [loaded] = await this.#read([other], epoch);
+      if (!(loaded instanceof ExampleError)) return loaded!;
+      this.#skip(other, loaded);
     }
-    throw new Error(
-      `Cannot load entry ${index}: "${entry.image}" ${reason}, and no other example could be loaded instead`,
-    );
+    throw new Error(`${this.#sentence(index, error)}, and no other example could be loaded instead`);
   }
 
-  #skip(index: number, { image }: Entry, reason: string): void {
-    if (!this.#skipped.has(index)) this.#skipped.set(index, { index, file: image, reason });
+  #sentence(index: number, { file, message }: ExampleError): string {
+    const subject = file === undefined ? ` of "${this.dataset.name}": it` : `: "${file}"`;
+    return `Cannot load entry ${index}${subject} ${message}`;
   }
 
-  /** Everything of a batch but the images. */
-  #texts(examples: readonly Example[], epoch: number): Omit<Batch, "number" | "indices" | "images"> {
-    const { maxLength, maskProbability } = this.#options, { vocabularySize, maskId, padId, clsId } = this.tokenizer;
-    const { ids, mask } = this.tokenizer.encodeBatch(examples.map((example) => example.caption), maxLength);
-    const mlmIds = new Uint32Array(ids.length), mlmLabels = new Int32Array(ids.length);
-    const options = { probability: maskProbability, vocabularySize, maskId, padId, clsId };
-    examples.forEach(({ index }, row) => {
-      const from = row * maxLength, to = from + maxLength, random = this.#random(index, epoch, "mask");
-      const masked = maskTokens(ids.subarray(from, to), mask.subarray(from, to), options, random);
-      mlmIds.set(masked.ids, from);
-      mlmLabels.set(masked.labels, from);
-    });
-    return { ids, mask, mlmIds, mlmLabels, imageIds: Uint32Array.from(examples, (example) => example.entry.imageId) };
+  #skip(index: number, { file = this.dataset.name, message }: ExampleError): void {
+    if (!this.#skipped.has(index)) this.#skipped.set(index, { index, file, reason: message });
   }
 }
 
-function emptyCaption({ captions }: Entry): string {
-  return `has an empty caption (${JSON.stringify(captions)})`;
+/** An example with what its images' requests gave. */
+function loadedOf<E extends Example>(index: number, example: E, results: ImageResult[]): Loaded<E> | ExampleError {
+  const pixels: Uint8Array[] = [];
+  for (const [slot, views] of results.entries()) {
+    if (typeof views === "string") return new ExampleError(views, example.images[slot]!.path);
+    pixels.push(...views);
+  }
+  return { index, example, pixels };
 }

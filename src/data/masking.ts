@@ -47,9 +47,7 @@ export function maskTokens(
   random: Random,
 ): MaskedTokens {
   const { probability, vocabularySize, maskId, padId, clsId } = options;
-  if (!(probability >= 0 && probability <= 1)) {
-    throw new RangeError(`Cannot mask tokens: the probability must be from 0 to 1: it is ${probability}`);
-  }
+  checkProbability(probability);
   const masked = Uint32Array.from(ids), labels = new Int32Array(ids.length).fill(IGNORED_LABEL);
   for (let i = 0; i < masked.length; i++) {
     const id = masked[i]!;
@@ -59,4 +57,10 @@ export function maskTokens(
     else if (random.uniform() < RANDOM_SHARE) masked[i] = random.below(vocabularySize);
   }
   return { ids: masked, labels };
+}
+
+/** Checks a probability that a token is to be predicted. @throws {RangeError} If it is none. */
+export function checkProbability(probability: number): void {
+  if (probability >= 0 && probability <= 1) return;
+  throw new RangeError(`Cannot mask tokens: the probability must be from 0 to 1: it is ${probability}`);
 }

@@ -88,7 +88,12 @@ export function buildTokenizer(captions: Iterable<string>, options: BuildTokeniz
 
 /** Writes a tokenizer as a Hugging Face `tokenizer.json`, atomically. */
 export async function writeTokenizer(tokenizer: Tokenizer, path: string): Promise<void> {
-  await writeFileAtomic(path, JSON.stringify(tokenizer, undefined, 1) + "\n");
+  await writeFileAtomic(path, tokenizerText(tokenizer));
+}
+
+/** The text of a tokenizer's `tokenizer.json`. */
+export function tokenizerText(tokenizer: Tokenizer): string {
+  return JSON.stringify(tokenizer, undefined, 1) + "\n";
 }
 
 class BertTokenizer implements Tokenizer {

@@ -66,6 +66,17 @@ export function imagePlan(options: ImageOptions): ImagePlan {
   };
 }
 
+/**
+ * 32-bit words of an image: its bytes go to the GPU packed, four to a word.
+ *
+ * @throws {RangeError} If an image would end inside a word.
+ */
+export function imageWords({ resolution }: Pick<ImageOptions, "resolution">): number {
+  const words = resolution ** 2 * 3 / 4;
+  if (Number.isInteger(words)) return words;
+  throw new RangeError(`Cannot pack images: "resolution" must be even, or they end inside a word: it is ${resolution}`);
+}
+
 /** A rectangle in an image. */
 export interface Crop {
   /** Column of its first pixel. */

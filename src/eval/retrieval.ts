@@ -4,12 +4,9 @@
  *
  * @module
  */
-import { type Albef, encodeImage, encodeText, type Matcher, matchLogits } from "../models/albef.ts";
-import { bertText } from "../models/bert.ts";
-import type { AlbefConfig } from "../models/config.ts";
+import type { PairModel } from "../models/albef.ts";
 import { gather } from "../ops/gather.ts";
 import { matmul } from "../ops/matmul.ts";
-import { slice } from "../ops/shape.ts";
 import { compile, type Compiled, read, tensor, toDevice } from "../program/compile.ts";
 import type { Tensor } from "../program/graph.ts";
 import type { Tree } from "../program/tree.ts";
@@ -18,14 +15,13 @@ import { rank, type Recalls, recallsOf, UNSCORED } from "./recall.ts";
 
 /** Images and texts to be found by one another. */
 export interface RetrievalSet {
-  /** The images. */
   /** The images, loaded when they are needed. */
   readonly images: {
     /** Number of images. */
     readonly count: number;
     /**
-     * The images of these numbers, as `prepare` (or the model) takes them: [indices, ...]. Asked twice for each image, always for
-     * a whole batch: the last one repeats numbers.
+     * The images of these numbers as the model takes them: [indices, ...]. Asked twice for each image, always for a whole
+     * batch: the last one repeats numbers.
      */
     load(indices: readonly number[]): Tensor | Promise<Tensor>;
   };
@@ -36,15 +32,14 @@ export interface RetrievalSet {
 }
 
 /** How an evaluation runs. */
-export interface RetrievalOptions<P extends Tree> {
-  /** Length of the shortlists (256 for COCO, 128 for Flickr30K in the papers); 0 leaves the second stage out. @default 128 */
+export interface RetrievalOptions {
+  /**
+   * Length of the shortlists (256 for COCO, 128 for Flickr30K in the papers); 0 leaves the second stage out, as does a model
+   * without a matching head. @default 128
+   */
   readonly k?: number;
   /** Images, texts and pairs that are taken at a time. @default 32 */
   readonly batch?: number;
-  /** The model's parameters from those given, traced; for example from an optimizer's flat buffers. Default: they are the same. */
-  readonly unpack?: (params: P) => Matcher;
-  /** Patches [B, P, 3 * patch^2] from what `load` gives, traced; for example `patchifyBytes`. Default: they are the same. */
-  readonly prepare?: (images: Tensor) => Tensor;
   /** Whether the matrices of the second stage are returned too. @default false */
   readonly keepScores?: boolean;
   /** Is told of the pairs that have been scored, of how many. */
@@ -63,30 +58,28 @@ export interface RetrievalResult {
   readonly scores?: { readonly i2t: Float32Array; readonly t2i: Float32Array };
 }
 
-/** Evaluates one model again and again; its programs are made once. */
-export class RetrievalEvaluator<P extends Tree = Albef> {
-  readonly #imageFeatures: Compiled<[P, Tensor], Tensor>;
-  readonly #imageStates: Compiled<[P, Tensor], Tensor>;
-  readonly #textFeatures: Compiled<[P, Tensor, Tensor], Tensor>;
+/** Evaluates one model again and again; its programs are made once. `P` are the parameters. */
+export class RetrievalEvaluator<P = unknown> {
+  readonly #imageFeatures: Compiled<[Tree, Tensor], Tensor>;
+  readonly #imageStates: Compiled<[Tree, Tensor], Tensor>;
+  readonly #textFeatures: Compiled<[Tree, Tensor, Tensor], Tensor>;
   readonly #similarities: Compiled<[Tensor, Tensor], Tensor>;
-  readonly #match: Compiled<[P, Tensor, Tensor, Tensor, Tensor], Tensor>;
+  readonly #match: Compiled<[Tree, Tensor, Tensor, Tensor, Tensor], Tensor> | undefined;
   readonly #batch: number;
 
-  /** An evaluator of models of these sizes. */
-  constructor(config: AlbefConfig, readonly options: RetrievalOptions<P> = {}) {
-    const model = options.unpack ?? ((p: P): Matcher => p as unknown as Matcher);
-    const prepare = options.prepare ?? ((x: Tensor): Tensor => x);
-    const still: AlbefConfig = { ...config, text: { ...config.text, dropout: 0 } };
+  /** An evaluator of a model. */
+  constructor(model: PairModel<P>, readonly options: RetrievalOptions = {}) {
+    const { match } = model;
     this.#batch = options.batch ?? 32;
-    this.#imageFeatures = compile((p, x) => encodeImage(model(p), prepare(x), still).features);
-    this.#imageStates = compile((p, x) => encodeImage(model(p), prepare(x), still).states);
-    this.#textFeatures = compile((p, ids, mask) => encodeText(model(p), ids, { mask }, still).features);
+    this.#imageFeatures = compile((p, x) => model.image(p as P, x).features);
+    this.#imageStates = compile((p, x) => model.image(p as P, x).states);
+    this.#textFeatures = compile((p, ids, mask) => model.text(p as P, { ids, mask }).features);
     this.#similarities = compile((rows, columns) => matmul(rows, columns, { transposeB: true }));
     // The texts are encoded again for each pair: little beside the fusion layers, and no states of all texts are kept.
-    this.#match = compile((p, images, which, ids, mask) => {
-      const own = model(p), states = bertText(own.text_encoder, ids, { mask }, still.text);
-      return slice(matchLogits(own, states, { mask, image: gather(images, which) }, still), 1, 1, 2);
-    });
+    this.#match = match &&
+      compile((p, images, which, ids, mask) =>
+        match(p as P, model.text(p as P, { ids, mask }).states, mask, gather(images, which))
+      );
   }
 
   /**
@@ -96,8 +89,9 @@ export class RetrievalEvaluator<P extends Tree = Albef> {
    */
   async evaluate(params: P, set: RetrievalSet): Promise<RetrievalResult> {
     checkSet(set);
-    await toDevice(params);
-    const { images, imageOf } = set, texts = imageOf.length, { k = 128, keepScores = false } = this.options;
+    await toDevice(params as Tree);
+    const { images, imageOf } = set, texts = imageOf.length, { keepScores = false } = this.options;
+    const k = this.#match ? this.options.k ?? 128 : 0;
     const features = [await this.#encodeImages(params, set), await this.#encodeTexts(params, set)] as const;
     const isOwn = { i2t: (i: number, t: number) => imageOf[t] === i, t2i: (t: number, i: number) => imageOf[t] === i };
     const i2t = await this.#byCosine(features[0], features[1], Math.min(k, texts), isOwn.i2t);
@@ -115,17 +109,20 @@ export class RetrievalEvaluator<P extends Tree = Albef> {
   /** Frees the memory of the programs. */
   destroy(): void {
     const programs = [this.#imageFeatures, this.#imageStates, this.#textFeatures, this.#similarities, this.#match];
-    for (const program of programs) program.destroy();
+    for (const program of programs) program?.destroy();
   }
 
   async #encodeImages(params: P, { images }: RetrievalSet): Promise<Tensor> {
-    return await this.#inBatches(images.count, async (at) => this.#imageFeatures(params, await images.load(at)));
+    return await this.#inBatches(
+      images.count,
+      async (at) => this.#imageFeatures(params as Tree, await images.load(at)),
+    );
   }
 
   async #encodeTexts(params: P, { texts, imageOf }: RetrievalSet): Promise<Tensor> {
     return await this.#inBatches(
       imageOf.length,
-      (at) => this.#textFeatures(params, ...textRows(texts, at)),
+      (at) => this.#textFeatures(params as Tree, ...textRows(texts, at)),
     );
   }
 
@@ -171,7 +168,7 @@ export class RetrievalEvaluator<P extends Tree = Albef> {
     let done = 0;
     for (let from = 0; from < images.count; from += this.#batch) {
       const numbers = indicesFrom(from, this.#batch, images.count);
-      const states = await this.#imageStates(params, await images.load(numbers));
+      const states = await this.#imageStates(params as Tree, await images.load(numbers));
       const pairs = new PairList(texts.ids.length / texts.length);
       for (let image = from; image < Math.min(images.count, from + this.#batch); image++) {
         for (let p = image * i2t.k; p < (image + 1) * i2t.k; p++) pairs.add(image - from, i2t.candidates[p]!, i2t, p);
@@ -189,7 +186,9 @@ export class RetrievalEvaluator<P extends Tree = Albef> {
     for (let from = 0; from < pairs.texts.length; from += this.#batch) {
       const at = indicesFrom(from, this.#batch, pairs.texts.length);
       const which = tensor(Uint32Array.from(at, (p) => pairs.images[p]!));
-      logits.push(await this.#match(params, states, which, ...textRows(texts, at.map((p) => pairs.texts[p]!))));
+      logits.push(
+        await this.#match!(params as Tree, states, which, ...textRows(texts, at.map((p) => pairs.texts[p]!))),
+      );
     }
     const values = await read(logits);
     pairs.deliver((pair) => values[Math.floor(pair / this.#batch)]![pair % this.#batch]!);
@@ -197,13 +196,13 @@ export class RetrievalEvaluator<P extends Tree = Albef> {
 }
 
 /** Recall of a model on a set, once. See {@linkcode RetrievalEvaluator}. */
-export async function evaluateRetrieval<P extends Tree = Albef>(
+export async function evaluateRetrieval<P>(
   params: P,
-  config: AlbefConfig,
+  model: PairModel<P>,
   set: RetrievalSet,
-  options: RetrievalOptions<P> = {},
+  options: RetrievalOptions = {},
 ): Promise<RetrievalResult> {
-  const evaluator = new RetrievalEvaluator<P>(config, options);
+  const evaluator = new RetrievalEvaluator<P>(model, options);
   try {
     return await evaluator.evaluate(params, set);
   } finally {

@@ -3,8 +3,8 @@
  *
  * @module
  */
+import type { CaptionDataset } from "../data/caption_pairs.ts";
 import { cleanCaption } from "../data/captions.ts";
-import type { Dataset } from "../data/datasets.ts";
 import type { ImageReader } from "../data/images.ts";
 import { Random } from "../random/random.ts";
 import type { Tokenizer } from "../data/tokenizer.ts";
@@ -27,7 +27,11 @@ export interface RetrievalSetOptions {
 }
 
 /** Images (one entry each, `groupBy: "image"`) and their captions; images are decoded when they are asked for. */
-export function retrievalSet(dataset: Dataset, tokenizer: Tokenizer, options: RetrievalSetOptions): RetrievalSet {
+export function retrievalSet(
+  dataset: CaptionDataset,
+  tokenizer: Tokenizer,
+  options: RetrievalSetOptions,
+): RetrievalSet {
   const { resolution, maxLength, captions = Infinity } = options;
   const candidates = Array.from({ length: Math.min(dataset.length, options.images ?? Infinity) }, (_, i) => i);
   const kept = candidates.filter((i) => !options.without?.has(i));
@@ -43,13 +47,13 @@ export function retrievalSet(dataset: Dataset, tokenizer: Tokenizer, options: Re
   const load = async (indices: readonly number[]) => {
     // Not at import: the decoder is native code, which who only trains on tensors need not permit.
     const images = reader ??= new (await import("../data/images.ts")).ImageReader(
-      imagePlan({ resolution, transform: "eval" }),
+      [imagePlan({ resolution, transform: "eval" })],
     );
     const packed = new Uint8Array(indices.length * bytes);
     await Promise.all(indices.map(async (place, row) => {
       const i = kept[place]!, path = dataset.entry(i).image;
       try {
-        packed.set(await images.read(path, unused), row * bytes);
+        packed.set((await images.read(path, () => unused))[0]!, row * bytes);
       } catch (error) {
         throw new Error(`Cannot evaluate on image ${i}, "${path}": it ${(error as Error).message}`);
       }

@@ -10,6 +10,7 @@ import { matmul } from "../ops/matmul.ts";
 import { reshape } from "../ops/shape.ts";
 import { compile, type Compiled, data, tensor } from "../program/compile.ts";
 import type { Tensor } from "../program/graph.ts";
+import { placeholder } from "../program/program.ts";
 import type { Group, Grouping } from "./sampler.ts";
 
 type Walks = Compiled<[Tensor, Tensor, Tensor, Tensor, Tensor], Tensor>;
@@ -72,4 +73,19 @@ function padded(
   begin.set(starts.subarray(first, first + count));
   sizes.set(subQueues.subarray(first, first + count));
   return { rows, starts: begin, sizes };
+}
+
+/** Bytes of GPU memory that grouping takes beside training: queues of `rows` features, sub-queues of `m`. */
+export async function groupingBytes(embedding: number, rows: number, m: number): Promise<number> {
+  const together = subQueuesTogether((await defaultDevice()).profile, Math.ceil(rows / m), m);
+  const features = (): Tensor => placeholder({ shape: [rows, embedding], dtype: "f32" });
+  const u32 = (...shape: number[]): Tensor => placeholder({ shape, dtype: "u32" });
+  const walks = await compile(walkSubQueues).program(
+    features(),
+    features(),
+    u32(together, m),
+    u32(together),
+    u32(together),
+  );
+  return walks.arenaBytes + walks.constantBytes + 4 * together * (2 * m + 2);
 }

@@ -32,6 +32,12 @@ export type Group<Features> = (
  * no training) and then the "train" pass; in the other modes it has the "train" pass alone. In every pass:
  *
  * ```ts
+ * import { assertEquals } from "@std/assert";
+ * import { gpuGroup, GritSampler, tensor } from "../../mod.ts";
+ *
+ * const sampler = new GritSampler({ examples: 24, miniBatch: 4, subQueue: 8, queue: 16, seed: 1 });
+ * const imageQueue = tensor(new Float32Array(16 * 2), [16, 2]), textQueue = imageQueue, group = gpuGroup();
+ *
  * while (sampler.step < sampler.steps) {
  *   const indices = sampler.batch(sampler.step);
  *   // train on them, or only compute their features
@@ -39,6 +45,8 @@ export type Group<Features> = (
  *   if (sampler.needsGrouping) sampler.accept(await group(imageQueue, textQueue, sampler.grouping()));
  * }
  * sampler.nextPass();
+ * assertEquals([sampler.epoch, sampler.step], [1, 0]);
+ * group.destroy();
  * ```
  *
  * The feature queues `[L, d]` are the caller's. To resume within a pass, their first `queued` rows are to be saved and

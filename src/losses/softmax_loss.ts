@@ -22,38 +22,69 @@ import {
 import { full } from "../ops/full.ts";
 import { matmul } from "../ops/matmul.ts";
 import { sum } from "../ops/reduce.ts";
-import { concat, reshape, slice } from "../ops/shape.ts";
+import { concat, reshape, slice, stopGradient } from "../ops/shape.ts";
 import { Tensor } from "../program/graph.ts";
 
-/** Logits rows columns^T * scale + bias, [R, K], that are never whole. */
+/** Logits queries keys^T * scale + bias, [R, K], that are never whole. */
 export interface Logits {
   /** [R, D]. */
-  readonly rows: Tensor;
+  readonly queries: Tensor;
   /** [K, D]. */
-  readonly columns: Tensor;
+  readonly keys: Tensor;
   /** [K]. */
   readonly bias?: Tensor;
   /** Scalar, the inverse temperature. */
   readonly scale?: Tensor;
 }
 
-/** The columns that a row is drawn to. */
+/** The keys that a query is drawn to. */
 export type Targets =
-  /** One column a row, i32 [R]; a negative label leaves only the soft part of the row. */
+  /** One key a query, i32 [R]; a negative label leaves only the soft part. */
   | { readonly labels: Tensor }
-  /** All columns whose id equals the row's (u32 [R] and [K]), in equal shares. */
-  | { readonly rowIds: Tensor; readonly columnIds: Tensor };
+  /** All keys whose id equals the query's (u32 [R] and [K]), in equal shares. */
+  | { readonly queryIds: Tensor; readonly keyIds: Tensor };
 
 /** How the loss is made up. */
 export interface SoftmaxLossOptions {
-  /** The columns that each row is drawn to. */
+  /** The keys that each query is drawn to. */
   readonly targets: Targets;
   /** Weight of the targets. @default 1 */
   readonly hard?: Operand;
   /** Other logits whose softmax (a constant) is a second target, and its weight. */
   readonly soft?: { readonly logits: Logits; readonly weight: Operand };
-  /** Largest number of logits that exist at a time. @default 4,194,304 */
+  /** Largest number of logits that exist at a time. @default 4,194,304: 16 MiB */
   readonly tile?: number;
+}
+
+/** The largest share of the keys that a tile of all rows takes: beyond, rows are cut too. */
+const MOST_KEYS = 4096;
+const TILE = 2 ** 22;
+/** The maximum of no logits: below all of them, and finite, as WGSL wants it. */
+const NONE_YET = -1e30;
+
+/**
+ * Targets mixed with those of a second model: (1 - alpha) * targets + alpha * softmax(its logits), which are constants. Nothing is
+ * mixed in without a second model or where alpha is 0.
+ */
+export function distilled(
+  logits: Logits | undefined,
+  alpha: Operand,
+): Pick<SoftmaxLossOptions, "hard" | "soft"> {
+  if (!logits || alpha === 0) return {};
+  return {
+    hard: typeof alpha === "number" ? 1 - alpha : subtract(1, alpha),
+    soft: { logits: constantLogits(logits), weight: alpha },
+  };
+}
+
+/** Logits through which no gradient flows. */
+export function constantLogits({ queries, keys, bias, scale }: Logits): Logits {
+  return {
+    queries: stopGradient(queries),
+    keys: stopGradient(keys),
+    ...(bias ? { bias: stopGradient(bias) } : {}),
+    ...(scale ? { scale: stopGradient(scale) } : {}),
+  };
 }
 
 interface Range {
@@ -63,12 +94,12 @@ interface Range {
 
 /**
  * Per row the cross-entropy of softmax(logits) with hard * targets + soft.weight * softmax(soft.logits): [R]. Gradients flow
- * to `logits` (rows, columns, bias, scale), not to the targets or the soft logits.
+ * to `logits` (queries, keys, bias, scale), not to the targets or the soft logits.
  */
 export function softmaxLoss(logits: Logits, options: SoftmaxLossOptions): Tensor {
-  const rows = logits.rows.shape[0]!;
-  const tile = options.tile ?? 2 ** 22;
-  const high = Math.max(1, Math.min(rows, Math.floor(tile / Math.min(logits.columns.shape[0]!, 4096))));
+  const rows = logits.queries.shape[0]!;
+  const tile = options.tile ?? TILE;
+  const high = Math.max(1, Math.min(rows, Math.floor(tile / Math.min(logits.keys.shape[0]!, MOST_KEYS))));
   const parts = ranges(rows, high).map(({ from, to }) =>
     rowBlock(cutRows(logits, from, to), cutTargets(options, from, to), tile)
   );
@@ -83,7 +114,7 @@ function ranges(length: number, size: number): Range[] {
 }
 
 function cutRows(logits: Logits, from: number, to: number): Logits {
-  return { ...logits, rows: slice(logits.rows, 0, from, to) };
+  return { ...logits, queries: slice(logits.queries, 0, from, to) };
 }
 
 function cutTargets(options: SoftmaxLossOptions, from: number, to: number): SoftmaxLossOptions {
@@ -92,16 +123,16 @@ function cutTargets(options: SoftmaxLossOptions, from: number, to: number): Soft
     ...options,
     targets: "labels" in targets
       ? { labels: slice(targets.labels, 0, from, to) }
-      : { ...targets, rowIds: slice(targets.rowIds, 0, from, to) },
+      : { ...targets, queryIds: slice(targets.queryIds, 0, from, to) },
     ...(soft ? { soft: { ...soft, logits: cutRows(soft.logits, from, to) } } : {}),
   };
 }
 
 /** The loss of rows that are taken together. */
 function rowBlock(logits: Logits, options: SoftmaxLossOptions, tile: number): Tensor {
-  const { rows, columns, bias = full([columns.shape[0]!], 0), scale = full([], 1) } = logits;
-  const count = rows.shape[0]!, width = Math.max(4, Math.floor(tile / count / 4) * 4);
-  const cuts = ranges(columns.shape[0]!, width);
+  const { queries, keys, bias = full([keys.shape[0]!], 0), scale = full([], 1) } = logits;
+  const count = queries.shape[0]!, width = Math.max(4, Math.floor(tile / count / 4) * 4);
+  const cuts = ranges(keys.shape[0]!, width);
   const { hard = 1, soft } = options;
   const total = soft ? add(operand(hard), operand(soft.weight)) : operand(hard);
   const share = positiveShare(options.targets);
@@ -113,8 +144,8 @@ function rowBlock(logits: Logits, options: SoftmaxLossOptions, tile: number): Te
     if (!teacher) return own;
     return add(own, multiply(exp(subtract(logitTile(teacher.logits, cut), column(teacher.lse))), teacher.weight));
   };
-  const forward = (rows: Tensor, columns: Tensor, bias: Tensor, scale: Tensor): Tensor[] => {
-    const own = { rows, columns, bias, scale };
+  const forward = (queries: Tensor, keys: Tensor, bias: Tensor, scale: Tensor): Tensor[] => {
+    const own = { queries, keys, bias, scale };
     // All that a tile is needed for comes before the next tile, so that one takes the other's memory.
     let state = emptyLse(count), drawn = full([count], 0);
     for (const cut of cuts) {
@@ -138,29 +169,29 @@ function rowBlock(logits: Logits, options: SoftmaxLossOptions, tile: number): Te
   };
   const loss = customVjp(
     (...args) => forward(...args as [Tensor, Tensor, Tensor, Tensor]),
-    ([rows, columns, bias, scale], [, lse], [ct]) => {
-      const own = { rows: rows!, columns: columns!, bias: bias!, scale: scale! };
+    ([queries, keys, bias, scale], [, lse], [ct]) => {
+      const own = { queries: queries!, keys: keys!, bias: bias!, scale: scale! };
       const grads = cuts.map((cut) => {
         const s = logitTile(own, cut);
         const p = multiply(exp(subtract(s, column(lse!))), column(broadcastRow(mass(), count)));
         const ds = multiply(subtract(p, weights(cut)), column(ct!)); // [R, C]
         const scaled = multiply(ds, scale!);
         return {
-          rows: matmul(scaled, slice(columns!, 0, cut.from, cut.to)),
-          columns: matmul(scaled, rows!, { transposeA: true }),
+          queries: matmul(scaled, slice(keys!, 0, cut.from, cut.to)),
+          keys: matmul(scaled, queries!, { transposeA: true }),
           bias: sum(ds, { axes: [0] }),
           scale: sum(multiply(ds, divide(subtract(s, slice(bias!, 0, cut.from, cut.to)), scale!))),
         };
       });
       return [
-        grads.map((g) => g.rows).reduce((a, b) => add(a, b)),
-        concat(grads.map((g) => g.columns), 0),
+        grads.map((g) => g.queries).reduce((a, b) => add(a, b)),
+        concat(grads.map((g) => g.keys), 0),
         concat(grads.map((g) => g.bias), 0),
         grads.map((g) => g.scale).reduce((a, b) => add(a, b)),
       ];
     },
   );
-  return loss(rows, columns, bias, scale)[0]!;
+  return loss(queries, keys, bias, scale)[0]!;
 }
 
 function operand(x: Operand): Tensor {
@@ -176,19 +207,21 @@ function broadcastRow(x: Tensor, count: number): Tensor {
   return x.size === count ? x : multiply(x, full([count], 1));
 }
 
-function logitTile({ rows, columns, bias, scale }: Logits, { from, to }: Range): Tensor {
-  let s = matmul(rows, slice(columns, 0, from, to), { transposeB: true });
+function logitTile({ queries, keys, bias, scale }: Logits, { from, to }: Range): Tensor {
+  let s = matmul(queries, slice(keys, 0, from, to), { transposeB: true });
   if (scale) s = multiply(s, scale);
   return bias ? add(s, slice(bias, 0, from, to)) : s;
 }
 
 function logSumExpOf(logits: Logits, cuts: readonly Range[]): Tensor {
-  return lseOf(cuts.reduce((state, cut) => lseUpdate(state, logitTile(logits, cut)), emptyLse(logits.rows.shape[0]!)));
+  return lseOf(
+    cuts.reduce((state, cut) => lseUpdate(state, logitTile(logits, cut)), emptyLse(logits.queries.shape[0]!)),
+  );
 }
 
 /** Maximum and sum of no logits at all: [R, 2]. */
 function emptyLse(count: number): Tensor {
-  return concat([full([count, 1], -1e30), full([count, 1], 0)], 1);
+  return concat([full([count, 1], NONE_YET), full([count, 1], 0)], 1);
 }
 
 /** [R, 2] -> [R]. */
@@ -204,8 +237,8 @@ function labelValid(labels: Tensor): Tensor {
 /** One over the number of positive columns of each row, [R, 1]; only for targets by id. */
 function positiveShare(targets: Targets): Tensor | undefined {
   if ("labels" in targets) return undefined;
-  const { rowIds, columnIds } = targets;
-  return divide(1, sum(equal(column(rowIds), reshape(columnIds, [1, columnIds.size])), { axes: [1], keepDims: true }));
+  const { queryIds, keyIds } = targets;
+  return divide(1, sum(equal(column(queryIds), reshape(keyIds, [1, keyIds.size])), { axes: [1], keepDims: true }));
 }
 
 /** Shares of the targets among the columns of a cut: [R, C]. */
@@ -214,6 +247,6 @@ function hardTile(targets: Targets, { from, to }: Range, share: Tensor | undefin
     const own = iota([1, to - from], 1);
     return equal(column(targets.labels), add(cast(own, "i32"), from));
   }
-  const ids = reshape(slice(targets.columnIds, 0, from, to), [1, to - from]);
-  return multiply(equal(column(targets.rowIds), ids), share!);
+  const ids = reshape(slice(targets.keyIds, 0, from, to), [1, to - from]);
+  return multiply(equal(column(targets.queryIds), ids), share!);
 }

@@ -13,7 +13,7 @@ import { gather } from "../ops/gather.ts";
 import { dropout, foldIn, type Key } from "../ops/random.ts";
 import { slice } from "../ops/shape.ts";
 import type { Tensor } from "../program/graph.ts";
-import type { Tap } from "./vit.ts";
+import type { ActivationTap } from "./vit.ts";
 
 /** Sizes of a BERT. */
 export interface BertConfig {
@@ -72,6 +72,11 @@ export type BertSpec = {
 };
 
 const embedding = { normal: 0.02 } as const;
+
+/** Added to the scores of padded keys in self-attention: -10000 as in the official code (BERT's), which a softmax takes to 0. */
+const PADDED = -10000;
+/** Added to the scores of image tokens that cross-attention must not see: as in the official code, -1e9. */
+const UNSEEN = -1e9;
 
 function attentionSpec(width: number, keys: number, weights: Init): BertAttentionSpec {
   return {
@@ -139,9 +144,9 @@ export interface BertContext {
   /** Each token sees only itself and those before (a decoder). */
   readonly causal?: boolean;
   /** Compute intermediates again in the backward pass instead of keeping them. */
-  readonly remat?: boolean;
+  readonly remat?: boolean | undefined;
   /** Is shown the input of each layer, as "hidden0", "hidden1", ... from the first layer that runs. */
-  readonly tap?: Tap;
+  readonly tap?: ActivationTap;
 }
 
 /** Only the unimodal layers on token ids: [B, L] -> [B, L, D]. */
@@ -202,10 +207,10 @@ export function bertLayers(
 export function bertLayer(p: Layer, x: Tensor, context: BertContext, config: BertConfig): Tensor {
   const { mask, image, imageMask, key, causal } = context;
   const keyAt = (n: number): Key | undefined => key && foldIn(key, n);
-  const hidden = (mask: Tensor): Tensor => multiply(subtract(1, mask), -10000);
+  const hidden = (mask: Tensor): Tensor => multiply(subtract(1, mask), PADDED);
   x = attend(p.attention, x, x, { mask: hidden(mask), causal: causal ?? false, key: keyAt(0) }, config);
   if (p.crossattention && image) {
-    const unseen = imageMask && multiply(subtract(1, imageMask), -1e9);
+    const unseen = imageMask && multiply(subtract(1, imageMask), UNSEEN);
     x = attend(p.crossattention, x, image, { mask: unseen, causal: false, key: keyAt(1) }, config);
   }
   const wide = gelu(linear(p.intermediate.dense, x));

@@ -80,14 +80,14 @@ export function vitSpec(config: VitConfig): VitSpec {
 }
 
 /** Is shown intermediate values while a model is traced, under names such as "block0". */
-export type Tap = (name: string, value: Tensor) => void;
+export type ActivationTap = (name: string, value: Tensor) => void;
 
 /** How a ViT runs. */
 export interface VitContext {
   /** Compute the blocks' intermediates again in the backward pass instead of keeping them. @default false */
   readonly remat?: boolean;
   /** Is shown "patches", then "block0", "block1", ... */
-  readonly tap?: Tap;
+  readonly tap?: ActivationTap;
 }
 
 /**

@@ -17,13 +17,9 @@ export const argmaxOp: Op<void> = {
   },
   lower(ctx, { inputs: [x] }): void {
     const [rows, length] = x!.shape as [number, number];
-    const kernel = rowKernel(ctx.device, source, length);
-    ctx.dispatch({
-      name: "argmax",
-      code: kernel.code,
-      bindings: [...ctx.inputs, ...ctx.outputs, { words: [rows, length / kernel.width] }],
-      workgroups: kernel.workgroups(rows),
-    });
+    const kernel = rowKernel("argmax", source, { device: ctx.device, length });
+    const u = { rows, length: kernel.loads };
+    ctx.dispatch(kernel.over(rows, { x: ctx.inputs[0], y: ctx.outputs[0], u }));
   },
   vjp: () => [null],
 };

@@ -40,13 +40,10 @@ const crossEntropyOp: Op<{ readonly ignoreIndex: number }> = {
   },
   lower(ctx, { inputs: [logits], attrs: { ignoreIndex } }): void {
     const [rows, length] = logits!.shape as [number, number];
-    const kernel = rowKernel(ctx.device, forwardKernel, length);
-    ctx.dispatch({
-      name: "crossEntropy",
-      code: kernel.code,
-      bindings: [...ctx.inputs, ...ctx.outputs, { words: [rows, length / kernel.width, ignoreIndex >>> 0] }],
-      workgroups: kernel.workgroups(rows),
-    });
+    const kernel = rowKernel("crossEntropy", forwardKernel, { device: ctx.device, length });
+    const [logitsRef, labels] = ctx.inputs, [loss, lse] = ctx.outputs;
+    const u = { rows, length: kernel.loads, ignored: ignoreIndex };
+    ctx.dispatch(kernel.over(rows, { logits: logitsRef, labels, loss, lse, u }));
   },
   vjp(node, [dLoss, dLse]) {
     const [logits, labels] = node.inputs as [Tensor, Tensor];
@@ -68,13 +65,10 @@ const softmaxTileGradOp: Op<TileAttrs> = {
   },
   lower(ctx, { inputs: [tile], attrs: { offset, ignoreIndex } }): void {
     const [rows, length] = tile!.shape as [number, number];
-    const kernel = rowKernel(ctx.device, gradKernel, length);
-    ctx.dispatch({
-      name: "softmaxTileGrad",
-      code: kernel.code,
-      bindings: [...ctx.inputs, ...ctx.outputs, { words: [rows, length / kernel.width, offset, ignoreIndex >>> 0] }],
-      workgroups: kernel.workgroups(rows),
-    });
+    const kernel = rowKernel("softmaxTileGrad", gradKernel, { device: ctx.device, length });
+    const [tileRef, lse, labels, scales] = ctx.inputs;
+    const u = { rows, length: kernel.loads, offset, ignored: ignoreIndex };
+    ctx.dispatch(kernel.over(rows, { tile: tileRef, lse, labels, scales, d: ctx.outputs[0], u }));
   },
 };
 
@@ -87,13 +81,10 @@ const lseUpdateOp: Op<void> = {
   },
   lower(ctx, { inputs: [, tile] }): void {
     const [rows, length] = tile!.shape as [number, number];
-    const kernel = rowKernel(ctx.device, lseUpdateKernel, length);
-    ctx.dispatch({
-      name: "lseUpdate",
-      code: kernel.code,
-      bindings: [...ctx.inputs, ...ctx.outputs, { words: [rows, length / kernel.width] }],
-      workgroups: kernel.workgroups(rows),
-    });
+    const kernel = rowKernel("lseUpdate", lseUpdateKernel, { device: ctx.device, length });
+    const [state, tileRef] = ctx.inputs;
+    const u = { rows, length: kernel.loads };
+    ctx.dispatch(kernel.over(rows, { state, tile: tileRef, result: ctx.outputs[0], u }));
   },
 };
 
@@ -104,14 +95,10 @@ const pickLabelsOp: Op<{ readonly offset: number }> = {
     return [{ shape: labels!.shape, dtype: "f32" }];
   },
   lower(ctx, { inputs: [tile], attrs: { offset } }): void {
-    const kernel = flatKernel(ctx.device, pickKernel);
-    const rows = tile!.shape[0]!;
-    ctx.dispatch({
-      name: "pickLabels",
-      code: kernel.code,
-      bindings: [...ctx.inputs, ...ctx.outputs, { words: [rows, lastAxis(tile!), offset] }],
-      workgroups: kernel.workgroups(rows),
-    });
+    const kernel = flatKernel("pickLabels", pickKernel, { device: ctx.device });
+    const [tileRef, labels] = ctx.inputs;
+    const u = { count: tile!.shape[0]!, length: lastAxis(tile!), offset };
+    ctx.dispatch(kernel.over(u.count, { tile: tileRef, labels, y: ctx.outputs[0], u }));
   },
 };
 

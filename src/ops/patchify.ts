@@ -5,7 +5,6 @@
  */
 import source from "../../kernels/patchify_bytes.wgsl" with { type: "text" };
 import { apply, type Aval, type Op, sizeOf, type Tensor } from "../program/graph.ts";
-import { f32Bits } from "../program/lowering.ts";
 import { ANY_TYPE, checkInput } from "./_check.ts";
 import { flatKernel } from "./_rows.ts";
 import { reshape } from "./shape.ts";
@@ -50,15 +49,10 @@ export const patchifyBytesOp: Op<PatchifyBytesOptions> = {
   },
   lower(ctx, { avals: [out], attrs: { height, width, patch, mean, std } }): void {
     const vector = patch % 4 === 0;
-    const kernel = flatKernel(ctx.device, source, { consts: { VECTOR: vector } });
+    const kernel = flatKernel("patchifyBytes", source, { device: ctx.device, consts: { VECTOR: vector } });
     const count = sizeOf(out!.shape) / 3 / (vector ? 4 : 1);
-    const colours = [mean, std].flatMap((colour) => [...colour.map(f32Bits), 0]);
-    ctx.dispatch({
-      name: "patchifyBytes",
-      code: kernel.code,
-      bindings: [...ctx.inputs, ...ctx.outputs, { words: [count, height, width, patch, ...colours] }],
-      workgroups: kernel.workgroups(count),
-    });
+    const u = { count, height, width, side: patch, mean, deviation: std };
+    ctx.dispatch(kernel.over(count, { images: ctx.inputs[0], y: ctx.outputs[0], u }));
   },
   vjp: () => [null],
 };

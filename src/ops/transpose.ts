@@ -29,17 +29,15 @@ export const transposeOp: Op<Attrs> = {
   lower(ctx, { inputs: [x], attrs: { permutation } }): void {
     const axes = mergedAxes(x!.shape, permutation).reverse();
     const width = axes[0]!.stride === 1 && axes[0]!.length % 4 === 0 ? 4 : 1;
-    const kernel = flatKernel(ctx.device, source, { consts: { VECTOR: width === 4, RANK: axes.length } });
+    const consts = { VECTOR: width === 4, RANK: axes.length };
+    const kernel = flatKernel("transpose", source, { device: ctx.device, consts });
     const count = sizeOf(x!.shape) / width;
-    const words = axes.flatMap(({ length, stride }, i) =>
-      i === 0 ? [length / width, stride] : [length, stride / width]
-    );
-    ctx.dispatch({
-      name: "transpose",
-      code: kernel.code,
-      bindings: [...ctx.inputs, ...ctx.outputs, { words: [count, ...words] }],
-      workgroups: kernel.workgroups(count),
-    });
+    const sizes = axes.flatMap(({ length, stride }, i) => [
+      [`length${i}`, i === 0 ? length / width : length],
+      [`stride${i}`, i === 0 ? stride : stride / width],
+    ]);
+    const u = { count, ...Object.fromEntries(sizes) as Record<string, number> };
+    ctx.dispatch(kernel.over(count, { x: ctx.inputs[0], y: ctx.outputs[0], u }));
   },
   vjp: ({ attrs: { permutation } }, [ct]) => [transpose(ct!, permutation.map((_, axis) => permutation.indexOf(axis)))],
 };

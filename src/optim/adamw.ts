@@ -16,8 +16,10 @@ import {
   where,
 } from "../ops/elementwise.ts";
 import { sum } from "../ops/reduce.ts";
+import { stopGradient } from "../ops/shape.ts";
 import type { Tensor } from "../program/graph.ts";
-import type { Flat } from "./layout.ts";
+import { entries, mapTree, type Tree } from "../program/tree.ts";
+import type { ParameterBuffer } from "./layout.ts";
 
 /** Constants of AdamW. */
 export interface AdamWOptions {
@@ -34,8 +36,10 @@ export interface AdamWOptions {
 /** Parameters and moments, flat buffers in the order of the layout. */
 export type AdamWState = {
   readonly values: readonly Tensor[];
-  readonly first: readonly Tensor[];
-  readonly second: readonly Tensor[];
+  /** First moments: means of the gradients. */
+  readonly mu: readonly Tensor[];
+  /** Second moments: means of their squares. */
+  readonly nu: readonly Tensor[];
 };
 
 /** What changes from step to step, scalars: see {@linkcode stepInputs}. */
@@ -57,28 +61,28 @@ export function stepInputs(
 }
 
 /**
- * One step: values * (1 - rate * decay) - rate * m / (sqrt(v) + eps), with bias-corrected moments. Where `apply` (a scalar) is 0,
+ * One step: values * (1 - rate * decay) - rate * mu / (sqrt(nu) + eps), with bias-corrected moments. Where `apply` (a scalar) is 0,
  * everything stays as it is.
  */
 export function adamw(
   state: AdamWState,
   gradients: readonly Tensor[],
-  flats: readonly Flat[],
+  buffers: readonly ParameterBuffer[],
   step: AdamWStep,
   options: AdamWOptions & { readonly apply?: Tensor } = {},
 ): AdamWState {
   const { beta1 = 0.9, beta2 = 0.999, eps = 1e-8, weightDecay = 0.02, apply } = options;
   const keep = (next: Tensor, now: Tensor): Tensor => apply ? where(apply, next, now) : next;
   const rows = state.values.map((value, i) => {
-    const g = gradients[i]!, m = state.first[i]!, v = state.second[i]!, { decay, bounds } = flats[i]!;
-    const first = add(multiply(m, beta1), multiply(g, 1 - beta1));
-    const second = add(multiply(v, beta2), multiply(square(g), 1 - beta2));
-    const update = divide(multiply(first, step.correction1), add(sqrt(multiply(second, step.correction2)), eps));
+    const g = gradients[i]!, m = state.mu[i]!, v = state.nu[i]!, { decay, bounds } = buffers[i]!;
+    const mu = add(multiply(m, beta1), multiply(g, 1 - beta1));
+    const nu = add(multiply(v, beta2), multiply(square(g), 1 - beta2));
+    const update = divide(multiply(mu, step.correction1), add(sqrt(multiply(nu, step.correction2)), eps));
     const decayed = decay && weightDecay ? multiply(value, subtract(1, multiply(step.rate, weightDecay))) : value;
     const next = inBounds(subtract(decayed, multiply(step.rate, update)), bounds);
-    return { value: keep(next, value), first: keep(first, m), second: keep(second, v) };
+    return { value: keep(next, value), mu: keep(mu, m), nu: keep(nu, v) };
   });
-  return { values: rows.map((r) => r.value), first: rows.map((r) => r.first), second: rows.map((r) => r.second) };
+  return { values: rows.map((r) => r.value), mu: rows.map((r) => r.mu), nu: rows.map((r) => r.nu) };
 }
 
 function inBounds(x: Tensor, bounds: readonly [number, number] | undefined): Tensor {
@@ -96,7 +100,17 @@ export function clipByGlobalNorm(gradients: readonly Tensor[], norm: Tensor, lim
   return gradients.map((g) => multiply(g, factor));
 }
 
-/** Exponential moving average: decay * average + (1 - decay) * value. */
-export function ema(average: readonly Tensor[], values: readonly Tensor[], decay: number): Tensor[] {
-  return average.map((a, i) => add(multiply(a, decay), multiply(values[i]!, 1 - decay)));
+/**
+ * Exponential moving averages: decay * average + (1 - decay) * value for each tensor of `averages`, with the value at the same path
+ * of `values`, which may hold others too. No gradient flows to the values.
+ *
+ * @throws {RangeError} If there is no value for an average.
+ */
+export function ema<T extends Tree>(averages: T, values: Tree, decay: number): T {
+  const byPath = new Map(entries(values));
+  return mapTree(averages, (average, path) => {
+    const value = byPath.get(path);
+    if (!value) throw new RangeError(`Cannot average "${path}": there is no value of that name`);
+    return add(multiply(average, decay), multiply(stopGradient(value), 1 - decay));
+  });
 }

@@ -11,12 +11,23 @@ import { BufferUsage, VALUE_USAGE } from "../gpu/usage.ts";
 import { type Aval, Node, type Op, Tensor } from "./graph.ts";
 import type { BufferRef, Dispatch, Uniform } from "./lowering.ts";
 import { type Plan, plan } from "./plan.ts";
+import type { Avals, Tree } from "./tree.ts";
 
 const inputOp: Op<Aval> = { name: "input", infer: (_, { shape, dtype }) => [{ shape, dtype }] };
 
 /** A tensor whose value comes later: an argument while a function is traced. */
 export function placeholder({ shape, dtype }: Aval): Tensor {
   return new Tensor(new Node(inputOp, [], { shape, dtype }) as Node);
+}
+
+/** A tree of tensors whose values come later, from their shapes and types. */
+export function placeholders<T extends Tree>(avals: Avals<T>): T {
+  const fill = (part: unknown): unknown => {
+    if (typeof (part as Aval).dtype === "string") return placeholder(part as Aval); // a tensor may be named so, too
+    if (Array.isArray(part)) return part.map(fill);
+    return Object.fromEntries(Object.entries(part as object).map(([name, child]) => [name, fill(child)]));
+  };
+  return fill(avals) as T;
 }
 
 /** A tensor whose value is in `storage`. */
@@ -401,8 +412,11 @@ function uniformBytes(u: Uniform): number {
   return Math.max(16, Math.ceil(u.words.length / 4) * 16);
 }
 
+/** Workgroups along one dimension of a dispatch that every device takes: WebGPU's default maxComputeWorkgroupsPerDimension. */
+const MOST_WORKGROUPS = 65_535;
+
 /** A linear number of workgroups as dispatch dimensions: folded to two beyond 65,535. */
 export function foldWorkgroups(workgroups: number): [number, number] {
-  const y = Math.ceil(workgroups / 65535);
+  const y = Math.ceil(workgroups / MOST_WORKGROUPS);
   return [Math.ceil(workgroups / y), y];
 }

@@ -3,10 +3,16 @@
  *
  * @module
  */
-import { Tensor } from "./graph.ts";
+import { type Aval, Tensor } from "./graph.ts";
 
 /** Tensors in nested records and lists. Declare your own with `type`: TypeScript takes no `interface` for a record of anything. */
 export type Tree = Tensor | readonly Tree[] | { readonly [name: string]: Tree };
+
+/** Shapes and types in nested records and lists: those of any {@linkcode Tree}. */
+export type AvalTree = Aval | readonly AvalTree[] | { readonly [name: string]: AvalTree };
+
+/** Shapes and types of a tree T, without values: the same names with an {@linkcode Aval} for each tensor. */
+export type Avals<T> = Tree extends T ? AvalTree : T extends Tensor ? Aval : { readonly [K in keyof T]: Avals<T[K]> };
 
 /** The tensors of a tree, in the order of their names as written. */
 export function leaves(tree: Tree): Tensor[] {

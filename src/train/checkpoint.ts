@@ -6,15 +6,17 @@
  */
 import type { LazyTensor } from "../io/archive.ts";
 import { writeFileAtomic } from "../io/atomic.ts";
+import { fileNames, makeFolder, removeIfThere, sha256IfThere, textIfThere } from "../io/files.ts";
 import type { Dtype, NamedTensor } from "../io/dtype.ts";
 import { openSafetensors, writeSafetensors } from "../io/safetensors.ts";
 import type { SpecTree } from "../nn/spec.ts";
-import type { ParameterLayout } from "../optim/layout.ts";
+import { compareSettings, type SettingsRecord } from "../settings/record.ts";
+import type { ParameterLayout, ParameterPlace } from "../optim/layout.ts";
 import { data, tensor } from "../program/compile.ts";
 import { type HostArray, sizeOf, type Tensor } from "../program/graph.ts";
 import { entries, mapTree, type Tree } from "../program/tree.ts";
 import type { TrainState } from "./step.ts";
-import type { Settings } from "./task.ts";
+import type { Setting, Settings } from "./task.ts";
 
 /** What a checkpoint says beside its tensors. */
 export interface CheckpointRecord {
@@ -58,10 +60,10 @@ export async function saveCheckpoint<S extends SpecTree, X extends Tree>(
   record: Omit<CheckpointRecord, "format" | "tensors">,
   keep = 2,
 ): Promise<SavedCheckpoint> {
-  await Deno.mkdir(dir, { recursive: true });
+  await makeFolder(dir);
   const file = `step-${String(record.counters.step).padStart(8, "0")}.safetensors`, path = `${dir}/${file}`;
   await writeSafetensors(path, tensorsOf(state, layout), { format: "pt", step: String(record.counters.step) });
-  const sha256 = await sha256Of(path);
+  const sha256 = (await sha256IfThere(path))!;
   const full: CheckpointRecord = { format: "gritstone-checkpoint-1", ...record, tensors: { file, sha256 } };
   await writeFileAtomic(path.replace(/safetensors$/, "json"), JSON.stringify(full, null, 1) + "\n");
   const all = await listCheckpoints(dir, /\.(json|safetensors)$/), at = all.indexOf(file.replace(/\..*/, ""));
@@ -71,55 +73,27 @@ export async function saveCheckpoint<S extends SpecTree, X extends Tree>(
 
 /** Names of the checkpoints of a folder without ending, oldest first: those that are whole, or all that have a file of that ending. */
 export async function listCheckpoints(dir: string, ending = /\.json$/): Promise<string[]> {
-  const names = new Set<string>();
-  for await (const { name, isFile } of Deno.readDir(dir)) {
-    if (isFile && /^step-\d+\.\w+$/.test(name) && ending.test(name)) names.add(name.replace(/\..*/, ""));
-  }
-  return [...names].sort();
+  const names = (await fileNames(dir)).filter((name) => /^step-\d+\.\w+$/.test(name) && ending.test(name));
+  return [...new Set(names.map((name) => name.replace(/\..*/, "")))];
 }
 
 /** Removes both files of a checkpoint; first the one that makes it valid. */
 export async function removeCheckpoint(dir: string, name: string): Promise<void> {
-  for (const ending of ["json", "safetensors"]) {
-    try {
-      await Deno.remove(`${dir}/${name}.${ending}`);
-    } catch (error) {
-      if (!(error instanceof Deno.errors.NotFound)) throw error;
-    }
-  }
+  for (const ending of ["json", "safetensors"]) await removeIfThere(`${dir}/${name}.${ending}`);
 }
 
-/** SHA-256 of a file of any size, hexadecimal. */
-export async function sha256Of(path: string): Promise<string> {
-  const { createHash } = await import("node:crypto"), hash = createHash("sha256");
-  const file = await Deno.open(path);
-  for await (const bytes of file.readable) hash.update(bytes);
-  return hash.digest("hex");
-}
-
-/** All tensors of a state, buffer by buffer, so that each is read back once and one at a time. */
+/** All tensors of a state, buffer by buffer, so that each is read back once and one at a time. The names are the file format's. */
 function tensorsOf<S extends SpecTree, X extends Tree>(state: TrainState<X>, layout: ParameterLayout<S>): LazyTensor[] {
-  const groups = [["", state.optimizer.values], ["optimizer.first.", state.optimizer.first], [
+  const { optimizer: { values, mu, nu }, frozen } = state;
+  const groups = [["", values, false], ["", frozen, true], ["optimizer.first.", mu, false], [
     "optimizer.second.",
-    state.optimizer.second,
+    nu,
+    false,
   ]] as const;
-  const flat = groups.flatMap(([prefix, flats]) =>
+  const flat = groups.flatMap(([prefix, flats, isFrozen]) =>
     flats.flatMap((whole, buffer) => {
-      let host: Promise<HostArray> | undefined;
-      return [...layout.entries.values()].filter((e) => e.buffer === buffer).map((
-        { name, shape, offset },
-        i,
-        all,
-      ): LazyTensor => ({
-        name: prefix + name,
-        dtype: "F32",
-        shape,
-        read: async () => {
-          const values = await (host ??= data(whole));
-          if (i === all.length - 1) host = undefined;
-          return named(prefix + name, "F32", shape, values.slice(offset, offset + sizeOf(shape)));
-        },
-      }));
+      const places = [...layout.places.values()].filter((p) => p.frozen === isFrozen && p.buffer === buffer);
+      return partsOf(whole, places, prefix);
     })
   );
   const extra = entries(state.extra, "extra").map(([name, t]): LazyTensor => ({
@@ -131,6 +105,21 @@ function tensorsOf<S extends SpecTree, X extends Tree>(state: TrainState<X>, lay
   return [...flat, ...extra];
 }
 
+/** The parameters of one buffer; it is read back with the first of them and forgotten with the last. */
+function partsOf(whole: Tensor, places: readonly ParameterPlace[], prefix: string): LazyTensor[] {
+  let host: Promise<HostArray> | undefined;
+  return places.map(({ name, shape, offset }, i): LazyTensor => ({
+    name: prefix + name,
+    dtype: "F32",
+    shape,
+    read: async () => {
+      const values = await (host ??= data(whole));
+      if (i === places.length - 1) host = undefined;
+      return named(prefix + name, "F32", shape, values.slice(offset, offset + sizeOf(shape)));
+    },
+  }));
+}
+
 function named(name: string, dtype: Dtype, shape: readonly number[], values: HostArray): NamedTensor {
   return { name, dtype, shape, data: values as NamedTensor["data"] };
 }
@@ -140,8 +129,9 @@ export interface LoadedCheckpoint<X extends Tree> {
   readonly record: CheckpointRecord;
   readonly path: string;
   readonly values: readonly Float32Array[];
-  readonly first: readonly Float32Array[];
-  readonly second: readonly Float32Array[];
+  readonly frozen: readonly Float32Array[];
+  readonly mu: readonly Float32Array[];
+  readonly nu: readonly Float32Array[];
   readonly extra: X;
 }
 
@@ -150,13 +140,13 @@ export async function loadCheckpoint<S extends SpecTree, X extends Tree>(
   where: string,
   layout: ParameterLayout<S>,
   extra: X,
-  settings: Settings,
+  settings: RunSettings,
 ): Promise<LoadedCheckpoint<X>> {
   const json = await findRecord(where);
-  const record = parseRecord(await ifThere(json, () => Deno.readTextFile(json)), json);
-  compareSettings(record.settings, settings, json);
+  const record = parseRecord(await textIfThere(json) ?? missing(json), json);
+  compareRuns(record.settings, settings, json);
   const path = json.slice(0, json.lastIndexOf("/") + 1) + record.tensors.file;
-  if (await ifThere(path, () => sha256Of(path)) !== record.tensors.sha256) {
+  if ((await sha256IfThere(path) ?? missing(path)) !== record.tensors.sha256) {
     throw new Error(
       `Cannot resume from "${path}": its SHA-256 is not the one that "${json}" states; the file was changed or is damaged`,
     );
@@ -173,14 +163,15 @@ export async function loadCheckpoint<S extends SpecTree, X extends Tree>(
       }
       return value.data as HostArray;
     };
-    const flats = (prefix: string): Float32Array[] =>
-      layout.packHost((name, shape) => get(prefix + name, shape) as Float32Array);
+    const flats = (prefix: string, kind: "trained" | "frozen" = "trained"): Float32Array[] =>
+      layout.packHost((name, shape) => get(prefix + name, shape) as Float32Array, kind);
     return {
       record,
       path,
       values: flats(""),
-      first: flats("optimizer.first."),
-      second: flats("optimizer.second."),
+      frozen: flats("", "frozen"),
+      mu: flats("optimizer.first."),
+      nu: flats("optimizer.second."),
       extra: mapTree(extra, (t, name) => tensor(get(name ? `extra.${name}` : "extra", t.shape), t.shape, t.dtype)),
     };
   } finally {
@@ -188,18 +179,13 @@ export async function loadCheckpoint<S extends SpecTree, X extends Tree>(
   }
 }
 
-async function ifThere<T>(path: string, read: () => Promise<T>): Promise<T> {
-  try {
-    return await read();
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-    throw new Deno.errors.NotFound(`Cannot resume from "${path}": there is no such file`);
-  }
+function missing(path: string): never {
+  throw new Error(`Cannot resume from "${path}": there is no such file`);
 }
 
 async function findRecord(where: string): Promise<string> {
   if (/\.(json|safetensors)$/.test(where)) return where.replace(/safetensors$/, "json");
-  const names = await listCheckpoints(where).catch(() => []);
+  const names = await listCheckpoints(where);
   if (!names.length) throw new Error(`Cannot resume from "${where}": the folder has no checkpoint (step-*.json)`);
   return `${where}/${names.at(-1)}.json`;
 }
@@ -228,18 +214,41 @@ function parseRecord(text: string, path: string): CheckpointRecord {
   return record as CheckpointRecord;
 }
 
-/** Throws for the first setting that differs: which one, and both values. */
-export function compareSettings(saved: Settings, now: Settings, path: string, prefix = ""): void {
+/** What must be the same when a run continues: the settings of the program by its flags, those of the task and of the trainer. */
+export type RunSettings = {
+  readonly flags: SettingsRecord;
+  readonly task: Settings;
+  readonly trainer: Settings;
+};
+
+/**
+ * Throws for the first setting that differs: which one, and both values.
+ *
+ * @throws {Error} If one does.
+ */
+export function compareRuns(saved: Settings, now: RunSettings, path: string): void {
+  const { flags, task, trainer } = saved as Partial<RunSettings>;
+  const difference = compareSettings(flags ?? {}, now.flags) ??
+    firstDifference(task ?? {}, now.task, "task.") ?? firstDifference(trainer ?? {}, now.trainer, "");
+  if (difference === undefined) return;
+  throw new Error(
+    `Cannot resume from "${path}": ${difference}; use the old value, or start a new run in another folder (--out)`,
+  );
+}
+
+function firstDifference(saved: Settings, now: Settings, prefix: string): string | undefined {
   for (const name of new Set([...Object.keys(saved), ...Object.keys(now)])) {
-    const [a, b] = [saved[name], now[name]];
-    if (a && b && typeof a === "object" && typeof b === "object") compareSettings(a, b, path, `${prefix}${name}.`);
-    else if (a !== b) {
-      throw new Error(
-        `Cannot resume from "${path}": "${prefix}${name}" was ${JSON.stringify(a) ?? "not set"} and is ${
-          JSON.stringify(b) ?? "not set"
-        } now; ` +
-          `start a new run or use the old value`,
-      );
+    const [a, b] = [saved[name], now[name]], full = `${prefix}${name}`;
+    if (isNested(a) && isNested(b)) {
+      const inside = firstDifference(a, b, `${full}.`);
+      if (inside) return inside;
+    } else if (a !== b) {
+      const [was, is] = [a, b].map((value) => JSON.stringify(value) ?? "not set");
+      return `"${full}" was ${was} and is ${is} now`;
     }
   }
+}
+
+function isNested(value: Setting | undefined): value is Settings {
+  return typeof value === "object" && value !== null;
 }

@@ -4,87 +4,117 @@
  * @module
  */
 import { formatBytes } from "../gpu/errors.ts";
-import type { SpecTree } from "../nn/spec.ts";
-import { type LayoutOptions, ParameterLayout } from "../optim/layout.ts";
-import { type Aval, byteLength, type Tensor } from "../program/graph.ts";
-import { placeholder, type Program } from "../program/program.ts";
+import { mapSpecs, type SpecTree } from "../nn/spec.ts";
+import { ParameterLayout } from "../optim/layout.ts";
+import { byteLength, type Tensor } from "../program/graph.ts";
+import { placeholder, placeholders, type Program } from "../program/program.ts";
 import { leaves, mapTree, type Tree } from "../program/tree.ts";
-import { buildStep, COMMON_COLUMNS, type StepInput, type StepOptions, type TrainState } from "./step.ts";
-import type { Task } from "./task.ts";
+
+import {
+  buildStep,
+  type GradientInput,
+  metricNames,
+  type StepOptions,
+  type TrainState,
+  type UpdateInput,
+} from "./step.ts";
+import type { Objective } from "./task.ts";
 
 /** Bytes of GPU memory by what they are for. */
 export interface MemoryEstimate {
+  /** Parameters, trained and frozen. */
   readonly parameters: number;
   /** AdamW's two moments. */
   readonly optimizer: number;
-  /** Gradients summed over micro-batches; without accumulation they are among the intermediates. */
-  readonly sums: number;
-  /** What the loss keeps from step to step: feature queues, momentum copies. */
+  /** Gradients of all parameters, between the two programs of a step. */
+  readonly gradients: number;
+  /** What the loss keeps from step to step: feature queues, momentum encoders. */
   readonly extra: number;
   /** One mini-batch. */
   readonly batch: number;
-  /** Activations and gradients, sharing memory where their lifetimes do not meet. */
+  /** Activations and their gradients, sharing memory where their lifetimes do not meet. */
   readonly intermediates: number;
-  /** The ring of metrics, the step's scalars, sizes and constants of the kernels. */
+  /** Metrics, the step's scalars, sizes and constants of the kernels. */
   readonly other: number;
+  /** All together. */
   readonly total: number;
 }
 
 /** Options of {@linkcode estimateMemory}: those of the run. */
 export interface EstimateOptions extends StepOptions {
-  readonly layout?: LayoutOptions;
+  /** Steps between reports. @default 20 */
   readonly logEvery?: number;
 }
 
-/** Of a task, what decides on memory. Values are not looked at, so all tensors may be placeholders. */
-export type MemoryTask<S extends SpecTree, X extends Tree, B extends Tree> = Pick<
-  Task<S, X, B>,
-  "spec" | "loss" | "extra"
->;
-
 /**
- * The memory of training `task` on mini-batches of the shapes of `input`: the step is traced and planned as it will run, but
- * nothing is allocated. Not counted: grouping, evaluation, and what the driver needs itself.
+ * The memory of training `objective`: the step is traced and planned as it will run, but nothing is allocated. Not counted: grouping,
+ * evaluation, and what the driver needs itself.
+ *
+ * @throws {RangeError} If an op cannot run at these sizes on this adapter.
  */
 export async function estimateMemory<S extends SpecTree, X extends Tree, B extends Tree>(
-  task: MemoryTask<S, X, B>,
-  input: B,
-  metrics: readonly string[],
+  objective: Objective<S, X, B>,
   options: EstimateOptions = {},
 ): Promise<MemoryEstimate> {
-  const layout = new ParameterLayout(task.spec, options.layout), { accumulate = 1, logEvery = 20 } = options;
-  const flats = (): Tensor[] => layout.flats.map(({ size }) => placeholder({ shape: [size], dtype: "f32" }));
-  const state: TrainState<X> = {
-    optimizer: { values: flats(), first: flats(), second: flats() },
-    extra: mapTree(task.extra, (t: Aval) => placeholder(t)),
-    healthy: scalar(),
-    ring: placeholder({ shape: [logEvery * accumulate, COMMON_COLUMNS.length + metrics.length], dtype: "f32" }),
-    sums: accumulate > 1 ? flats() : [],
-  };
-  const { forward, apply } = buildStep(task as Task<S, X, B>, layout, metrics, options);
-  const programs = [await forward.program(state, input, stepInput())];
-  if (apply) programs.push(await apply.program(state, stepInput()));
+  const layout = new ParameterLayout(objective.spec, objective), { accumulate = 1, logEvery = 20 } = options;
+  const extra = placeholderExtra(objective), columns = 1 + metricNames(objective, layout, extra).length;
+  const state = placeholderState(layout, extra, logEvery * accumulate, columns, logEvery);
+  const input = placeholders(objective.input), { gradients, update } = buildStep(objective, layout, options);
+  const programs = [
+    await gradients.program(state, input, gradientInput()),
+    await update.program(state, updateInput()),
+  ];
   return summed({
-    parameters: bytesOf(state.optimizer.values),
-    optimizer: bytesOf([state.optimizer.first, state.optimizer.second]),
-    sums: bytesOf(state.sums),
+    parameters: bytesOf([state.optimizer.values, state.frozen]),
+    optimizer: bytesOf([state.optimizer.mu, state.optimizer.nu]),
+    gradients: bytesOf(state.gradients),
     extra: bytesOf(state.extra),
     batch: bytesOf(input),
     intermediates: total(programs, (p) => p.arenaBytes),
-    other: bytesOf([state.healthy, state.ring]) + total(programs, (p) => p.constantBytes + bytesOf(stepInput())),
+    other: bytesOf([state.healthy, state.metrics, state.norms, gradientInput(), updateInput()]) +
+      total(programs, (p) => p.constantBytes),
   });
+}
+
+/** The state that a loss keeps, of parameters without values. */
+function placeholderExtra<S extends SpecTree, X extends Tree, B extends Tree>(objective: Objective<S, X, B>): X {
+  const params = mapSpecs(objective.spec, ({ shape }) => placeholder({ shape, dtype: "f32" }));
+  return mapTree(objective.extra?.(params) ?? {} as X, (t) => placeholder(t));
+}
+
+function placeholderState<S extends SpecTree, X extends Tree>(
+  layout: ParameterLayout<S>,
+  extra: X,
+  rows: number,
+  columns: number,
+  steps: number,
+): TrainState<X> {
+  const flats = (of = layout.buffers): Tensor[] => of.map(({ size }) => placeholder({ shape: [size], dtype: "f32" }));
+  return {
+    optimizer: { values: flats(), mu: flats(), nu: flats() },
+    frozen: flats(layout.frozen),
+    gradients: flats(),
+    extra,
+    healthy: scalar(),
+    metrics: placeholder({ shape: [rows, columns], dtype: "f32" }),
+    norms: placeholder({ shape: [steps, 1], dtype: "f32" }),
+  };
 }
 
 function scalar(): Tensor {
   return placeholder({ shape: [], dtype: "f32" });
 }
 
-function stepInput(): StepInput {
-  return {
-    adamw: { rate: scalar(), correction1: scalar(), correction2: scalar() },
-    key: placeholder({ shape: [2], dtype: "u32" }),
-    row: placeholder({ shape: [1], dtype: "u32" }),
-  };
+function words(count: number): Tensor {
+  return placeholder({ shape: [count], dtype: "u32" });
+}
+
+function gradientInput(): GradientInput {
+  return { key: words(2), step: scalar(), epoch: scalar(), keep: scalar(), row: words(1) };
+}
+
+function updateInput(): UpdateInput {
+  return { adamw: { rate: scalar(), correction1: scalar(), correction2: scalar() }, row: words(1) };
 }
 
 function bytesOf(tree: Tree): number {
@@ -107,31 +137,45 @@ export function describeMemory(estimate: MemoryEstimate): string {
 
 /** The mini-batches that {@linkcode largestBatch} looks at. */
 export interface BatchRange {
-  /** @default 1 */
+  /** The least. @default 1 */
   readonly least?: number;
-  /** @default 65536 */
+  /** The largest. @default 65536 */
   readonly most?: number;
 }
 
 /**
  * The largest mini-batch whose memory is at most `limit`, 0 if not even the least fits. `bytes` must grow with the batch; as
- * it does so almost linearly, a handful of estimates is enough.
+ * it does so almost linearly, a handful of estimates is enough. A batch that an op refuses does not fit.
  */
 export async function largestBatch(
   limit: number,
   bytes: (batch: number) => Promise<number>,
   { least = 1, most = 65536 }: BatchRange = {},
 ): Promise<number> {
-  let low = { batch: least, bytes: await bytes(least) }, high = most + 1;
+  let low = { batch: least, bytes: await bytesOrInfinite(bytes, least) }, high = most + 1;
   if (low.bytes > limit) return 0;
   let slope = low.bytes / least;
   while (high - low.batch > 1) {
     const guess = low.batch + Math.floor((limit - low.bytes) / slope);
     const batch = Math.min(Math.max(guess, low.batch + 1), high - 1);
-    const needed = await bytes(batch);
+    const needed = await bytesOrInfinite(bytes, batch);
+    if (needed === Infinity) {
+      high = batch;
+      slope = Math.max(1, 2 * (limit - low.bytes) / (high - low.batch)); // the next guess is the middle
+      continue;
+    }
     slope = Math.max(1, (needed - low.bytes) / (batch - low.batch));
     if (needed > limit) high = batch;
     else low = { batch, bytes: needed };
   }
   return low.batch;
+}
+
+async function bytesOrInfinite(bytes: (batch: number) => Promise<number>, batch: number): Promise<number> {
+  try {
+    return await bytes(batch);
+  } catch (error) {
+    if (error instanceof RangeError) return Infinity; // an op refuses such sizes, here or on this adapter
+    throw error;
+  }
 }

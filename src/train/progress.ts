@@ -1,5 +1,5 @@
 /**
- * Progress for people, and numbers for programs.
+ * Rates and times for people.
  *
  * @module
  */
@@ -11,34 +11,6 @@ export function formatSeconds(seconds: number): string {
   if (s < 60) return `${s} s`;
   if (s < 3600) return `${Math.floor(s / 60)} min ${String(s % 60).padStart(2, "0")} s`;
   return `${Math.floor(s / 3600)} h ${String(Math.floor(s % 3600 / 60)).padStart(2, "0")} min`;
-}
-
-/** A line on standard error that replaces the one before on a terminal. */
-export class ProgressLine {
-  readonly #terminal = Deno.stderr.isTerminal();
-  #open = false;
-
-  /** Shows a line; off a terminal each line stands by itself. */
-  show(text: string): void {
-    this.#write(this.#terminal ? `\r\x1b[K${text}` : `${text}\n`);
-    this.#open = this.#terminal;
-  }
-
-  /** Shows a line that stays. */
-  print(text: string): void {
-    this.#write(`${this.#terminal ? "\r\x1b[K" : ""}${text}\n`);
-    this.#open = false;
-  }
-
-  /** Ends the line that is being replaced. */
-  end(): void {
-    if (this.#open) this.#write("\n");
-    this.#open = false;
-  }
-
-  #write(text: string): void {
-    Deno.stderr.writeSync(new TextEncoder().encode(text));
-  }
 }
 
 /** Rate and time left, from the work of this run (not what a resumed run had done before). */

@@ -1,9 +1,10 @@
 /**
- * The folder of a run: whose checkpoints it holds, and the metrics as JSON lines.
+ * The folder of a run: whose checkpoints it holds, the files that describe the run, and the metrics as JSON lines.
  *
  * @module
  */
 import { writeFileAtomic } from "../io/atomic.ts";
+import { appendLines, isIn, type LineFile, makeFolder, textIfThere } from "../io/files.ts";
 import { listCheckpoints, removeCheckpoint } from "./checkpoint.ts";
 
 /** What a run means to do with its folder. */
@@ -15,30 +16,37 @@ export interface ClaimOptions {
 }
 
 /**
- * Makes the folder of a run. Checkpoints of another run would be taken for this one's, so they are deleted or refused.
+ * Throws if a run must not start in `out`: checkpoints of another run there would be taken for this one's. Writes nothing.
  *
  * @throws {Error} If there are any and `overwrite` is not set.
  */
-export async function claimRunFolder(dir: string, { resumed, overwrite }: ClaimOptions): Promise<void> {
-  await Deno.mkdir(dir, { recursive: true });
-  const [folder, from] = await Promise.all([dir, resumed ?? ""].map((p) => p && Deno.realPath(p)));
-  if (from!.startsWith(`${folder}/`) || from!.startsWith(`${folder}\\`)) return;
-  const found = await listCheckpoints(dir);
-  if (found.length && !overwrite) {
-    throw new Error(
-      `Cannot start a run in "${dir}": it holds the checkpoint "${found.at(-1)}" of an earlier run; ` +
-        `resume that run, overwrite it, or choose another folder`,
-    );
-  }
-  for (const name of found) await removeCheckpoint(dir, name);
+export async function checkRunFolder(out: string, { resumed, overwrite }: ClaimOptions): Promise<void> {
+  const found = await listCheckpoints(out);
+  if (!found.length || overwrite || (resumed !== undefined && await isIn(out, resumed))) return;
+  throw new Error(
+    `Cannot start a run in "${out}": it holds the checkpoint "${found.at(-1)}" of an earlier run; ` +
+      `continue that run (--resume), delete its checkpoints (--overwrite), or choose another folder (--out)`,
+  );
+}
+
+/** Makes the folder of a run that {@linkcode checkRunFolder} let through, and deletes checkpoints of another run. */
+export async function claimRunFolder(out: string, { resumed }: ClaimOptions): Promise<void> {
+  await makeFolder(out);
+  if (resumed !== undefined && await isIn(out, resumed)) return;
+  for (const name of await listCheckpoints(out)) await removeCheckpoint(out, name);
+}
+
+/** Writes the texts that belong to a run, by file name, each atomically. */
+export async function writeRunFiles(out: string, files: Readonly<Record<string, string>>): Promise<void> {
+  for (const [name, text] of Object.entries(files)) await writeFileAtomic(`${out}/${name}`, text);
 }
 
 /** Opens the metrics for appending, without the lines of steps after `step`: those steps are still to come. */
-export async function openMetrics(dir: string, step: number): Promise<Deno.FsFile> {
-  const path = `${dir}/metrics.jsonl`, text = await readIfThere(path);
+export async function openMetrics(out: string, step: number): Promise<LineFile> {
+  const path = `${out}/metrics.jsonl`, text = await textIfThere(path) ?? "";
   const kept = text.split("\n").filter((line) => stepOf(line) <= step).map((line) => `${line}\n`).join("");
   if (kept !== text) await writeFileAtomic(path, kept);
-  return await Deno.open(path, { write: true, create: true, append: true });
+  return await appendLines(path);
 }
 
 /** The step of a line; a line that was cut short has none. */
@@ -47,14 +55,5 @@ function stepOf(line: string): number {
     return JSON.parse(line).step;
   } catch {
     return Infinity;
-  }
-}
-
-async function readIfThere(path: string): Promise<string> {
-  try {
-    return await Deno.readTextFile(path);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return "";
-    throw error;
   }
 }

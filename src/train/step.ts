@@ -1,5 +1,6 @@
 /**
- * One training step as one program: loss, gradients, clipping, AdamW, metrics.
+ * One training step as two programs: the gradients of a mini-batch, and the update of the parameters. What has to come between them
+ * (adding up micro-batches, clipping) is here and nowhere else.
  *
  * @module
  */
@@ -16,31 +17,48 @@ import {
 import type { ParameterLayout } from "../optim/layout.ts";
 import { add, isFinite, multiply } from "../ops/elementwise.ts";
 import { randomKey } from "../ops/random.ts";
-import { concat, reshape } from "../ops/shape.ts";
+import { concat, reshape, stopGradient } from "../ops/shape.ts";
 import { updateRows } from "../ops/update_rows.ts";
 import { compile, type Compiled, type CompileOptions } from "../program/compile.ts";
 import type { Tensor } from "../program/graph.ts";
-import type { Tree } from "../program/tree.ts";
-import type { LossResult, Task } from "./task.ts";
+import { placeholder, placeholders } from "../program/program.ts";
+import { mapTree, type Tree } from "../program/tree.ts";
+import type { LossResult, Objective } from "./task.ts";
 
 /** Everything that a step replaces. Donated: it stays in place on the GPU. */
 export type TrainState<X extends Tree> = {
   readonly optimizer: AdamWState;
+  /** Parameters that are not trained. */
+  readonly frozen: readonly Tensor[];
+  /** Gradients of the step, averaged over its micro-batches so far. */
+  readonly gradients: readonly Tensor[];
   readonly extra: X;
   /** 1 until a loss or a gradient is not finite; then 0, and no parameter or moment changes any more. */
   readonly healthy: Tensor;
-  /** The last rows of metrics, [rows, metrics]. */
-  readonly ring: Tensor;
-  /** Sums of gradients over the micro-batches of a step; empty without accumulation. */
-  readonly sums: readonly Tensor[];
+  /** Losses and metrics of the last micro-batches, [rows, metrics]. */
+  readonly metrics: Tensor;
+  /** Gradient norms of the last steps, [rows, 1]. */
+  readonly norms: Tensor;
 };
 
-/** What changes from step to step. */
-export type StepInput = {
-  readonly adamw: AdamWStep;
+/** What changes from micro-batch to micro-batch. */
+export type GradientInput = {
   /** u32 [2]. */
   readonly key: Tensor;
-  /** u32 [1]: the row of the ring. */
+  /** Optimizer steps done before, a scalar. */
+  readonly step: Tensor;
+  /** Epoch of the mini-batch, a scalar. */
+  readonly epoch: Tensor;
+  /** 0 for the first micro-batch of a step, else 1: whether the gradients so far count. */
+  readonly keep: Tensor;
+  /** u32 [1]: the row of the metrics. */
+  readonly row: Tensor;
+};
+
+/** What changes from update to update. */
+export type UpdateInput = {
+  readonly adamw: AdamWStep;
+  /** u32 [1]: the row of the norms. */
   readonly row: Tensor;
 };
 
@@ -52,79 +70,84 @@ export interface StepOptions {
   readonly clip?: number;
   /** Mini-batches whose gradients are averaged for one step. @default 1 */
   readonly accumulate?: number;
-  /** How the step is compiled. */
+  /** How the programs are compiled. */
   readonly compile?: CompileOptions;
 }
 
-/** The programs of a step and the names of the metrics, in the order of the ring's columns. */
+/** The programs of a step. */
 export interface Step<X extends Tree, B extends Tree> {
-  /** A whole step on one mini-batch, or with accumulation the gradients of one micro-batch. */
-  readonly forward: Compiled<[TrainState<X>, B, StepInput], TrainState<X>>;
-  /** With accumulation: the optimizer's part. */
-  readonly apply: Compiled<[TrainState<X>, StepInput], TrainState<X>> | undefined;
-  /** Known once the step has been traced. */
-  readonly columns: readonly string[];
+  /** Loss, metrics and gradients of one micro-batch. */
+  readonly gradients: Compiled<[TrainState<X>, B, GradientInput], TrainState<X>>;
+  /** Clipping and AdamW. */
+  readonly update: Compiled<[TrainState<X>, UpdateInput], TrainState<X>>;
 }
 
-/** Columns that every task has, before its own. */
-export const COMMON_COLUMNS: readonly string[] = ["loss", "gradientNorm"];
-
-/** Builds the programs of a step. `metrics` are the names that the task's loss gives, in order. */
+/** Builds the programs of a step of `objective`. */
 export function buildStep<S extends SpecTree, X extends Tree, B extends Tree>(
-  task: Task<S, X, B>,
+  objective: Objective<S, X, B>,
   layout: ParameterLayout<S>,
-  metrics: readonly string[],
   options: StepOptions = {},
 ): Step<X, B> {
-  const { clip, accumulate = 1 } = options;
-  const settings = { ...options.compile, donate: [0] };
-  const update = (
-    state: TrainState<X>,
-    gradients: readonly Tensor[],
-    norm: Tensor,
-    input: StepInput,
-    healthy: Tensor,
-  ): AdamWState => {
-    const clipped = clip === undefined ? gradients : clipByGlobalNorm(gradients, norm, clip);
-    return adamw(state.optimizer, clipped, layout.flats, input.adamw, { ...options.adamw, apply: healthy });
-  };
-  const forward = compile((state: TrainState<X>, batch: B, input: StepInput) => {
-    const params = layout.unpack(state.optimizer.values);
-    const [loss, tree, result] = valueAndGradAux((p: ParametersOf<S> & Tree) => {
-      const result = task.loss(p, state.extra, batch, randomKey(input.key));
-      return [result.loss, result];
-    })(params as ParametersOf<S> & Tree);
-    const gradients = layout.pack(tree), norm = globalNorm(gradients);
-    const healthy = multiply(state.healthy, multiply(isFinite(loss), isFinite(norm)));
-    const row = concat([loss, norm, ...metrics.map((name) => metric(result, name))].map((m) => reshape(m, [1, 1])), 1);
-    const ring = updateRows(state.ring, row, input.row);
-    if (accumulate === 1) {
-      return {
-        optimizer: update(state, gradients, norm, input, healthy),
-        extra: result.extra,
-        healthy,
-        ring,
-        sums: [],
-      };
-    }
-    const sums = state.sums.map((sum, i) => add(sum, multiply(gradients[i]!, 1 / accumulate)));
-    return { ...state, extra: result.extra, healthy, ring, sums };
-  }, settings) as Step<X, B>["forward"];
-  const apply = accumulate === 1 ? undefined : compile((state: TrainState<X>, input: StepInput) => {
-    const norm = globalNorm(state.sums), healthy = multiply(state.healthy, isFinite(norm));
+  const { clip, accumulate = 1 } = options, settings = { ...options.compile, donate: [0] };
+  const gradients = compile((state: TrainState<X>, batch: B, input: GradientInput): TrainState<X> => {
+    const { result, gradients } = differentiate(objective, layout, state, batch, input);
+    const healthy = multiply(state.healthy, isFinite(result.loss));
+    const row = [result.loss, ...Object.values(result.metrics ?? {})].map((m) => reshape(m, [1, 1]));
     return {
       ...state,
-      optimizer: update(state, state.sums, norm, input, healthy),
+      gradients: accumulate === 1
+        ? gradients
+        : gradients.map((g, i) => add(multiply(state.gradients[i]!, input.keep), multiply(g, 1 / accumulate))),
+      extra: result.extra ?? state.extra,
       healthy,
-      sums: state.sums.map((s) => multiply(s, 0)),
+      metrics: updateRows(state.metrics, concat(row, 1), input.row),
     };
-  }, settings) as Step<X, B>["apply"];
-  return { forward, apply, columns: [...COMMON_COLUMNS, ...metrics] };
+  }, settings) as Step<X, B>["gradients"];
+  const update = compile((state: TrainState<X>, input: UpdateInput): TrainState<X> => {
+    const norm = globalNorm(state.gradients), healthy = multiply(state.healthy, isFinite(norm));
+    const clipped = clip === undefined ? state.gradients : clipByGlobalNorm(state.gradients, norm, clip);
+    return {
+      ...state,
+      optimizer: adamw(state.optimizer, clipped, layout.buffers, input.adamw, { ...options.adamw, apply: healthy }),
+      healthy,
+      norms: updateRows(state.norms, reshape(norm, [1, 1]), input.row),
+    };
+  }, settings) as Step<X, B>["update"];
+  return { gradients, update };
 }
 
-function metric(result: LossResult<Tree>, name: string): Tensor {
-  const value = result.metrics[name];
-  if (value) return value;
-  const given = Object.keys(result.metrics).join(", ") || "none";
-  throw new RangeError(`Cannot log the metric "${name}": the task's loss gives ${given}`);
+/** The loss of a mini-batch and the gradients of what is trained, in flat buffers. */
+function differentiate<S extends SpecTree, X extends Tree, B extends Tree>(
+  objective: Objective<S, X, B>,
+  layout: ParameterLayout<S>,
+  { optimizer, frozen, extra }: TrainState<X>,
+  batch: B,
+  { key, step, epoch }: GradientInput,
+): { result: LossResult<X>; gradients: Tensor[] } {
+  type P = ParametersOf<S> & Tree;
+  const still = (p: P): P =>
+    layout.frozen.length ? mapTree(p, (t, name) => layout.places.get(name)!.frozen ? stopGradient(t) : t) : p;
+  const [, gradients, result] = valueAndGradAux((p: P) => {
+    const result = objective.loss(still(p), extra, batch, { key: randomKey(key), step, epoch });
+    return [result.loss, result];
+  })(layout.unpack(optimizer.values, frozen) as P);
+  return { result, gradients: layout.pack(gradients) };
+}
+
+/** Names of the metrics that an objective's loss gives, in order: found by tracing it once, without the gradients. */
+export function metricNames<S extends SpecTree, X extends Tree, B extends Tree>(
+  objective: Objective<S, X, B>,
+  layout: ParameterLayout<S>,
+  extra: X,
+): string[] {
+  const flats = (of: readonly { size: number }[]): Tensor[] =>
+    of.map(({ size }) => placeholder({ shape: [size], dtype: "f32" }));
+  const scalar = (): Tensor => placeholder({ shape: [], dtype: "f32" });
+  const { metrics = {} } = objective.loss(
+    layout.unpack(flats(layout.buffers), flats(layout.frozen)),
+    mapTree(extra, (t) => placeholder(t)),
+    placeholders(objective.input),
+    { key: randomKey(placeholder({ shape: [2], dtype: "u32" })), step: scalar(), epoch: scalar() },
+  );
+  return Object.keys(metrics);
 }

@@ -3,80 +3,67 @@
  *
  * @module
  */
-import { stepKey } from "../random/keys.ts";
 import { defaultDevice } from "../gpu/device.ts";
 import { formatBytes } from "../gpu/errors.ts";
-import { initialValues, type ParametersOf, specEntries, type SpecTree } from "../nn/spec.ts";
+import type { LineFile } from "../io/files.ts";
+import { processBytes, ProgressLine } from "../io/terminal.ts";
+import type { ParametersOf, SpecTree } from "../nn/spec.ts";
 import { stepInputs } from "../optim/adamw.ts";
-import { type LayoutOptions, ParameterLayout } from "../optim/layout.ts";
-import { compile, data, tensor, toDevice } from "../program/compile.ts";
-import type { Tensor } from "../program/graph.ts";
-import { mapTree, type Tree } from "../program/tree.ts";
-import { type Counters, loadCheckpoint, saveCheckpoint, type SavedCheckpoint } from "./checkpoint.ts";
+import { ParameterLayout } from "../optim/layout.ts";
+import { compile, tensor } from "../program/compile.ts";
+import { placeholders } from "../program/program.ts";
+import { signature, type Tree } from "../program/tree.ts";
+import { type Counters, loadCheckpoint, type RunSettings, saveCheckpoint, type SavedCheckpoint } from "./checkpoint.ts";
 import { profileOnce } from "./profile.ts";
-import { formatSeconds, ProgressLine, Rate } from "./progress.ts";
-import { claimRunFolder, openMetrics } from "./run_folder.ts";
-import { buildStep, COMMON_COLUMNS, type Step, type StepInput, type StepOptions, type TrainState } from "./step.ts";
-import type { Settings, Task } from "./task.ts";
-
-/** What is reported every `logEvery` steps: means over them. */
-export interface Metrics {
-  /** Optimizer steps done. */
-  readonly step: number;
-  /** Epoch of the last mini-batch, from 0. */
-  readonly epoch: number;
-  /** Examples seen so far. */
-  readonly examples: number;
-  /** Of the last step. */
-  readonly learningRate: number;
-  /** Steps and examples per second since the last report. */
-  readonly stepsPerSecond: number;
-  /** Examples per second since the last report. */
-  readonly examplesPerSecond: number;
-  /** Bytes of GPU memory in use, and of the process. */
-  readonly gpuBytes: number;
-  /** Resident memory of the process. */
-  readonly processBytes: number;
-  /** Seconds that the loop waited for mini-batches since the last report: near 0 while the loader is ahead of the GPU. */
-  readonly dataSeconds: number;
-  /** Means of the loss, the gradient norm and the task's metrics. */
-  readonly [name: string]: number;
-}
+import { formatSeconds, Rate } from "./progress.ts";
+import { countLosses, endLosses, type Metrics, type Pending, readMetrics } from "./report.ts";
+import { checkRunFolder, claimRunFolder, openMetrics, writeRunFiles } from "./run_folder.ts";
+import { startingExtra, startingState, startingValues } from "./start.ts";
+import {
+  buildStep,
+  type GradientInput,
+  metricNames,
+  type Step,
+  type StepOptions,
+  type TrainState,
+  type UpdateInput,
+} from "./step.ts";
+import { stepKey } from "../random/keys.ts";
+import type { SettingsRecord } from "../settings/record.ts";
+import type { Task } from "./task.ts";
 
 /** Options of {@linkcode train}. */
-export interface TrainOptions<S extends SpecTree> extends StepOptions {
+export interface TrainOptions extends StepOptions {
   /** Optimizer steps in all, those before a resume included. */
   readonly steps: number;
   /** Learning rate of a step, from 0; `epoch` is that of its mini-batch. */
   readonly learningRate: (step: number, epoch: number) => number;
-  /** What the learning rate depends on, for the comparison with a checkpoint. */
-  readonly schedule?: Settings;
-  /** Decides on dropout and sampled negatives. @default 0 */
+  /** Decides on starting values, dropout and drawn negatives. @default 0 */
   readonly seed?: number;
-  /** Which parameters decay and which are bounded. */
-  readonly layout?: LayoutOptions;
+  /** Starting values that replace those of the specs, by name (see `loadParameters`). */
+  readonly initial?: ReadonlyMap<string, Float32Array>;
   /** Folder for checkpoints and metrics; without it nothing is written. */
-  readonly dir?: string;
-  /** Delete what an earlier run left in `dir`, which is refused otherwise unless it is resumed. @default false */
+  readonly out?: string;
+  /** Texts to be written into that folder by file name, once all checks have passed. */
+  readonly files?: Readonly<Record<string, string>>;
+  /** Settings of the calling program that a resumed run must share, by the names of its flags; see `resumable`. */
+  readonly settings?: SettingsRecord;
+  /** Delete what an earlier run left in `out`, which is refused otherwise unless it is resumed. @default false */
   readonly overwrite?: boolean;
   /** Steps between checkpoints; there is one at the end in any case. @default 200 */
   readonly checkpointEvery?: number;
-  /** Continue from the newest checkpoint of `dir` (true) or of another folder or file. */
+  /** Continue from the newest checkpoint of `out` (true) or of another folder or file. */
   readonly resume?: boolean | string;
   /** Steps between reports; each report waits for the GPU once. @default 20 */
   readonly logEvery?: number;
   /** Called with every report. */
   readonly onMetrics?: (metrics: Metrics) => void | Promise<void>;
-  /** Called every `evaluateEvery` steps and at the end. */
-  readonly evaluate?: (params: ParametersOf<S>, step: number) => void | Promise<void>;
   /** Steps between evaluations. Default: at the end only. */
   readonly evaluateEvery?: number;
-  /** Progress on standard error. @default true */
-  readonly progress?: boolean;
-  /** Profiles the third step: a table in this path with ".txt" and a trace in it with ".json". */
+  /** Progress on standard error, or given to a function line by line. @default true */
+  readonly progress?: boolean | ((line: string) => void);
+  /** Profiles the third mini-batch: a table in this path with ".txt" and a trace in it with ".json". */
   readonly profile?: string;
-  /** Starting values that replace the task's, by name (see `loadParameters`). */
-  readonly initial?: ReadonlyMap<string, Float32Array>;
 }
 
 /** What a run has come to. */
@@ -87,8 +74,10 @@ export interface TrainResult<S extends SpecTree> {
   readonly steps: number;
   /** Seconds of this process's training, without what came before a resume. */
   readonly seconds: number;
-  /** Means over the first and the last tenth of the steps (as many steps where the task ended before). */
+  /** Means over the first and the last tenth of the steps (as many steps where the data ended before). */
   readonly loss: { readonly first: number; readonly last: number };
+  /** What the task measured at the end; empty if it measures nothing. */
+  readonly evaluation: Readonly<Record<string, number>>;
   /** The last checkpoint, if any was written. */
   readonly checkpoint: SavedCheckpoint | null;
 }
@@ -96,15 +85,14 @@ export interface TrainResult<S extends SpecTree> {
 /**
  * Trains until `steps` optimizer steps are done or the task has no more mini-batches.
  *
- * @throws {Error} If a loss or a gradient is not finite: the message names the mini-batch. Also if a checkpoint cannot be resumed or `dir`
- *   holds those of another run.
+ * @throws {Error} If a loss or a gradient is not finite: the message names the mini-batch. Also if a checkpoint cannot be resumed or `out`
+ *   holds those of another run; then nothing has been written.
  */
 export async function train<S extends SpecTree, X extends Tree, B extends Tree>(
   task: Task<S, X, B>,
-  metricNames: readonly string[],
-  options: TrainOptions<S>,
+  options: TrainOptions,
 ): Promise<TrainResult<S>> {
-  const run = new Run(task, metricNames, options);
+  const run = new Run(task, options);
   try {
     await run.start();
     return await run.loop();
@@ -116,130 +104,126 @@ export async function train<S extends SpecTree, X extends Tree, B extends Tree>(
 /** The state of one run. */
 class Run<S extends SpecTree, X extends Tree, B extends Tree> {
   readonly #layout: ParameterLayout<S>;
-  readonly #line = new ProgressLine();
+  readonly #line: ProgressLine | undefined;
   readonly #logEvery: number;
-  readonly #tenth: number;
-  readonly #settings: Settings;
+  readonly #accumulate: number;
+  readonly #settings: RunSettings;
+  readonly #input: string;
   #state!: TrainState<X>;
+  #names: string[] = [];
   #counters: Counters = { step: 0, examples: 0, firstLosses: 0, lastLosses: [] };
-  /** The mini-batches whose metrics have not been read, in the order of the ring's rows, with the number of their step from 1. */
-  #pending: { step: number; label: string; epoch: number; examples: number; rate: number }[] = [];
+  /** The micro-batches whose metrics have not been read, in the order of the rows. */
+  #pending: Pending[] = [];
   #clock = performance.now();
   /** Waited for mini-batches since the last report. */
   #dataSeconds = 0;
-  #metricsFile: Deno.FsFile | undefined;
+  #metricsFile: LineFile | undefined;
   #saved: SavedCheckpoint | null = null;
   #savedStep = -1;
   #programs: Step<X, B> | undefined;
 
-  constructor(
-    readonly task: Task<S, X, B>,
-    readonly metricNames: readonly string[],
-    readonly options: TrainOptions<S>,
-  ) {
+  constructor(readonly task: Task<S, X, B>, readonly options: TrainOptions) {
     checkOptions(options);
-    const { steps, accumulate = 1 } = options;
-    this.#layout = new ParameterLayout(task.spec, options.layout);
+    const { steps, accumulate = 1, progress = true } = options;
+    this.#layout = new ParameterLayout(task.spec, task);
+    this.#accumulate = accumulate;
     this.#logEvery = Math.min(options.logEvery ?? 20, steps);
-    this.#tenth = Math.max(1, Math.floor(steps / 10));
+    this.#line = progress === true ? new ProgressLine() : undefined;
+    this.#input = signature(placeholders(task.input));
     this.#settings = {
+      flags: options.settings ?? {},
       task: task.settings ?? {},
-      seed: options.seed ?? 0,
-      steps,
-      accumulate,
-      clip: options.clip ?? null,
-      adamw: { ...options.adamw },
-      schedule: options.schedule ?? {},
+      trainer: { seed: options.seed ?? 0, steps, accumulate, clip: options.clip ?? null, adamw: { ...options.adamw } },
     };
   }
 
-  /** Puts starting values or a checkpoint on the GPU. */
+  /** Checks everything, then writes the run's files and puts starting values or a checkpoint on the GPU. */
   async start(): Promise<void> {
-    const { resume, dir, overwrite = false } = this.options;
-    const where = resume === true ? dir : resume || undefined;
-    if (resume === true && !dir) throw new Error("Cannot resume: no folder is given");
-    const saved = where ? await loadCheckpoint(where, this.#layout, this.task.extra, this.#settings) : undefined;
-    if (dir) await claimRunFolder(dir, { resumed: saved?.path, overwrite });
-    const zeros = (): Float32Array[] => this.#layout.flats.map((f) => new Float32Array(f.size));
-    const device = (arrays: readonly Float32Array[]) => arrays.map((a) => tensor(a));
-    const accumulates = (this.options.accumulate ?? 1) > 1, columns = COMMON_COLUMNS.length + this.metricNames.length;
-    this.#state = await toDevice({
-      optimizer: {
-        values: device(saved?.values ?? this.#startingValues()),
-        first: device(saved?.first ?? zeros()),
-        second: device(saved?.second ?? zeros()),
-      },
-      extra: saved?.extra ?? mapTree(this.task.extra, copyOfHost),
-      healthy: tensor(1),
-      ring: tensor(new Float32Array(this.#rows * columns), [this.#rows, columns]),
-      sums: accumulates ? device(zeros()) : [],
-    });
-    if (saved) {
-      this.#counters = { ...saved.record.counters };
-      this.task.restore?.(new Map(Object.entries(saved.record.parts).map(([name, text]) => [name, fromBase64(text)])));
-      this.#say(`resumed from ${saved.path} at step ${this.#counters.step}`);
+    const { resume, out, overwrite = false, seed = 0, initial, files = {} } = this.options;
+    const where = resume === true ? out : resume || undefined;
+    if (resume === true && !out) throw new Error('Cannot resume: "out" must name the folder of the run: it is not set');
+    const values = startingValues(this.task.spec, seed, initial), extra = startingExtra(this.task, values);
+    const saved = where ? await loadCheckpoint(where, this.#layout, extra, this.#settings) : undefined;
+    const claim = { resumed: saved?.path, overwrite };
+    if (saved) this.task.data.restore?.(partsOf(saved.record.parts));
+    if (out) await checkRunFolder(out, claim);
+    this.#names = metricNames(this.task, this.#layout, extra);
+    if (out) {
+      await claimRunFolder(out, claim);
+      await writeRunFiles(out, files);
+      this.#metricsFile = await openMetrics(out, saved?.record.counters.step ?? 0);
     }
-    if (dir) this.#metricsFile = await openMetrics(dir, this.#counters.step);
-  }
-
-  /** Values given to the run, else the task's, else as the spec says. */
-  #startingValues(): Float32Array[] {
-    const { initial, seed = 0 } = this.options;
-    const specs = new Map(specEntries(this.task.spec).map(([name, spec], stream) => [name, { spec, stream }]));
-    return this.#layout.packHost((name, shape) => {
-      const { spec, stream } = specs.get(name)!;
-      return initial?.get(name) ?? this.task.initial?.(name, shape) ?? initialValues(spec, seed, stream);
-    });
-  }
-
-  get #rows(): number {
-    return this.#logEvery * (this.options.accumulate ?? 1);
+    const sizes = { rows: this.#logEvery * this.#accumulate, columns: 1 + this.#names.length, steps: this.#logEvery };
+    this.#state = await startingState(this.#layout, values, extra, sizes, saved);
+    if (!saved) return;
+    this.#counters = { ...saved.record.counters };
+    this.#say(`resumed from ${saved.path} at step ${this.#counters.step}`);
   }
 
   async loop(): Promise<TrainResult<S>> {
-    const { steps, dir, profile, checkpointEvery = 200, evaluate, evaluateEvery = Infinity } = this.options;
-    const built = buildStep(this.task, this.#layout, this.metricNames, {
-      ...this.options,
-      compile: this.#compileOptions(),
-    });
-    this.#programs = profile ? { ...built, forward: profileOnce(built.forward, profile) } : built;
+    const { steps, out, checkpointEvery = 200, evaluateEvery = Infinity } = this.options;
+    this.#programs = this.#build();
     const began = performance.now(), rate = new Rate(this.#counters.step);
     while (this.#counters.step < steps && await this.#step(this.#programs)) {
       const { step } = this.#counters, last = step === steps;
       if (step % this.#logEvery === 0 || last || step % checkpointEvery === 0) await this.#report(rate);
-      if (dir && step % checkpointEvery === 0) await this.#save();
-      if (evaluate && step % evaluateEvery === 0 && !last) await evaluate(await this.#params(), step);
+      if (out && step % checkpointEvery === 0) await this.#save();
+      if (step % evaluateEvery === 0 && !last) await this.task.evaluate?.(await this.#params(), step);
     }
     await this.#report(rate);
-    this.#line.end();
+    this.#line?.end();
     const seconds = (performance.now() - began) / 1000, { step } = this.#counters;
     if (!step) throw new Error("Cannot train: the task gives not one mini-batch for each step");
-    if (dir && this.#savedStep !== step) await this.#save();
+    if (out && this.#savedStep !== step) await this.#save();
     const params = await this.#params();
-    if (evaluate) await evaluate(params, step);
-    return { params, steps: step, seconds, loss: this.#losses(), checkpoint: this.#saved };
+    const evaluation = await this.task.evaluate?.(params, step) ?? {};
+    return {
+      params,
+      steps: step,
+      seconds,
+      loss: endLosses(this.#counters, steps),
+      evaluation,
+      checkpoint: this.#saved,
+    };
+  }
+
+  #build(): Step<X, B> {
+    const { profile } = this.options;
+    const built = buildStep(this.task, this.#layout, { ...this.options, compile: this.#compileOptions() });
+    return profile ? { ...built, gradients: profileOnce(built.gradients, profile) } : built;
   }
 
   /** One optimizer step; false when the task has no more mini-batches, or not enough for a step. */
-  async #step({ forward, apply }: Step<X, B>): Promise<boolean> {
-    const { accumulate = 1 } = this.options, step = this.#counters.step + 1;
-    for (let micro = 0; micro < accumulate; micro++) {
+  async #step({ gradients, update }: Step<X, B>): Promise<boolean> {
+    const { step } = this.#counters;
+    let rate = 0;
+    for (let micro = 0; micro < this.#accumulate; micro++) {
       const asked = performance.now();
-      const batch = await this.task.next(() => this.#params());
+      const batch = await this.task.data.next({ step, params: () => this.#params() });
       this.#dataSeconds += (performance.now() - asked) / 1000;
       if (!batch) {
-        this.#pending = this.#pending.filter((p) => p.step < step);
+        this.#pending = this.#pending.filter((p) => p.step <= step);
         return false;
       }
-      const { label, epoch, examples } = batch, rate = this.#rate(epoch);
-      this.#state = await forward(this.#state, batch.input, this.#input(rate, micro));
-      this.#pending.push({ step, label, epoch, examples, rate });
-      await this.task.done?.(batch, this.#state.extra);
-      if (apply && micro === accumulate - 1) this.#state = await apply(this.#state, this.#input(rate, micro));
+      this.#checkInput(batch.input);
+      const { label, epoch, examples } = batch;
+      rate = this.#rate(epoch);
+      this.#state = await gradients(this.#state, batch.input, this.#gradientInput(micro, epoch));
+      this.#pending.push({ step: step + 1, label, epoch, examples, rate });
+      await this.task.data.done?.(batch, this.#state.extra);
     }
-    this.#counters.step = step;
-    this.#counters.examples += this.#pending.slice(-accumulate).reduce((n, p) => n + p.examples, 0);
+    this.#state = await update(this.#state, this.#updateInput(rate));
+    this.#counters.step = step + 1;
+    this.#counters.examples += this.#pending.slice(-this.#accumulate).reduce((n, p) => n + p.examples, 0);
     return true;
+  }
+
+  #checkInput(input: B): void {
+    const given = signature(input);
+    if (given === this.#input) return;
+    throw new RangeError(
+      `Cannot train: a mini-batch must be ${this.#input}, as the task's "input" says: it is ${given}`,
+    );
   }
 
   #rate(epoch: number): number {
@@ -248,58 +232,36 @@ class Run<S extends SpecTree, X extends Tree, B extends Tree> {
     throw new RangeError(`Cannot train: "learningRate" must give at least 0 for step ${step}: it gives ${rate}`);
   }
 
-  #input(rate: number, micro: number): StepInput {
-    const { step } = this.#counters, scalars = stepInputs(rate, step + 1, this.options.adamw);
+  #gradientInput(micro: number, epoch: number): GradientInput {
+    const { step } = this.#counters;
+    return {
+      key: tensor(stepKey(this.options.seed ?? 0, step, micro)),
+      step: tensor(step),
+      epoch: tensor(epoch),
+      keep: tensor(micro ? 1 : 0),
+      row: tensor(Uint32Array.of(this.#pending.length)),
+    };
+  }
+
+  #updateInput(rate: number): UpdateInput {
+    const scalars = stepInputs(rate, this.#counters.step + 1, this.options.adamw);
     return {
       adamw: {
         rate: tensor(scalars.rate),
         correction1: tensor(scalars.correction1),
         correction2: tensor(scalars.correction2),
       },
-      key: tensor(stepKey(this.options.seed ?? 0, step, micro)),
-      row: tensor(Uint32Array.of(this.#pending.length)),
+      row: tensor(Uint32Array.of(Math.floor((this.#pending.length - 1) / this.#accumulate))),
     };
   }
 
   /** Reads the metrics of the steps since the last report. */
   async #report(rate: Rate): Promise<void> {
-    const count = this.#pending.length;
-    if (!count) return;
-    const columns = [...COMMON_COLUMNS, ...this.metricNames];
-    const rows = await data(this.#state.ring);
-    const row = (i: number): number[] => [...rows.subarray(i * columns.length, (i + 1) * columns.length)];
-    this.#pending.forEach(({ step, label }, i) => {
-      const [loss, norm] = row(i);
-      if (Number.isFinite(loss) && Number.isFinite(norm)) return;
-      this.#line.end();
-      throw new Error(
-        `Training stopped at step ${step}: the ${Number.isFinite(loss) ? "gradient" : "loss"} is not finite ` +
-          `(loss ${loss}, gradient norm ${norm}) on ${label}; the parameters are those before this step`,
-      );
-    });
-    const means = columns.map((_, c) => this.#pending.reduce((s, _, i) => s + row(i)[c]!, 0) / count);
-    this.#countLosses(this.#pending.map((_, i) => row(i)[0]!));
-    await this.#publish(Object.fromEntries(columns.map((name, i) => [name, means[i]!])), rate);
+    if (!this.#pending.length) return;
+    const { means, losses } = await readMetrics(this.#state, this.#pending, this.#names);
+    countLosses(this.#counters, losses, this.options.steps);
+    await this.#publish(means, rate);
     this.#pending = [];
-  }
-
-  /** Losses of mini-batches into the first and the last tenth. */
-  #countLosses(losses: readonly number[]): void {
-    const { accumulate = 1 } = this.options, { lastLosses } = this.#counters;
-    for (let i = 0; i < losses.length; i += accumulate) {
-      const loss = losses.slice(i, i + accumulate).reduce((a, b) => a + b) / accumulate;
-      if (this.#pending[i]!.step <= this.#tenth) this.#counters.firstLosses += loss;
-      lastLosses.push(loss);
-      if (lastLosses.length > this.#tenth) lastLosses.shift();
-    }
-  }
-
-  #losses(): TrainResult<S>["loss"] {
-    const { step, firstLosses, lastLosses } = this.#counters;
-    return {
-      first: firstLosses / Math.min(step, this.#tenth),
-      last: lastLosses.reduce((a, b) => a + b) / lastLosses.length,
-    };
   }
 
   async #publish(means: Record<string, number>, rate: Rate): Promise<void> {
@@ -313,37 +275,38 @@ class Run<S extends SpecTree, X extends Tree, B extends Tree> {
       examples,
       learningRate: last.rate,
       ...means,
-      stepsPerSecond: count / (this.options.accumulate ?? 1) / seconds,
+      stepsPerSecond: count / this.#accumulate / seconds,
       examplesPerSecond: seen / seconds,
       gpuBytes: (await defaultDevice()).memory.bytes,
-      processBytes: Deno.memoryUsage().rss,
+      processBytes: processBytes(),
       dataSeconds: this.#dataSeconds,
     };
     this.#dataSeconds = 0;
-    this.#metricsFile?.writeSync(new TextEncoder().encode(JSON.stringify(metrics) + "\n"));
-    const { left } = rate.at(step, this.options.steps);
-    const losses = this.metricNames.filter((n) => means[n] !== undefined).map((n) => `${n} ${means[n]!.toFixed(3)}`)
-      .join(" ");
+    this.#metricsFile?.write(JSON.stringify(metrics));
+    const losses = this.#names.map((n) => `${n} ${means[n]!.toFixed(3)}`).join(" ");
     this.#say(
       `epoch ${last.epoch} step ${step}/${this.options.steps} loss ${means.loss!.toFixed(3)} (${losses}) ` +
         `${metrics.examplesPerSecond.toFixed(1)} examples/s, ${formatBytes(metrics.gpuBytes)} GPU, ${
-          formatSeconds(left)
+          formatSeconds(rate.at(step, this.options.steps).left)
         } left`,
     );
     await this.options.onMetrics?.(metrics);
   }
 
   async #save(): Promise<void> {
-    const parts = Object.entries(this.task.save?.() ?? {}).map(([name, bytes]) => [name, toBase64(bytes)]);
+    const parts = Object.entries(this.task.data.save?.() ?? {}).map(([name, bytes]) => [name, toBase64(bytes)]);
     const record = { settings: this.#settings, counters: this.#counters, parts: Object.fromEntries(parts) };
-    this.#saved = await saveCheckpoint(this.options.dir!, this.#state, this.#layout, record);
+    this.#saved = await saveCheckpoint(this.options.out!, this.#state, this.#layout, record);
     this.#savedStep = this.#counters.step;
   }
 
   /** The parameters as tensors of their own, copied, so that they outlive the next step. */
   async #params(): Promise<ParametersOf<S>> {
-    const unpack = compile((...flats: Tree[]) => this.#layout.unpack(flats as never) as Tree);
-    const params = await unpack(...this.#state.optimizer.values);
+    const { optimizer: { values }, frozen } = this.#state, count = values.length;
+    const unpack = compile((...flats: Tree[]) =>
+      this.#layout.unpack(flats.slice(0, count) as never, flats.slice(count) as never) as Tree
+    );
+    const params = await unpack(...values, ...frozen);
     unpack.destroy();
     return params as ParametersOf<S>;
   }
@@ -359,19 +322,21 @@ class Run<S extends SpecTree, X extends Tree, B extends Tree> {
   }
 
   #say(text: string): void {
-    if (this.options.progress ?? true) this.#line.show(text);
+    const { progress } = this.options;
+    if (typeof progress === "function") progress(text);
+    else this.#line?.show(text);
   }
 
   async close(): Promise<void> {
-    this.#line.end();
+    this.#line?.end();
     this.#metricsFile?.close();
-    this.#programs?.forward.destroy();
-    this.#programs?.apply?.destroy();
-    await this.task.close?.();
+    this.#programs?.gradients.destroy();
+    this.#programs?.update.destroy();
+    await this.task.data.close?.();
   }
 }
 
-function checkOptions(options: Omit<TrainOptions<SpecTree>, "evaluate">): void {
+function checkOptions(options: TrainOptions): void {
   const { steps, accumulate, checkpointEvery, logEvery, evaluateEvery, clip } = options;
   for (const [name, n] of Object.entries({ steps, accumulate, checkpointEvery, logEvery, evaluateEvery })) {
     if (Number.isInteger(n) && n! >= 1) continue;
@@ -381,17 +346,8 @@ function checkOptions(options: Omit<TrainOptions<SpecTree>, "evaluate">): void {
   if (clip !== undefined && !(clip > 0)) throw new RangeError(`Cannot train: "clip" must be above 0: it is ${clip}`);
 }
 
-/** A tensor whose memory can be donated without taking it from the task. */
-function copyOfHost(t: Tensor): Tensor {
-  return t.node.host ? tensor(t.node.host, t.shape, t.dtype) : t;
-}
-
-/** Number of parameters and where they are, for people. */
-export function describeLayout<S extends SpecTree>(spec: S, options?: LayoutOptions): string {
-  const { decayed, notDecayed } = new ParameterLayout(spec, options).decayGroups();
-  return `${specEntries(spec).length} parameters; weight decay on ${decayed.length}: ${
-    decayed.join(", ")
-  }; none on ${notDecayed.length}: ${notDecayed.join(", ")}`;
+function partsOf(parts: Readonly<Record<string, string>>): Map<string, Uint8Array> {
+  return new Map(Object.entries(parts).map(([name, text]) => [name, fromBase64(text)]));
 }
 
 function toBase64(bytes: Uint8Array<ArrayBuffer>): string {

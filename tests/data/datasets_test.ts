@@ -1,9 +1,10 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
-import { type Dataset, type DatasetOptions, openDataset } from "../../src/data/datasets.ts";
+import type { CaptionDataset } from "../../src/data/caption_pairs.ts";
+import { type DatasetOptions, openDataset } from "../../src/data/datasets.ts";
 
 async function withFiles(
   files: Record<string, string>,
-  run: (open: (options?: Partial<DatasetOptions>) => Promise<Dataset>, folder: string) => Promise<void>,
+  run: (open: (options?: Partial<DatasetOptions>) => Promise<CaptionDataset>, folder: string) => Promise<void>,
 ): Promise<void> {
   const folder = await Deno.makeTempDir();
   const data = Object.keys(files).map((name) => `${folder}/${name}`);
@@ -15,7 +16,7 @@ async function withFiles(
   }
 }
 
-const all = (dataset: Dataset) => Array.from({ length: dataset.length }, (_, i) => dataset.entry(i));
+const all = (dataset: CaptionDataset) => Array.from({ length: dataset.length }, (_, i) => dataset.entry(i));
 
 const coco = {
   images: [{ id: 70, file_name: "x.jpg" }, { id: 7, file_name: "y.jpg" }, { id: 9, file_name: "unused.jpg" }],

@@ -96,9 +96,12 @@ Deno.test("ImageReader flips half of the images, and none where that is switched
     const path = `${folder}/sides.png`, { data } = await writeSides(path);
     const flips = async (options: Partial<ImageOptions>): Promise<number> => {
       const plan = imagePlan({ resolution: 16, transform: "train", cropArea: null, randAugment: false, ...options });
-      const reader = new ImageReader(plan);
+      const reader = new ImageReader([plan]);
       let count = 0;
-      for (let seed = 0; seed < 100; seed++) if ((await reader.read(path, new Random(seed)))[0] !== data[0]) count++;
+      for (let seed = 0; seed < 100; seed++) {
+        const [pixels] = await reader.read(path, () => new Random(seed));
+        if (pixels![0] !== data[0]) count++;
+      }
       return count;
     };
     const half = await flips({});
@@ -107,22 +110,77 @@ Deno.test("ImageReader flips half of the images, and none where that is switched
     assertEquals(await flips({ transform: "eval" }), 0);
   }));
 
-Deno.test("ImageReader gives the same bytes with and without a cache, and survives the file", () =>
-  inFolder(async (folder) => {
-    for (const transform of ["train", "eval"] as const) {
+/** What happens to an image, and what is left when the file is gone and the cache has room for it. */
+const views: [what: string, options: readonly Partial<ImageOptions>[]][] = [
+  ["one view with crops", [{ transform: "train" }]],
+  ["one view without", [{ transform: "eval" }]],
+  ["two views without crops, of one size", [{ transform: "eval" }, { transform: "train", cropArea: null }]],
+  ["two views without crops, of two sizes", [{ transform: "eval" }, { transform: "eval", resolution: 48 }]],
+  ["two views, the second one with crops", [{ transform: "eval" }, { transform: "train" }]],
+];
+
+for (const [what, options] of views) {
+  Deno.test(`ImageReader gives the same bytes with and without a cache, and survives the file: ${what}`, () =>
+    inFolder(async (folder) => {
       const path = `${folder}/photo.jpg`;
       await Deno.copyFile(motorcycle, path);
-      const plan = imagePlan({ resolution: 32, transform });
-      const fresh = new ImageReader(plan), cached = new ImageReader(plan, 2 ** 20), small = new ImageReader(plan, 100);
-      const read = (reader: ImageReader, seed: number) => reader.read(path, new Random(seed));
+      const plans = options.map((more) => imagePlan({ resolution: 32, transform: "eval", ...more }));
+      const fresh = new ImageReader(plans),
+        cached = new ImageReader(plans, 2 ** 20),
+        small = new ImageReader(plans, 100);
+      const read = (reader: ImageReader, seed: number) => reader.read(path, (view) => new Random(seed).fork(view));
       const first = await Promise.all([0, 1, 2].map((seed) => read(fresh, seed)));
       for (const seed of [0, 1, 2]) {
         assertEquals(await read(cached, seed), first[seed]);
         assertEquals(await read(small, seed), first[seed]);
       }
-      assertEquals(transform === "eval", first[0]!.every((value, i) => value === first[1]![i]));
+      for (const [v, plan] of plans.entries()) {
+        assertEquals(!plan.randAugment, first[0]![v]!.every((value, i) => value === first[1]![v]![i]));
+        assertEquals(await new ImageReader([plan]).read(path, () => new Random(0).fork(v)), [first[0]![v]!], "alone");
+      }
       await Deno.remove(path);
       assertEquals(await read(cached, 1), first[1]);
       await assertRejects(() => read(small, 1), ImageError, "does not exist");
-    }
+    }));
+}
+
+Deno.test("ImageReader decodes an image once for all its views, each of which is what it is alone", () =>
+  inFolder(async (folder) => {
+    const path = `${folder}/photo.jpg`;
+    const plans = [{ resolution: 32, cropArea: [0.2, 1] }, { resolution: 48, cropArea: null }, { resolution: 32 }]
+      .map((options) => imagePlan({ transform: "train", ...options } as ImageOptions));
+    const random = (view: number) => new Random(5).fork(view);
+    await Deno.copyFile(laptop, path);
+    const alone = [];
+    for (const [v, plan] of plans.entries()) alone.push((await new ImageReader([plan]).read(path, () => random(v)))[0]);
+    const together = await new ImageReader(plans).read(path, (view) => {
+      if (view === 0) Deno.removeSync(path); // whoever opens it again finds nothing
+      return random(view);
+    });
+    assertEquals(together, alone as typeof together);
+  }));
+
+Deno.test("ImageReader refuses what one of the views refuses", async () => {
+  const plans = [2 ** 20, 1000].map((maxPixels) => imagePlan({ resolution: 32, transform: "eval", maxPixels }));
+  await assertRejects(
+    () => new ImageReader(plans).read(laptop, () => new Random(0)),
+    ImageError,
+    "more than 1000 pixels",
+  );
+});
+
+Deno.test("ImageReader keeps an image in its final size where all views need no more", () =>
+  inFolder(async (folder) => {
+    const survives = async (...options: Partial<ImageOptions>[]): Promise<boolean> => {
+      const path = `${folder}/photo.jpg`, plan = { resolution: 32, transform: "eval" } as const;
+      await Deno.copyFile(laptop, path);
+      const reader = new ImageReader(options.map((more) => imagePlan({ ...plan, ...more })), 32 * 32 * 3);
+      await reader.read(path, () => new Random(0));
+      await Deno.remove(path);
+      return await reader.read(path, () => new Random(0)).then(() => true, () => false);
+    };
+    assert(await survives({}));
+    assert(await survives({}, { transform: "train", cropArea: null }));
+    assert(!await survives({}, { transform: "train" }), "crops need the whole image");
+    assert(!await survives({}, { resolution: 16 }), "no size is made of another");
   }));

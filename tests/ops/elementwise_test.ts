@@ -37,6 +37,7 @@ import type { Tensor } from "../../src/program/graph.ts";
 import { checkOp, type CheckOptions, type Edges, elementwise } from "../testing/check_op.ts";
 import { assertClose, randomTensor } from "../testing/reference.ts";
 import { placeholder } from "../testing/run_op.ts";
+import { testWhere } from "../testing/where.ts";
 
 /** Abramowitz and Stegun 7.1.5 (series) and 7.1.14 (continued fraction). */
 function erfReference(x: number): number {
@@ -250,8 +251,9 @@ Deno.test("no gradient flows through a conversion of integers", async () => {
   assertEquals([...await data(grad((n: Tensor) => sum(cast(n, "f32")))(tensor(Int32Array.of(4, 5))))], [0, 0]);
 });
 
-Deno.test("16-bit floats are stored, read, broadcast, moved and differentiated where the adapter has them", async () => {
-  if (!(await defaultDevice()).profile.f16) return;
+const { f16 } = (await defaultDevice()).profile;
+
+testWhere(f16, "the adapter has none", "16-bit floats are stored, read, moved and differentiated", async () => {
   const ones = tensor(Uint16Array.of(0x3c00, 0x4000, 0x4200, 0x4400, 0x4500, 0x4600), [6]); // 1 to 6
   assertEquals(ones.dtype, "f16");
   assertEquals([...await data(add(ones, 0.5))], [1.5, 2.5, 3.5, 4.5, 5.5, 6.5]);

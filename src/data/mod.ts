@@ -1,0 +1,44 @@
+/**
+ * Images, captions, tokens: data sets, mini-batches, and a small world of scenes.
+ *
+ * @module
+ */
+export { type ImageOptions } from "./transform.ts";
+export { cleanCaption, cleanQuestion } from "./captions.ts";
+export { type Dataset, type Example, ExampleError, type ImageFile, type Skipped } from "./dataset.ts";
+export { type CaptionDataset, type CaptionEntry, type CaptionPair, captionPair } from "./caption_pairs.ts";
+export { type DatasetFormat, type FileOptions } from "./dataset_files.ts";
+export { type DatasetOptions, openDataset } from "./datasets.ts";
+export {
+  type Collate,
+  imageShape,
+  maskedShapes,
+  type MaskedTensors,
+  maskedTokens,
+  tokenShapes,
+  type TokenTensors,
+  tokenTensors,
+} from "./collate.ts";
+export {
+  type MlmBatch,
+  mlmCollate,
+  type MlmCollateOptions,
+  type PairBatch,
+  pairCollate,
+  type PairCollateOptions,
+} from "./pair_collate.ts";
+export { type Batch, type BatchesOptions, Loader, type LoaderOptions } from "./loader.ts";
+export {
+  buildTokenizer,
+  type BuildTokenizerOptions,
+  loadTokenizer,
+  type TokenBatch,
+  type Tokenizer,
+  type TokenizerOptions,
+  tokenizerText,
+  writeTokenizer,
+} from "./tokenizer.ts";
+export { Random, type RandomState } from "../random/random.ts";
+export { type Split as SceneSplit } from "./scenes/world.ts";
+export { type SceneFiles, sceneFiles, type SceneProgress, writeScenes } from "./scenes/write.ts";
+export { type SceneOptions } from "./scenes/options.ts";

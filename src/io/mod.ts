@@ -1,0 +1,17 @@
+/**
+ * Files: checkpoints of this and of other tools, safetensors, settings, tunings, and the terminal. Where Deno is needed, it is here.
+ *
+ * @module
+ */
+export { type Archive, type LazyTensor, type TensorInfo } from "./archive.ts";
+export { type Dtype, type DTYPE_BITS, type NamedTensor, type TensorData } from "./dtype.ts";
+export { type NameRule, type NameTable } from "./names.ts";
+export { openCheckpoint } from "./checkpoint.ts";
+export { type ExportOptions, exportParameters } from "./export.ts";
+export { type LoadOptions, loadParameters } from "./load.ts";
+export { formatLoadReport, type LoadReport } from "./load_report.ts";
+export { openPth } from "./pth.ts";
+export { openSafetensors, parseSafetensors, writeSafetensors } from "./safetensors.ts";
+export { sha256OfText } from "./files.ts";
+export { ProgressLine } from "./terminal.ts";
+export { readSettingsFile } from "./settings_file.ts";

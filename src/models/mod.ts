@@ -1,0 +1,75 @@
+/**
+ * Models: shapes of their parameters and functions of (parameters, inputs).
+ *
+ * @module
+ */
+export { type AlbefConfig, configs } from "./config.ts";
+export {
+  type ActivationTap,
+  vit,
+  vitBlock,
+  type VitBlockSpec,
+  type VitConfig,
+  type VitContext,
+  type VitSpec,
+  vitSpec,
+} from "./vit.ts";
+export {
+  type Bert,
+  type BertAttentionSpec,
+  type BertConfig,
+  type BertContext,
+  type BertEncoder,
+  bertFusion,
+  type BertLayerSpec,
+  bertMultimodal,
+  type BertSpec,
+  bertSpec,
+  bertText,
+} from "./bert.ts";
+export {
+  type Albef,
+  albefPairs,
+  type AlbefSpec,
+  albefSpec,
+  branch,
+  type Encoded,
+  type EncodedPairs,
+  encodeImage,
+  encodePairs,
+  encodeText,
+  imagePatches,
+  type Matcher,
+  matchLogits,
+  type ModelContext,
+  type PairFeatures,
+  type PairModel,
+  type PatchedPairs,
+  TEMPERATURE_BOUNDS,
+  type Tokens,
+} from "./albef.ts";
+export {
+  advanceQueues,
+  encodeKeys,
+  type KeyQueues,
+  MOMENTUM_PARTS,
+  type MomentumEncoders,
+  momentumEncoders,
+  type MomentumKeys,
+  type MomentumPairs,
+  startQueues,
+} from "./momentum.ts";
+export { asMatcher, type Retrieval, type RetrievalSpec, retrievalSpec } from "./retrieval.ts";
+export { decodeAnswers, type Decoding, encodeQuestions, type Vqa, type VqaSpec, vqaSpec } from "./vqa.ts";
+export {
+  encodeTwoImages,
+  type Nlvr,
+  nlvrLogits,
+  type NlvrSpec,
+  nlvrSpec,
+  type PairedLayerSpec,
+  type TextAssignment,
+  type TextAssignmentSpec,
+  textAssignmentSpec,
+  type TwoImageBertSpec,
+} from "./nlvr.ts";

@@ -1,0 +1,114 @@
+/**
+ * GRIT-VLP (Byun et al. 2022, sections 3.2 to 3.4): ALBEF without momentum encoders, trained by ITC with consistency, ITM with hard
+ * negatives of grouped mini-batches and MLM with half of the tokens masked. The grouping itself is `grouped.ts`, a switch of any recipe.
+ *
+ * @module
+ */
+import { type MlmBatch, mlmCollate } from "../data/pair_collate.ts";
+import { itcLoss } from "../losses/itc.ts";
+import { itmLoss } from "../losses/itm.ts";
+import { maskedLogits, type MaskedTexts, mlmLoss } from "../losses/mlm.ts";
+import { NEGATIVE_KINDS, type NegativeKind, type PairNegatives, pairNegatives } from "../losses/negatives.ts";
+import { type Total, total } from "../losses/total.ts";
+import {
+  type Albef,
+  albefPairs,
+  type AlbefSpec,
+  albefSpec,
+  branch,
+  encodePairs,
+  type ModelContext,
+  type PairFeatures,
+  type PatchedPairs,
+  TEMPERATURE_BOUNDS,
+} from "../models/albef.ts";
+import type { Key } from "../ops/random.ts";
+import { stopGradient } from "../ops/shape.ts";
+import type { Tensor } from "../program/graph.ts";
+import { fields, type Values } from "../settings/field.ts";
+import { number, oneOf, share, toggle } from "../settings/kinds.ts";
+import type { NoExtra } from "../train/task.ts";
+import { type PairRecipe, patched } from "./recipe.ts";
+
+/** Its settings. @internal */
+export const gritFields = fields({
+  mask: share(0.5, "share of the tokens that MLM masks (ALBEF: 0.15)", { paper: "0.5" }),
+  consistency: number(0.2, "weight of ITC's consistency term", { min: 0, paper: "0.2" }),
+  negatives: oneOf(NEGATIVE_KINDS, "multinomial", "how ITM's negatives are chosen", {
+    paper: "multinomial; top1 in the official code",
+  }),
+  sameImage: toggle(false, "let captions of one image be each other's negatives, as the official code does", {
+    paper: "true",
+  }),
+  detachKeys: toggle(true, "no gradient through ITC's key side", { paper: "true in the official code" }),
+});
+
+/** Switches of the objective; the defaults are those of the settings. */
+export interface GritOptions extends Partial<Omit<Values<typeof gritFields>, "negatives" | "mask">> {
+  /** How negatives are chosen, or which they are. */
+  readonly negatives?: NegativeKind | PairNegatives;
+  /** Weights of the terms. @default 1 each; a term of weight 0 is left out */
+  readonly weights?: { readonly itc?: number; readonly itm?: number; readonly mlm?: number };
+}
+
+/** A mini-batch with masked texts; captions of one image share an id. */
+export type MaskedPairs = PatchedPairs & MaskedTexts & { readonly imageIds?: Tensor };
+
+/** The losses, what the sampler collects, and the pairs that met in ITM. */
+export interface GritLoss extends Total<"itc" | "itm" | "mlm"> {
+  /** Features of the mini-batch, constants. */
+  readonly features: PairFeatures;
+  /** Which pairs met in ITM. */
+  readonly negatives: PairNegatives;
+}
+
+/** The objective on one mini-batch. Dropout and drawn negatives take branches 0 to 4 of the key. */
+export function gritLoss(
+  p: Albef,
+  batch: MaskedPairs,
+  context: ModelContext & { readonly key: Key },
+  { consistency, detachKeys, sameImage = false, negatives: kind = "multinomial", weights }: GritOptions = {},
+): GritLoss {
+  const imageIds = sameImage ? undefined : batch.imageIds;
+  const x = encodePairs(p, batch, context), { features } = x;
+  const negatives = pairNegatives(
+    kind,
+    { queries: features, keys: features, temperature: p.temp },
+    context.key,
+    imageIds,
+  );
+  return {
+    ...total({
+      itc: () => itcLoss(features, p.temp, { consistency, detachKeys, imageIds }),
+      itm: () => itmLoss(p, x, negatives, branch(context, 3)),
+      mlm: () => mlmLoss(maskedLogits(p, batch, x.image.states, branch(context, 4)), batch.mlmLabels),
+    }, weights),
+    features: { image: stopGradient(features.image), text: stopGradient(features.text) },
+    negatives,
+  };
+}
+
+/** The recipe. */
+export const grit: PairRecipe<typeof gritFields, AlbefSpec, NoExtra, MlmBatch> = {
+  title: "GRIT-VLP: ITC with consistency, ITM, MLM",
+  fields: gritFields,
+  objective({ config, batch, textLength, view, tokenizer, remat = false }, { mask, ...options }) {
+    const collate = mlmCollate({ view, maxLength: textLength, tokenizer, probability: mask });
+    return {
+      spec: albefSpec(config),
+      bounds: { temp: TEMPERATURE_BOUNDS },
+      collate,
+      input: collate.shapes(batch),
+      model: albefPairs(config),
+      loss(p, _, input, { key }) {
+        const { loss, terms, features } = gritLoss(
+          p,
+          { ...input, ...patched(input, config) },
+          { config, key, remat },
+          options,
+        );
+        return { loss, metrics: { ...terms, temperature: p.temp }, features };
+      },
+    };
+  },
+};

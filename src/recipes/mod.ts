@@ -1,0 +1,33 @@
+/**
+ * Recipes: what a paper trains, and how, one file each. `pairRecipes` are those on images and captions, by the name that
+ * `--recipe` takes.
+ *
+ * @module
+ */
+import { albef } from "./albef.ts";
+import { grit } from "./grit.ts";
+import { retrieval } from "./retrieval.ts";
+
+export { albef, type AlbefExtra, albefFields, albefLoss, type MomentumSide, rampedAlpha } from "./albef.ts";
+export { grit, gritFields, type GritLoss, gritLoss, type GritOptions, type MaskedPairs } from "./grit.ts";
+export {
+  collecting,
+  type Grouped,
+  grouped,
+  type GroupedOptions,
+  GroupedStream,
+  type Numbered,
+  queueRows,
+} from "./grouped.ts";
+export { type PairLoss, type PairObjective, type PairRecipe, type PairSetup, patched } from "./recipe.ts";
+export {
+  retrieval,
+  type RetrievalExtra,
+  retrievalFields,
+  type RetrievalLoss,
+  retrievalLoss,
+  type RetrievalMomentum,
+} from "./retrieval.ts";
+
+/** The recipes on images and captions by name; a new one is a line here. */
+export const pairRecipes = { grit, albef, retrieval };

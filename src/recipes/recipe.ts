@@ -1,0 +1,68 @@
+/**
+ * What a recipe is: a paper's section as one file. It declares its settings, says which model is trained on which mini-batches, names
+ * its loss terms and sums them.
+ *
+ * @module
+ */
+import type { CaptionPair } from "../data/caption_pairs.ts";
+import type { Collate } from "../data/collate.ts";
+import type { PairBatch } from "../data/pair_collate.ts";
+import type { Tokenizer } from "../data/tokenizer.ts";
+import type { ImageOptions } from "../data/transform.ts";
+import { imagePatches, type PairFeatures, type PairModel, type PatchedPairs } from "../models/albef.ts";
+import type { AlbefConfig } from "../models/config.ts";
+import type { ParametersOf, SpecTree } from "../nn/spec.ts";
+import type { Fields, Values } from "../settings/field.ts";
+import type { Tree } from "../program/tree.ts";
+import type { LossResult, Objective, StepContext } from "../train/task.ts";
+
+/** What a recipe on image-caption pairs is told beside its own settings. */
+export interface PairSetup {
+  /** Sizes of the model. */
+  readonly config: AlbefConfig;
+  /** Pairs of a mini-batch. */
+  readonly batch: number;
+  /** Tokens per caption, [CLS] included. */
+  readonly textLength: number;
+  /** What happens to an image. */
+  readonly view: ImageOptions;
+  /** Turns captions into ids; shapes, and so estimates, are known without it. */
+  readonly tokenizer?: Tokenizer;
+  /** Compute the layers' intermediates again in the backward pass instead of keeping them. @default false */
+  readonly remat?: boolean;
+  /** Optimizer steps of an epoch, for weights that rise over the first one. @default 1 */
+  readonly stepsPerEpoch?: number;
+  /** Decides on starting values of queues. @default 0 */
+  readonly seed?: number;
+}
+
+/** A loss of pairs, with the features that it has computed anyway, constants: GRIT groups by them. */
+export interface PairLoss<X extends Tree> extends LossResult<X> {
+  /** Features of the mini-batch, constants. */
+  readonly features: PairFeatures;
+}
+
+/** An objective on image-caption pairs, with the way from examples to its mini-batches and from its parameters to retrieval. */
+export interface PairObjective<S extends SpecTree, X extends Tree, B extends PairBatch> extends Objective<S, X, B> {
+  /** Makes mini-batches of examples. */
+  readonly collate: Collate<CaptionPair, B>;
+  /** Encodes images and texts for retrieval and feature passes. */
+  readonly model: PairModel<ParametersOf<S>>;
+  /** Traced once; see `Objective`. */
+  loss(params: ParametersOf<S>, extra: X, input: B, context: StepContext): PairLoss<X>;
+}
+
+/** A recipe on image-caption pairs. */
+export interface PairRecipe<F extends Fields, S extends SpecTree, X extends Tree, B extends PairBatch> {
+  /** What it is, for the help. */
+  readonly title: string;
+  /** Its settings. */
+  readonly fields: F;
+  /** The objective that they make. */
+  objective(setup: PairSetup, values: Values<F>): PairObjective<S, X, B>;
+}
+
+/** A mini-batch as the models take it. */
+export function patched({ images, ids, mask }: PairBatch, { vision }: AlbefConfig): PatchedPairs {
+  return { patches: imagePatches(images, vision), ids, mask };
+}
