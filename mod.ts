@@ -22,7 +22,7 @@ export {
   openDevice,
   setDefaultDevice,
 } from "./src/gpu/device.ts";
-export { DeviceLostError, formatBytes, KernelError, OutOfMemoryError } from "./src/gpu/errors.ts";
+export { DeviceLostError, formatBytes, KernelError, OutOfMemoryError, UnsupportedError } from "./src/gpu/errors.ts";
 export { setUpAdapter } from "./src/io/setup.ts";
 export { loadTuning } from "./src/io/matmul_tuning.ts";
 
