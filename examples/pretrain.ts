@@ -226,11 +226,15 @@ async function openData(options: Common): Promise<{ training: CaptionDataset; he
 async function openTokenizer(options: Common, training: CaptionDataset): Promise<Tokenizer> {
   const saved = `${options.out}/tokenizer.json`, { sep } = options;
   if (options.tokenizer) return await loadTokenizer(options.tokenizer, { sep });
-  if (options.resume) return await loadTokenizer(saved, { sep });
+  if (options.resume && await isFile(saved)) return await loadTokenizer(saved, { sep });
   const captions = function* (): Generator<string> {
     for (let i = 0; i < training.length; i++) yield* training.entry(i).captions;
   };
   return buildTokenizer(captions(), { size: options.vocabulary, sep });
+}
+
+async function isFile(path: string): Promise<boolean> {
+  return await Deno.stat(path).then((info) => info.isFile, () => false);
 }
 
 /** The named sizes with the vocabulary of the tokenizer (rounded up to a multiple of 4, which is faster). */
