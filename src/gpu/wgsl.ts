@@ -12,8 +12,11 @@
 
 /** Values of the constants, words of the lists and texts of the hooks. */
 export interface Specialization {
+  /** Values of constants by name. */
   readonly consts?: Readonly<Record<string, number | boolean>>;
+  /** Texts that `//#for` lines go through, by name. */
   readonly lists?: Readonly<Record<string, readonly string[]>>;
+  /** Texts of hooks by name. */
   readonly hooks?: Readonly<Record<string, string>>;
 }
 

@@ -53,30 +53,27 @@ export const attentionGradOp: Op<AttentionAttrs> = {
 /** dq, and the row sums that the other kernel needs. */
 function lowerRows(ctx: Lowering, attrs: AttentionAttrs, sizes: AttentionSizes, b: Buffers): void {
   const { q, k, v, dOut, out, lse, mask, random_key, delta } = b;
-  const heads = { own_x: q, own_y: dOut, other_x: k, other_y: v, out };
-  dispatch(ctx, attrs, sizes, heads, { dx: ctx.outputs[0]! }, { lse, mask, random_key, delta });
+  const reads = { own_x: q, own_y: dOut, other_x: k, other_y: v, out }, writes = { dx: ctx.outputs[0] };
+  dispatch(ctx, attrs, sizes, { columns: false, reads, writes, others: { lse, mask, random_key, delta } });
 }
 
 /** dk and dv. */
 function lowerColumns(ctx: Lowering, attrs: AttentionAttrs, sizes: AttentionSizes, b: Buffers): void {
   const { q, k, v, dOut, lse, mask, random_key, delta } = b;
-  const heads = { own_x: k, own_y: v, other_x: q, other_y: dOut };
-  const [, dx, dy] = ctx.outputs;
-  dispatch(ctx, attrs, sizes, heads, { dx: dx!, dy: dy! }, { lse, mask, random_key, delta });
+  const reads = { own_x: k, own_y: v, other_x: q, other_y: dOut }, [, dx, dy] = ctx.outputs;
+  dispatch(ctx, attrs, sizes, { columns: true, reads, writes: { dx, dy }, others: { lse, mask, random_key, delta } });
 }
 
-type Named = Readonly<Record<string, BufferRef>>;
+/** One of the two kernels: its arrays of heads and its other buffers. */
+interface Half {
+  readonly columns: boolean;
+  readonly reads: Bindings;
+  readonly writes: Bindings;
+  readonly others: Bindings;
+}
 
-/** Dispatches one kernel; a second result says that it is the one by columns. */
-function dispatch(
-  ctx: Lowering,
-  attrs: AttentionAttrs,
-  sizes: AttentionSizes,
-  reads: Named,
-  writes: Named,
-  scalars: Bindings,
-): void {
-  const columns = "dy" in writes, own = columns ? sizes.tk : sizes.tq;
+function dispatch(ctx: Lowering, attrs: AttentionAttrs, sizes: AttentionSizes, half: Half): void {
+  const { columns, reads, writes, others } = half, own = columns ? sizes.tk : sizes.tq;
   const plan = attentionPlan(ctx.device, sizes.width, own);
   const name = `attentionGrad ${plan.ROWS} x ${plan.THREADS} ${columns ? "columns" : "rows"}`;
   const kernel = attentionKernel(name, source, plan, attrs, {
@@ -85,7 +82,7 @@ function dispatch(
     columns,
   });
   ctx.dispatch({
-    ...kernel.bind({ sizes: sizesUniform(sizes, attrs), ...reads, ...writes, ...scalars }),
+    ...kernel.bind({ sizes: sizesUniform(sizes, attrs), ...reads, ...writes, ...others }),
     workgroups: sizes.batch * sizes.heads * Math.ceil(own / (plan.ROWS * plan.THREADS)),
     flop: (columns ? 8 : 6) * sizes.scores * sizes.width,
   });

@@ -221,13 +221,15 @@ export function broadcastRuns(from: readonly number[], shape: readonly number[])
   return runs;
 }
 
+/** 2^-24: a random number in [0, 1) has 24 bits, as many as an f32 keeps. */
+const RANDOM_UNIT = "5.9604644775390625e-8";
 const RANDOM_VECTOR = `fn random_uniform(i: u32, stream: u32, key: vec2<u32>) -> vec4<f32> {
-  return vec4<f32>(philox4x32(vec4<u32>(i / 4u, stream, 0u, 0u), key) >> vec4<u32>(8u)) * 5.9604644775390625e-8;
+  return vec4<f32>(philox4x32(vec4<u32>(i / 4u, stream, 0u, 0u), key) >> vec4<u32>(8u)) * ${RANDOM_UNIT};
 }
 `;
 const RANDOM_SCALAR = `fn random_uniform(i: u32, stream: u32, key: vec2<u32>) -> f32 {
   let words = philox4x32(vec4<u32>(i / 4u, stream, 0u, 0u), key);
-  return f32(words[i % 4u] >> 8u) * 5.9604644775390625e-8;
+  return f32(words[i % 4u] >> 8u) * ${RANDOM_UNIT};
 }
 `;
 const INDEX_VECTOR = `fn index_along(i: u32, inner: u32, length: u32) -> vec4<u32> {

@@ -3,12 +3,10 @@
  *
  * @module
  */
-import clearSource from "../../kernels/clear.wgsl" with { type: "text" };
 import type { DeviceProfile } from "../gpu/device.ts";
 import { UnsupportedError } from "../gpu/errors.ts";
-import { kernel } from "../gpu/kernel.ts";
 import { elementwiseKernel, emitter, type Placement } from "./codegen.ts";
-import { copyRows } from "./copy_rows.ts";
+import { clear, copyRows } from "./copy_rows.ts";
 import { fuse, type Group, isLeaf, loads, nodesOf, reachable, resolve, valueKey } from "./fuse.ts";
 import { byteLength, bytesPerElement, type DType, type Node, Tensor } from "./graph.ts";
 import type { BufferRef, Dispatch, Lowering } from "./lowering.ts";
@@ -65,9 +63,6 @@ export function plan(
 ): Plan {
   return new Planner(outputs, donated, device).run(maxArenaBytes);
 }
-
-/** Words that a workgroup of kernels/clear.wgsl sets. */
-const CLEARED = 64 * 4;
 
 class Planner {
   readonly #leaves: Tensor[] = [];
@@ -260,7 +255,8 @@ class Planner {
   }
 
   #push(d: Dispatch): void {
-    const apart = this.#withoutOverlaps(this.#withHalfFloats(d));
+    this.#checkHalfFloats(d);
+    const apart = this.#withoutOverlaps(d);
     for (const b of apart.bindings) if (!("words" in b)) this.#touch(b);
     this.#steps.push(apart);
   }
@@ -289,15 +285,13 @@ class Planner {
     return startA < startB + b.bytes && startB < startA + a.bytes;
   }
 
-  /** Kernels that name f16 must say so first. */
-  #withHalfFloats(d: Dispatch): Dispatch {
-    if (!/\bf16\b/.test(d.code.replace(/\/\/.*/g, ""))) return d;
-    if (!this.device.f16) {
+  /** Refuses kernels that the adapter cannot compile. */
+  #checkHalfFloats(d: Dispatch): void {
+    if (d.code.startsWith("enable f16;") && !this.device.f16) {
       throw new UnsupportedError(
         `Cannot run ${d.name}: the adapter has no 16-bit floats (shader-f16): cast them to f32`,
       );
     }
-    return d.code.startsWith("enable f16;") ? d : { ...d, code: "enable f16;\n" + d.code };
   }
 
   /** Gives the values that a later concatenation consists of their places inside it. */
@@ -403,9 +397,7 @@ class Planner {
   }
 
   #clear(slot: number): void {
-    const { bytes } = this.#slots[slot]!, y: BufferRef = { value: slot, offset: 0, bytes, dtype: "u32" };
-    const words = bytes / 4;
-    this.#push({ ...kernel("clear", clearSource).bind({ y, u: { words } }), workgroups: Math.ceil(words / CLEARED) });
+    this.#push(clear({ value: slot, offset: 0, bytes: this.#slots[slot]!.bytes, dtype: "u32" }));
   }
 
   #result(t: Tensor, i: number): PlannedResult {

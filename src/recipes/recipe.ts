@@ -38,13 +38,17 @@ export interface PairSetup {
 
 /** A loss of pairs, with the features that it has computed anyway, constants: GRIT groups by them. */
 export interface PairLoss<X extends Tree> extends LossResult<X> {
+  /** Features of the mini-batch, constants. */
   readonly features: PairFeatures;
 }
 
 /** An objective on image-caption pairs, with the way from examples to its mini-batches and from its parameters to retrieval. */
 export interface PairObjective<S extends SpecTree, X extends Tree, B extends PairBatch> extends Objective<S, X, B> {
+  /** Makes mini-batches of examples. */
   readonly collate: Collate<CaptionPair, B>;
+  /** Encodes images and texts for retrieval and feature passes. */
   readonly model: PairModel<ParametersOf<S>>;
+  /** Traced once; see `Objective`. */
   loss(params: ParametersOf<S>, extra: X, input: B, context: StepContext): PairLoss<X>;
 }
 
