@@ -36,9 +36,9 @@ import {
   openDevice,
   type PairObjective,
   pairRecipes,
-  type PairSetup,
   ProgressLine,
   readSettingsFile,
+  type RecipeSetup,
   RetrievalEvaluator,
   type RetrievalResult,
   type RetrievalSet,
@@ -119,7 +119,7 @@ interface Run {
   readonly text: string;
   readonly resumable: settings.SettingsRecord;
   /** The recipe's objective. */
-  objective(setup: PairSetup): AnyObjective;
+  objective(setup: RecipeSetup): AnyObjective;
 }
 
 async function readRun(args: readonly string[]): Promise<Run> {
@@ -232,7 +232,7 @@ function modelConfig(options: Common, tokenizer: Tokenizer): AlbefConfig {
   };
 }
 
-function setupOf(options: Common, config: AlbefConfig, stepsPerEpoch: number): PairSetup {
+function setupOf(options: Common, config: AlbefConfig, stepsPerEpoch: number): RecipeSetup {
   const { augment, batch, textLength, remat, seed } = options;
   const view: ImageOptions = {
     resolution: config.vision.resolution,

@@ -19,7 +19,15 @@ export {
   type Numbered,
   queueRows,
 } from "./grouped.ts";
-export { type PairLoss, type PairObjective, type PairRecipe, type PairSetup, patched } from "./recipe.ts";
+export {
+  type PairLoss,
+  type PairObjective,
+  type PairRecipe,
+  patched,
+  type Recipe,
+  type RecipeObjective,
+  type RecipeSetup,
+} from "./recipe.ts";
 export {
   retrieval,
   type RetrievalExtra,
