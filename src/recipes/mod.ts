@@ -1,6 +1,6 @@
 /**
  * Recipes: what a paper trains, and how, one file each. `pairRecipes` are those on images and captions, by the name that
- * `--recipe` takes.
+ * `--recipe` takes; the others have examples of their own kind.
  *
  * @module
  */
@@ -35,6 +35,7 @@ export {
   retrievalLoss,
   type RetrievalMomentum,
 } from "./retrieval.ts";
+export { vqa, type VqaExtra, vqaLoss, type VqaMomentum } from "./vqa.ts";
 
 /** The recipes on images and captions by name; a new one is a line here. */
 export const pairRecipes = { grit, albef, retrieval };
