@@ -19,6 +19,7 @@ export {
   type Numbered,
   queueRows,
 } from "./grouped.ts";
+export { nlvr2, type NlvrBatch, type NlvrExample, textAssignment } from "./nlvr.ts";
 export {
   type PairLoss,
   type PairObjective,
