@@ -1,4 +1,5 @@
 // Index of the largest element of each row; among equal ones the lowest index. x [rows, length], y [rows].
+// Frame: rows.wgsl.
 struct Uniforms { rows: u32, length: u32 }
 @group(0) @binding(0) var<storage, read_write> x: array<F>;
 @group(0) @binding(1) var<storage, read_write> y: array<u32>;
@@ -25,17 +26,9 @@ fn row_min_column(lane: u32, column: u32) -> u32 {
 fn row_min_column(lane: u32, column: u32) -> u32 { return column; }
 //#end
 
-@compute @workgroup_size(THREADS)
-fn main(
-  @builtin(workgroup_id) group: vec3<u32>,
-  @builtin(num_workgroups) groups: vec3<u32>,
-  @builtin(local_invocation_index) thread: u32,
-) {
-  let row = row_of(linear_workgroup(group, groups), thread);
-  if (row >= u.rows) { return; }
-  let lane = lane_of(thread);
+fn compute_row(row: u32, lane: u32) {
   let base = row * u.length;
-  var tops = F(-3.4e38);
+  var tops = F(LOWEST);
   var columns = C(0u);
   for (var i = lane; i < u.length; i += LANES) {
     let v = x[base + i];

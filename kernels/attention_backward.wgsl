@@ -7,13 +7,8 @@
 //   rows (not COLUMNS)   a thread owns query rows:  own_x = q, own_y = g;  other_x = k, other_y = v;  dx = dq; leaves delta
 //   COLUMNS              a thread owns keys:        own_x = k, own_y = v;  other_x = q, other_y = g;  dx = dk, dy = dv
 // Each thread keeps ROWS rows of its own side and their gradients in registers, the other side streams by, KEYS rows at a step.
-// Shapes, SHARED and the bits of the dropout: see attention_forward.wgsl.
-//
-// The hook "bindings" declares (equal inputs are bound once, so inputs are read through functions):
-//   own_x_part, own_y_part, other_x_part, other_y_part, out_part (at, part): vec4 number `part` of a head's row
-//   mask_at, key_at, lse_at (i); put_dx, put_dy (at, part, value); delta [B, heads, Tq]; sizes
-const WIDTH = 32u; // columns of a head
-const PARTS = 8u; // vec4 of a head: WIDTH / 4, rounded up
+// Shapes, SHARED and the bits of the dropout: see attention_forward.wgsl. delta is [B, heads, Tq].
+// WIDTH, PARTS, sizes, read_NAME(at, part) and write_NAME(at, part, value): attention_heads.wgsl.
 const ROWS = 4u; // own rows of a thread
 const KEYS = 4u; // other rows of a step
 const THREADS = 8u; // threads of a workgroup
@@ -25,7 +20,26 @@ const MASK = false;
 const CAUSAL = false;
 const DROPOUT = false;
 
-//#hook bindings
+@group(0) @binding(1) var<storage, read_write> own_x: array<Element>;
+@group(0) @binding(2) var<storage, read_write> own_y: array<Element>;
+@group(0) @binding(3) var<storage, read_write> other_x: array<Element>;
+@group(0) @binding(4) var<storage, read_write> other_y: array<Element>;
+//#if COLUMNS
+//#else
+@group(0) @binding(5) var<storage, read_write> out: array<Element>;
+//#end
+@group(0) @binding(6) var<storage, read_write> lse: array<f32>;
+//#if MASK
+@group(0) @binding(7) var<storage, read_write> mask: array<f32>;
+//#end
+//#if DROPOUT
+@group(0) @binding(8) var<storage, read_write> random_key: array<u32>;
+//#end
+@group(0) @binding(9) var<storage, read_write> dx: array<Element>;
+//#if COLUMNS
+@group(0) @binding(10) var<storage, read_write> dy: array<Element>;
+//#end
+@group(0) @binding(11) var<storage, read_write> delta: array<f32>;
 
 //#if SHARED
 var<workgroup> tile_x: array<vec4<f32>, TILE * PARTS>;
@@ -76,8 +90,8 @@ fn main(
   own[$r] = min(first + $r * THREADS + lane, own_count - 1u);
   let at_own$r = (batch * own_count + own[$r]) * sizes.depth + head * WIDTH;
   for (var part = 0u; part < parts; part++) {
-    let x_part = sizes.scale * own_x_part(at_own$r, part);
-    let y_part = own_y_part(at_own$r, part);
+    let x_part = sizes.scale * read_own_x(at_own$r, part);
+    let y_part = read_own_y(at_own$r, part);
     //#for c 0 PARTS
     x[$r * PARTS + $c] = select(x[$r * PARTS + $c], x_part, part == $c);
     y[$r * PARTS + $c] = select(y[$r * PARTS + $c], y_part, part == $c);
@@ -86,13 +100,13 @@ fn main(
   //#if COLUMNS
   own_bias[$r] = 0.0;
   //#if MASK
-  own_bias[$r] = mask_at(batch * sizes.tk + own[$r]);
+  own_bias[$r] = mask[batch * sizes.tk + own[$r]];
   //#end
   //#else
-  own_lse[$r] = lse_at(group * sizes.tq + own[$r]);
+  own_lse[$r] = lse[group * sizes.tq + own[$r]];
   own_delta[$r] = 0.0;
   for (var part = 0u; part < parts; part++) {
-    own_delta[$r] += dot(own_y_part(at_own$r, part), out_part(at_own$r, part));
+    own_delta[$r] += dot(read_own_y(at_own$r, part), read_out(at_own$r, part));
   }
   if (first + $r * THREADS + lane < own_count) { delta[group * sizes.tq + own[$r]] = own_delta[$r]; }
   //#end
@@ -113,14 +127,14 @@ fn main(
     workgroupBarrier();
     for (var i = lane; i < TILE * PARTS; i += THREADS) {
       let at = base + min(tile + i / PARTS, other_count - 1u) * sizes.depth;
-      tile_x[i] = other_x_part(at, i % PARTS);
-      tile_y[i] = other_y_part(at, i % PARTS);
+      tile_x[i] = read_other_x(at, i % PARTS);
+      tile_y[i] = read_other_y(at, i % PARTS);
     }
     //#if COLUMNS
     //#if DROPOUT
     for (var i = lane; i < TILE * EIGHTS; i += THREADS) {
       let counter = vec4<u32>(first / 8u + i % EIGHTS, tile + i / EIGHTS, group, sizes.stream);
-      tile_bits[i] = philox4x32(counter, vec2<u32>(key_at(0u), key_at(1u)));
+      tile_bits[i] = philox4x32(counter, vec2<u32>(random_key[0], random_key[1]));
     }
     //#end
     //#end
@@ -132,11 +146,11 @@ fn main(
       //#else
       let lane_other = min(eight + lane, other_count - 1u);
       //#if COLUMNS
-      let lane_lse = lse_at(group * sizes.tq + lane_other);
+      let lane_lse = lse[group * sizes.tq + lane_other];
       let lane_delta = delta[group * sizes.tq + lane_other];
       //#else
       //#if MASK
-      let lane_bias = mask_at(batch * sizes.tk + lane_other);
+      let lane_bias = mask[batch * sizes.tk + lane_other];
       //#end
       //#end
       //#end
@@ -148,10 +162,10 @@ fn main(
       //#else
       // A lane draws the bits of one row and eight keys; the lanes exchange them below.
       let counter$r = vec4<u32>((first + $r * THREADS) / 8u, eight + lane, group, sizes.stream);
-      bits[$r] = philox4x32(counter$r, vec2<u32>(key_at(0u), key_at(1u)));
+      bits[$r] = philox4x32(counter$r, vec2<u32>(random_key[0], random_key[1]));
       //#end
       //#else
-      bits[$r] = philox4x32(vec4<u32>(eight / 8u, own[$r], group, sizes.stream), vec2<u32>(key_at(0u), key_at(1u)));
+      bits[$r] = philox4x32(vec4<u32>(eight / 8u, own[$r], group, sizes.stream), vec2<u32>(random_key[0], random_key[1]));
       //#end
       //#end
       //#end
@@ -165,8 +179,8 @@ fn main(
         //#for n 0 LOADS
         let share$n = lane + $n * THREADS;
         let at$n = base + min(other + share$n / PARTS, other_count - 1u) * sizes.depth;
-        xs[$n] = other_x_part(at$n, share$n % PARTS);
-        ys[$n] = other_y_part(at$n, share$n % PARTS);
+        xs[$n] = read_other_x(at$n, share$n % PARTS);
+        ys[$n] = read_other_y(at$n, share$n % PARTS);
         //#end
         //#end
 
@@ -217,7 +231,7 @@ fn main(
           //#if COLUMNS
           //#if SHARED
           let at = group * sizes.tq + min(other + $t, sizes.tq - 1u);
-          let row_lse = lse_at(at);
+          let row_lse = lse[at];
           let row_delta = delta[at];
           //#else
           let row_lse = subgroupShuffle(lane_lse, j + $t);
@@ -227,7 +241,7 @@ fn main(
           var bias = 0.0;
           //#if MASK
           //#if SHARED
-          bias = mask_at(batch * sizes.tk + min(other + $t, sizes.tk - 1u));
+          bias = mask[batch * sizes.tk + min(other + $t, sizes.tk - 1u)];
           //#else
           bias = subgroupShuffle(lane_bias, j + $t);
           //#end
@@ -314,13 +328,13 @@ fn main(
       //#for c 0 PARTS
       dx_part = select(dx_part, dx[$r * PARTS + $c], part == $c);
       //#end
-      put_dx(at_own$r, part, sizes.scale * dx_part);
+      write_dx(at_own$r, part, sizes.scale * dx_part);
       //#if COLUMNS
       var dy_part = vec4<f32>();
       //#for c 0 PARTS
       dy_part = select(dy_part, dy[$r * PARTS + $c], part == $c);
       //#end
-      put_dy(at_own$r, part, dy_part);
+      write_dy(at_own$r, part, dy_part);
       //#end
     }
   }

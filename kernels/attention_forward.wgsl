@@ -14,11 +14,7 @@
 // Dropout draws 16 bits a score from philox4x32(key / 8, row, batch * heads + head, stream): word (key % 8) / 2, the lower half
 // for an even key; a score is dropped where they are below sizes.threshold. The backward kernel draws the same bits.
 //
-// The hook "bindings" declares (equal inputs are bound once, so inputs are read through functions):
-//   q_part, k_part, v_part (at, part): vec4 number `part` of the head whose row starts at element `at`, zero beyond WIDTH
-//   mask_at(i), key_at(i): one element; put_out(at, part, value), lse: the results; sizes
-const WIDTH = 32u; // columns of a head
-const PARTS = 8u; // vec4 of a head: WIDTH / 4, rounded up
+// WIDTH, PARTS, sizes, read_NAME(at, part) and write_NAME(at, part, value): attention_heads.wgsl.
 const ROWS = 4u; // query rows of a thread
 const KEYS = 4u; // keys of a step; divides 8
 const THREADS = 8u; // threads of a workgroup
@@ -29,7 +25,17 @@ const MASK = false;
 const CAUSAL = false;
 const DROPOUT = false;
 
-//#hook bindings
+@group(0) @binding(1) var<storage, read_write> queries: array<Element>;
+@group(0) @binding(2) var<storage, read_write> keys: array<Element>;
+@group(0) @binding(3) var<storage, read_write> values: array<Element>;
+//#if MASK
+@group(0) @binding(4) var<storage, read_write> mask: array<f32>;
+//#end
+//#if DROPOUT
+@group(0) @binding(5) var<storage, read_write> random_key: array<u32>;
+//#end
+@group(0) @binding(6) var<storage, read_write> out: array<Element>;
+@group(0) @binding(7) var<storage, read_write> lse: array<f32>;
 
 //#if SHARED
 var<workgroup> tile_k: array<vec4<f32>, TILE * PARTS>;
@@ -64,7 +70,7 @@ fn main(
   top[$r] = MASKED;
   sum[$r] = 0.0;
   for (var part = 0u; part < parts; part++) {
-    let q_own = sizes.scale * q_part(at_q$r, part);
+    let q_own = sizes.scale * read_queries(at_q$r, part);
     //#for c 0 PARTS
     q[$r * PARTS + $c] = select(q[$r * PARTS + $c], q_own, part == $c);
     //#end
@@ -82,20 +88,20 @@ fn main(
     workgroupBarrier();
     for (var i = lane; i < TILE * PARTS; i += THREADS) {
       let at = base + min(tile + i / PARTS, sizes.tk - 1u) * sizes.depth;
-      tile_k[i] = k_part(at, i % PARTS);
-      tile_v[i] = v_part(at, i % PARTS);
+      tile_k[i] = read_keys(at, i % PARTS);
+      tile_v[i] = read_values(at, i % PARTS);
     }
     workgroupBarrier();
     //#end
     for (var eight = tile; eight < min(tile + TILE, limit); eight += 8u) {
       let stop = min(8u, limit - eight);
       //#if MASK
-      let own_bias = mask_at(batch * sizes.tk + min(eight + (lane & 7u), sizes.tk - 1u));
+      let own_bias = mask[batch * sizes.tk + min(eight + (lane & 7u), sizes.tk - 1u)];
       //#end
       //#if DROPOUT
       var bits: array<vec4<u32>, ROWS>;
       //#for r 0 ROWS
-      bits[$r] = philox4x32(vec4<u32>(eight / 8u, row[$r], group, sizes.stream), vec2<u32>(key_at(0u), key_at(1u)));
+      bits[$r] = philox4x32(vec4<u32>(eight / 8u, row[$r], group, sizes.stream), vec2<u32>(random_key[0], random_key[1]));
       //#end
       //#end
       for (var j = 0u; j < stop; j += KEYS) {
@@ -108,8 +114,8 @@ fn main(
         //#for n 0 LOADS
         let share$n = lane + $n * THREADS;
         let at$n = base + min(key + share$n / PARTS, sizes.tk - 1u) * sizes.depth;
-        k[$n] = k_part(at$n, share$n % PARTS);
-        v[$n] = v_part(at$n, share$n % PARTS);
+        k[$n] = read_keys(at$n, share$n % PARTS);
+        v[$n] = read_values(at$n, share$n % PARTS);
         //#end
         //#end
 
@@ -137,7 +143,7 @@ fn main(
         {
           //#if MASK
           //#if SHARED
-          let bias = select(MASKED, mask_at(batch * sizes.tk + min(key + $t, sizes.tk - 1u)), key + $t < limit);
+          let bias = select(MASKED, mask[batch * sizes.tk + min(key + $t, sizes.tk - 1u)], key + $t < limit);
           //#else
           let bias = select(MASKED, subgroupShuffle(own_bias, j + $t), key + $t < limit);
           //#end
@@ -214,7 +220,7 @@ fn main(
       //#for c 0 PARTS
       o_part = select(o_part, o[$r * PARTS + $c], part == $c);
       //#end
-      put_out(at_q$r, part, norm * o_part);
+      write_out(at_q$r, part, norm * o_part);
     }
   }
   //#end

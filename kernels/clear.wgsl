@@ -1,13 +1,11 @@
-// Sets words to 0: the gaps between parameters in a flat buffer of gradients. Four words a thread.
-struct Params { words: u32 }
+// Sets words to 0: the gaps between parameters in a flat buffer of gradients. y [words]. One thread owns 4 words.
+// Frame: flat.wgsl.
+struct Uniforms { count: u32, words: u32 } // count: words / 4, rounded up
+@group(0) @binding(0) var<storage, read_write> y: array<u32>;
+@group(0) @binding(1) var<uniform> u: Uniforms;
 
-@group(0) @binding(0) var<storage, read_write> target_: array<u32>;
-@group(0) @binding(1) var<uniform> p: Params;
-
-@compute @workgroup_size(64)
-fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) count: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-  let first = (linear_workgroup(id, count) * 64u + lane) * 4u;
-  for (var i = first; i < min(first + 4u, p.words); i++) {
-    target_[i] = 0u;
+fn compute(id: u32) {
+  for (var i = id * 4u; i < min(id * 4u + 4u, u.words); i++) {
+    y[i] = 0u;
   }
 }

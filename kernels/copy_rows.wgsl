@@ -1,16 +1,20 @@
-// Copies a block of each row: to[r * toStride + toOffset + c] = from[r * fromStride + fromOffset + c], r < rows, c < columns.
-// One thread per element; 32-bit words of any type. Slices, concatenations and unaligned views are made of it.
-struct Params { rows: u32, columns: u32, fromStride: u32, fromOffset: u32, toStride: u32, toOffset: u32 }
+// Copies a block of each row: y[r * to_stride + to_offset + c] = x[r * from_stride + from_offset + c], r < rows, c < columns.
+// x, y: 32-bit words of any type; one thread owns one of them. Slices, concatenations and unaligned views are made of it.
+// Frame: flat.wgsl.
+struct Uniforms {
+  count: u32, // rows * columns
+  columns: u32,
+  from_stride: u32,
+  from_offset: u32,
+  to_stride: u32,
+  to_offset: u32,
+}
+@group(0) @binding(0) var<storage, read_write> x: array<u32>;
+@group(0) @binding(1) var<storage, read_write> y: array<u32>;
+@group(0) @binding(2) var<uniform> u: Uniforms;
 
-@group(0) @binding(0) var<storage, read_write> source: array<u32>;
-@group(0) @binding(1) var<storage, read_write> target_: array<u32>;
-@group(0) @binding(2) var<uniform> p: Params;
-
-@compute @workgroup_size(64)
-fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) count: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-  let i = linear_workgroup(id, count) * 64u + lane;
-  if (i >= p.rows * p.columns) { return; }
-  let row = i / p.columns;
-  let column = i % p.columns;
-  target_[row * p.toStride + p.toOffset + column] = source[row * p.fromStride + p.fromOffset + column];
+fn compute(id: u32) {
+  let row = id / u.columns;
+  let column = id % u.columns;
+  y[row * u.to_stride + u.to_offset + column] = x[row * u.from_stride + u.from_offset + column];
 }

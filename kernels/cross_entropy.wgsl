@@ -1,5 +1,5 @@
 // Cross-entropy of rows: lse = top + log(sum of exp(x - top)), loss = (top - x[label]) + log(sum), 0 where the label is
-// the ignored one. logits [rows, length], labels, loss, lse [rows].
+// the ignored one. logits [rows, length], labels, loss, lse [rows]. Frame: rows.wgsl.
 struct Uniforms { rows: u32, length: u32, ignored: i32 }
 @group(0) @binding(0) var<storage, read_write> logits: array<F>;
 @group(0) @binding(1) var<storage, read_write> labels: array<i32>;
@@ -7,17 +7,9 @@ struct Uniforms { rows: u32, length: u32, ignored: i32 }
 @group(0) @binding(3) var<storage, read_write> lse: array<f32>;
 @group(0) @binding(4) var<uniform> u: Uniforms; // length: in loads
 
-@compute @workgroup_size(THREADS)
-fn main(
-  @builtin(workgroup_id) group: vec3<u32>,
-  @builtin(num_workgroups) groups: vec3<u32>,
-  @builtin(local_invocation_index) thread: u32,
-) {
-  let row = row_of(linear_workgroup(group, groups), thread);
-  if (row >= u.rows) { return; }
-  let lane = lane_of(thread);
+fn compute_row(row: u32, lane: u32) {
   let base = row * u.length;
-  var tops = F(-3.4e38);
+  var tops = F(LOWEST);
   for (var i = lane; i < u.length; i += LANES) { tops = max(tops, logits[base + i]); }
   let top = row_max(lane, largest(tops));
   var all = F(0.0);

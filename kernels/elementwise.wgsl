@@ -1,6 +1,7 @@
 // Functions that element-wise expressions may use, for V = f32 or vec4<f32> (the kernel's width; U is u32 or vec4<u32>).
 
 // erf by a rational approximation in x, odd over even powers; error below 2 units in the last place, saturated from |x| = 4 on.
+// Coefficients: Eigen, MathFunctionsImpl.h, generic_fast_erf_float; XLA has the same.
 fn erf(x0: V) -> V {
   let x = clamp(x0, V(-4.0), V(4.0));
   let y = x * x;
@@ -18,9 +19,12 @@ fn erf(x0: V) -> V {
 }
 
 // The normal distribution function and density, of which the erf GELU and its derivatives are made.
+const SQRT_HALF = 0.7071067811865476;
+const INVERSE_SQRT_TWO_PI = 0.3989422804014327;
+const LARGEST_SQUARE = 200.0; // beyond it the density is below the smallest normal f32
 fn normal_cdf(x: V) -> V {
-  return fma(erf(x * 0.7071067811865476), V(0.5), V(0.5));
+  return fma(erf(x * SQRT_HALF), V(0.5), V(0.5));
 }
 fn normal_pdf(x: V) -> V {
-  return 0.3989422804014327 * exp(-0.5 * min(x * x, V(200.0)));
+  return INVERSE_SQRT_TWO_PI * exp(-0.5 * min(x * x, V(LARGEST_SQUARE)));
 }

@@ -1,6 +1,5 @@
 // Copies rows: y[n] = table[ids[n]]. table [rows, words], ids [n], y [n, words]; rows of 32-bit words of any type. An id
-// beyond the last row reads the last row. One thread owns one word (or four) of y.
-const THREADS = 128u;
+// beyond the last row reads the last row. One thread owns one word (or four) of y. Frame: flat.wgsl.
 const VECTOR = true;
 //#if VECTOR
 alias W = vec4<u32>;
@@ -14,14 +13,7 @@ struct Uniforms { count: u32, words: u32, rows: u32 }
 @group(0) @binding(2) var<storage, read_write> y: array<W>;
 @group(0) @binding(3) var<uniform> u: Uniforms; // count, words: in loads
 
-@compute @workgroup_size(THREADS)
-fn main(
-  @builtin(workgroup_id) group: vec3<u32>,
-  @builtin(num_workgroups) groups: vec3<u32>,
-  @builtin(local_invocation_index) thread: u32,
-) {
-  let id = linear_workgroup(group, groups) * THREADS + thread;
-  if (id >= u.count) { return; }
+fn compute(id: u32) {
   let row = min(ids[id / u.words], u.rows - 1u);
   y[id] = table[row * u.words + id % u.words];
 }

@@ -1,6 +1,6 @@
 // LayerNorm of rows: y = (x - mean) / sqrt(variance + eps) * gamma + beta, with the variance from a second pass over x.
 // x, y [rows, length], gamma, beta [length], offset, rstd [rows]. Everything is relative to the row's first element, so a
-// constant row has variance 0 exactly and a large mean costs no digits: offset = mean - x[row, 0].
+// constant row has variance 0 exactly and a large mean costs no digits: offset = mean - x[row, 0]. Frame: rows.wgsl.
 struct Uniforms { rows: u32, length: u32, eps: f32 }
 @group(0) @binding(0) var<storage, read_write> x: array<F>;
 @group(0) @binding(1) var<storage, read_write> gamma: array<F>;
@@ -10,15 +10,7 @@ struct Uniforms { rows: u32, length: u32, eps: f32 }
 @group(0) @binding(5) var<uniform> u: Uniforms; // length: in loads
 //#hook emit
 
-@compute @workgroup_size(THREADS)
-fn main(
-  @builtin(workgroup_id) group: vec3<u32>,
-  @builtin(num_workgroups) groups: vec3<u32>,
-  @builtin(local_invocation_index) thread: u32,
-) {
-  let row = row_of(linear_workgroup(group, groups), thread);
-  if (row >= u.rows) { return; }
-  let lane = lane_of(thread);
+fn compute_row(row: u32, lane: u32) {
   let base = row * u.length;
   let first = F(first_of(x[base]));
   let count = f32(u.length * WIDTH);

@@ -1,5 +1,6 @@
 // Input gradient of LayerNorm: with h = (x - mean) * rstd and g = dy * gamma,
 // dx = rstd * (g - mean(g) - h * mean(g * h)), the means over the row. Shapes as in layer_norm.wgsl; dy, dx as x.
+// Frame: rows.wgsl.
 struct Uniforms { rows: u32, length: u32 }
 @group(0) @binding(0) var<storage, read_write> x: array<F>;
 @group(0) @binding(1) var<storage, read_write> gamma: array<F>;
@@ -9,15 +10,7 @@ struct Uniforms { rows: u32, length: u32 }
 @group(0) @binding(5) var<uniform> u: Uniforms; // length: in loads
 //#hook emit
 
-@compute @workgroup_size(THREADS)
-fn main(
-  @builtin(workgroup_id) group: vec3<u32>,
-  @builtin(num_workgroups) groups: vec3<u32>,
-  @builtin(local_invocation_index) thread: u32,
-) {
-  let row = row_of(linear_workgroup(group, groups), thread);
-  if (row >= u.rows) { return; }
-  let lane = lane_of(thread);
+fn compute_row(row: u32, lane: u32) {
   let base = row * u.length;
   let first = F(first_of(x[base]));
   let count = f32(u.length * WIDTH);

@@ -1,9 +1,9 @@
 // Parameter gradients of LayerNorm, or partial sums of them: for chunk c of rows and column i,
 // dgamma[c, i] = sum over rows of dy * (x - mean) * rstd, dbeta[c, i] = sum of dy.
 // x, dy [rows, length], offset = mean - x[row, 0] and rstd [rows], dgamma, dbeta [chunks, length]. One thread owns one
-// element (or four) of both results and adds up in order, in blocks of 32.
-const THREADS = 16u;
+// element (or four) of both results and adds up in order, in blocks. Frame: flat.wgsl.
 const VECTOR = true;
+const BLOCK = 32u; // elements that are added up before their sum is added to that of the blocks, against rounding
 //#if VECTOR
 alias F = vec4<f32>;
 fn first_of(v: F) -> f32 { return v.x; }
@@ -21,23 +21,16 @@ struct Uniforms { count: u32, rows: u32, length: u32, chunk: u32 }
 @group(0) @binding(5) var<storage, read_write> dbeta: array<F>;
 @group(0) @binding(6) var<uniform> u: Uniforms; // count, length: in loads
 
-@compute @workgroup_size(THREADS)
-fn main(
-  @builtin(workgroup_id) group: vec3<u32>,
-  @builtin(num_workgroups) groups: vec3<u32>,
-  @builtin(local_invocation_index) thread: u32,
-) {
-  let id = linear_workgroup(group, groups) * THREADS + thread;
-  if (id >= u.count) { return; }
+fn compute(id: u32) {
   let column = id % u.length;
   let begin = id / u.length * u.chunk;
   let end = min(begin + u.chunk, u.rows);
   var all_gamma = F(0.0);
   var all_beta = F(0.0);
-  for (var at = begin; at < end; at += 32u) {
+  for (var at = begin; at < end; at += BLOCK) {
     var part_gamma = F(0.0);
     var part_beta = F(0.0);
-    for (var r = at; r < min(end, at + 32u); r++) {
+    for (var r = at; r < min(end, at + BLOCK); r++) {
       let base = r * u.length;
       let d = dy[base + column];
       part_gamma = fma(d, (x[base + column] - first_of(x[base]) - offsets[r]) * rstds[r], part_gamma);

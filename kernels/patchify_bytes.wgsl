@@ -1,7 +1,6 @@
 // Patches of 8-bit RGB images, normalised: y[b, token, c, py, px] = (byte / 255 - mean[c]) / deviation[c].
 // images [batch, height, width, 3] bytes packed in words, y [batch, height/patch * width/patch, 3 * patch * patch].
-// side: of a patch. One thread owns one pixel (or four in a row of a patch), in its three channels.
-const THREADS = 128u;
+// side: of a patch. One thread owns one pixel (or four in a row of a patch), in its three channels. Frame: flat.wgsl.
 const VECTOR = true;
 //#if VECTOR
 alias F = vec4<f32>;
@@ -20,14 +19,7 @@ struct Uniforms { count: u32, height: u32, width: u32, side: u32, mean: vec3<f32
 
 fn byte_at(i: u32) -> f32 { return f32(extractBits(images[i / 4u], i % 4u * 8u, 8u)); }
 
-@compute @workgroup_size(THREADS)
-fn main(
-  @builtin(workgroup_id) group: vec3<u32>,
-  @builtin(num_workgroups) groups: vec3<u32>,
-  @builtin(local_invocation_index) thread: u32,
-) {
-  let id = linear_workgroup(group, groups) * THREADS + thread;
-  if (id >= u.count) { return; }
+fn compute(id: u32) {
   let pixel = id * WIDTH;
   let column = pixel % u.width;
   let line = pixel / u.width % u.height;

@@ -1,6 +1,8 @@
 // Philox4x32-10, a counter-based generator: 128 random bits that depend on the counter and the key alone.
 // Source: Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3" (SC 2011), section 3.3.
 // Pure functions, no bindings: put this text before a kernel that draws numbers.
+const PHILOX_MULTIPLIERS = vec2<u32>(0xD2511F53u, 0xCD9E8D57u);
+const PHILOX_WEYL = vec2<u32>(0x9E3779B9u, 0xBB67AE85u); // added to the key after each round
 
 // The upper 32 bits of the 64-bit product, from products of 16-bit halves.
 fn multiply_high(a: u32, b: u32) -> u32 {
@@ -18,12 +20,12 @@ fn philox4x32(counter: vec4<u32>, key: vec2<u32>) -> vec4<u32> {
   var k = key;
   for (var round = 0u; round < 10u; round++) {
     c = vec4<u32>(
-      multiply_high(0xCD9E8D57u, c.z) ^ c.y ^ k.x,
-      0xCD9E8D57u * c.z,
-      multiply_high(0xD2511F53u, c.x) ^ c.w ^ k.y,
-      0xD2511F53u * c.x,
+      multiply_high(PHILOX_MULTIPLIERS.y, c.z) ^ c.y ^ k.x,
+      PHILOX_MULTIPLIERS.y * c.z,
+      multiply_high(PHILOX_MULTIPLIERS.x, c.x) ^ c.w ^ k.y,
+      PHILOX_MULTIPLIERS.x * c.x,
     );
-    k += vec2<u32>(0x9E3779B9u, 0xBB67AE85u);
+    k += PHILOX_WEYL;
   }
   return c;
 }

@@ -1,5 +1,6 @@
 // Reduces rows, or chunks of rows: y[r * chunks + c] = scale * combine of x[r, c * chunk .. (c + 1) * chunk).
 // x [rows, length], y [rows, chunks]. A row of y's elements belongs to the thread or the workgroup of that (row, chunk).
+// Frame: rows.wgsl.
 //#hook combine
 
 struct Uniforms { rows: u32, length: u32, chunk: u32, chunks: u32, scale: f32 }
@@ -7,15 +8,7 @@ struct Uniforms { rows: u32, length: u32, chunk: u32, chunks: u32, scale: f32 }
 @group(0) @binding(1) var<storage, read_write> y: array<f32>;
 @group(0) @binding(2) var<uniform> u: Uniforms; // rows: rows * chunks; length, chunk: in loads
 
-@compute @workgroup_size(THREADS)
-fn main(
-  @builtin(workgroup_id) group: vec3<u32>,
-  @builtin(num_workgroups) groups: vec3<u32>,
-  @builtin(local_invocation_index) thread: u32,
-) {
-  let row = row_of(linear_workgroup(group, groups), thread);
-  if (row >= u.rows) { return; }
-  let lane = lane_of(thread);
+fn compute_row(row: u32, lane: u32) {
   let base = row / u.chunks * u.length;
   let begin = row % u.chunks * u.chunk;
   let end = min(begin + u.chunk, u.length);

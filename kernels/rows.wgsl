@@ -1,6 +1,7 @@
-// Put before the row-wise kernels (after the prelude): LANES threads share a row, ROWS rows share a workgroup.
+// The frame of the row-wise kernels: LANES threads share a row, ROWS rows share a workgroup. A kernel has `u.rows` and defines
+// `fn compute_row(row: u32, lane: u32)`, which every thread of a row runs once.
 // On CPU adapters a thread has a row for itself and there are no barriers; on GPUs a workgroup has one row and reduces in
-// workgroup memory, in a fixed order. A kernel written with `row_of`, `lane_of` and `row_sum` is right for both.
+// workgroup memory, in a fixed order. A kernel written with `row_sum` and `row_max` is right for both.
 const VECTOR = true; // whether rows are read four elements at a time
 const SHARED = false; // whether LANES > 1
 const LANES = 1u;
@@ -28,13 +29,12 @@ fn element(v: F, i: u32) -> f32 { return v; }
 fn columns_of(load: u32) -> C { return load; }
 //#end
 
-// e to the x for x <= 0, without denormals.
-fn exp_below(x: F) -> F { return exp(max(x, F(-87.0))); }
+// e to the x for x <= 0, without denormals: the smallest normal f32 is e to the -87.34.
+const EXP_LEAST: f32 = -87.0;
+fn exp_below(x: F) -> F { return exp(max(x, F(EXP_LEAST))); }
 
 //#if SHARED
 var<workgroup> shared_values: array<f32, LANES>;
-fn row_of(group: u32, thread: u32) -> u32 { return group; }
-fn lane_of(thread: u32) -> u32 { return thread; }
 fn row_sum(lane: u32, value: f32) -> f32 {
   shared_values[lane] = value;
   workgroupBarrier();
@@ -54,8 +54,23 @@ fn row_max(lane: u32, value: f32) -> f32 {
   return workgroupUniformLoad(&shared_values[0]);
 }
 //#else
-fn row_of(group: u32, thread: u32) -> u32 { return group * ROWS + thread; }
-fn lane_of(thread: u32) -> u32 { return 0u; }
 fn row_sum(lane: u32, value: f32) -> f32 { return value; }
 fn row_max(lane: u32, value: f32) -> f32 { return value; }
 //#end
+
+@compute @workgroup_size(THREADS)
+fn main(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) thread: u32,
+) {
+//#if SHARED
+  let row = linear_workgroup(group, groups);
+  let lane = thread;
+//#else
+  let row = linear_workgroup(group, groups) * ROWS + thread;
+  let lane = 0u;
+//#end
+  if (row >= u.rows) { return; }
+  compute_row(row, lane);
+}

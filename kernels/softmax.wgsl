@@ -1,5 +1,6 @@
 // Softmax family over rows of x [rows, length]: y = exp(x - top) / sum (softmax), (x - top) - log(sum) (log-softmax), or one
 // top + log(sum) a row (log-sum-exp), where top is the row's largest element and sum that of exp(x - top).
+// Frame: rows.wgsl.
 const LOG = false;
 const LSE = false;
 
@@ -12,17 +13,9 @@ struct Uniforms { rows: u32, length: u32 }
 //#end
 @group(0) @binding(2) var<uniform> u: Uniforms; // length: in loads
 
-@compute @workgroup_size(THREADS)
-fn main(
-  @builtin(workgroup_id) group: vec3<u32>,
-  @builtin(num_workgroups) groups: vec3<u32>,
-  @builtin(local_invocation_index) thread: u32,
-) {
-  let row = row_of(linear_workgroup(group, groups), thread);
-  if (row >= u.rows) { return; }
-  let lane = lane_of(thread);
+fn compute_row(row: u32, lane: u32) {
   let base = row * u.length;
-  var tops = F(-3.4e38);
+  var tops = F(LOWEST);
   for (var i = lane; i < u.length; i += LANES) { tops = max(tops, x[base + i]); }
   let top = F(row_max(lane, largest(tops)));
   var all = F(0.0);

@@ -1,6 +1,6 @@
 // Gradient of cross-entropy for a tile of the logits' columns: d = (exp(x - lse) - onehot) * scale, where onehot is 1 in
 // column label - offset if the tile holds it; rows with the ignored label get 0.
-// tile, d [rows, length], lse, labels, scale [rows]; offset is the number of the tile's first column.
+// tile, d [rows, length], lse, labels, scale [rows]; offset is the number of the tile's first column. Frame: rows.wgsl.
 struct Uniforms { rows: u32, length: u32, offset: u32, ignored: i32 }
 @group(0) @binding(0) var<storage, read_write> tile: array<F>;
 @group(0) @binding(1) var<storage, read_write> lse: array<f32>;
@@ -9,15 +9,7 @@ struct Uniforms { rows: u32, length: u32, offset: u32, ignored: i32 }
 @group(0) @binding(4) var<storage, read_write> d: array<F>;
 @group(0) @binding(5) var<uniform> u: Uniforms; // length: in loads
 
-@compute @workgroup_size(THREADS)
-fn main(
-  @builtin(workgroup_id) group: vec3<u32>,
-  @builtin(num_workgroups) groups: vec3<u32>,
-  @builtin(local_invocation_index) thread: u32,
-) {
-  let row = row_of(linear_workgroup(group, groups), thread);
-  if (row >= u.rows) { return; }
-  let lane = lane_of(thread);
+fn compute_row(row: u32, lane: u32) {
   let base = row * u.length;
   let label = labels[row];
   let target_column = C(u32(label) - u.offset);

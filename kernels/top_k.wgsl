@@ -2,6 +2,7 @@
 // x [rows, length], values, columns, list [rows, k]; `list` is scratch. Elements are compared as u32 keys of the same order.
 // The k-th largest key is found bit by bit, counting the keys that reach a candidate; then the elements above it are
 // collected in the order of columns, then those equal to it, and the former are put at the places of their ranks.
+// Frame: rows.wgsl.
 struct Uniforms { rows: u32, length: u32, k: u32 }
 @group(0) @binding(0) var<storage, read_write> x: array<F>;
 @group(0) @binding(1) var<storage, read_write> values: array<f32>;
@@ -69,15 +70,7 @@ fn collect(lane: u32, base: u32, start: u32, kth: u32, above: u32) {
   }
 }
 
-@compute @workgroup_size(THREADS)
-fn main(
-  @builtin(workgroup_id) group: vec3<u32>,
-  @builtin(num_workgroups) groups: vec3<u32>,
-  @builtin(local_invocation_index) thread: u32,
-) {
-  let row = row_of(linear_workgroup(group, groups), thread);
-  if (row >= u.rows) { return; }
-  let lane = lane_of(thread);
+fn compute_row(row: u32, lane: u32) {
   let base = row * u.length;
   var kth = 0u;
   for (var bit = 0x80000000u; bit > 0u; bit >>= 1u) {

@@ -1,6 +1,5 @@
 // Strided copy: y[id] = x[sum over axes of index * stride]. Axes are numbered from y's last one; strides are x's. Words of
-// 32 bits, four at a time where both sides keep the last axis. One thread owns one word (or four) of y.
-const THREADS = 128u;
+// 32 bits, four at a time where both sides keep the last axis. One thread owns one word (or four) of y. Frame: flat.wgsl.
 const VECTOR = true;
 const RANK = 3u;
 //#if VECTOR
@@ -20,14 +19,7 @@ struct Uniforms {
 @group(0) @binding(1) var<storage, read_write> y: array<W>;
 @group(0) @binding(2) var<uniform> u: Uniforms;
 
-@compute @workgroup_size(THREADS)
-fn main(
-  @builtin(workgroup_id) group: vec3<u32>,
-  @builtin(num_workgroups) groups: vec3<u32>,
-  @builtin(local_invocation_index) thread: u32,
-) {
-  let id = linear_workgroup(group, groups) * THREADS + thread;
-  if (id >= u.count) { return; }
+fn compute(id: u32) {
   var rest = id;
   var place = 0u;
 //#for i 0 RANK

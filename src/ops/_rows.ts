@@ -1,13 +1,15 @@
 /**
- * What the row-wise and indexing ops share: how rows are spread over threads, how kernels are put together, axis checks.
+ * What the row-wise and indexing ops share: how rows are spread over threads, how kernels are put together.
  *
  * @module
  */
-import prelude from "../../kernels/prelude.wgsl" with { type: "text" };
 import rows from "../../kernels/rows.wgsl" with { type: "text" };
+import flat from "../../kernels/flat.wgsl" with { type: "text" };
 import type { DeviceProfile } from "../gpu/device.ts";
-import { type Specialization, specialize } from "../gpu/wgsl.ts";
+import { type Bindings, kernel } from "../gpu/kernel.ts";
+import type { Specialization } from "../gpu/wgsl.ts";
 import type { Aval } from "../program/graph.ts";
+import type { Dispatch } from "../program/lowering.ts";
 
 /**
  * What a thread may loop on a CPU adapter: llvmpipe ends every loop of a thread, without a word, once all its loops together
@@ -15,28 +17,35 @@ import type { Aval } from "../program/graph.ts";
  */
 export const MOST_TURNS = 60_000;
 
-/** A row-wise kernel for rows of one length: its text and how it is launched. */
+/** A row-wise kernel for rows of one length. */
 export interface RowKernel {
-  readonly code: string;
-  /** Elements that one load takes: 4 where rows divide by it. */
-  readonly width: 1 | 4;
-  /** Workgroups for a number of rows. */
-  workgroups(rows: number): number;
+  /** Loads of one row. */
+  readonly loads: number;
+  /** Its dispatch over a number of rows; the uniform holds that number as `rows`. */
+  over(rows: number, bindings: Bindings): Dispatch;
+}
+
+/** Elements that one load takes in rows of `length`: they are read as vec4 where that divides them. */
+export function widthOf(length: number): 1 | 4 {
+  return length % 4 === 0 ? 4 : 1;
 }
 
 /** Constants and hooks of a row kernel, and how much it loops. */
 export interface RowOptions extends Specialization {
+  readonly device: DeviceProfile;
+  /** Elements of a row. */
+  readonly length: number;
   /** Turns of its loops for a load of the row. Default 3. */
   readonly passes?: number;
   /** Turns besides. Default 0. */
   readonly turns?: number;
 }
 
-/** Assembles the row-wise kernel `source` for rows of `length` elements. */
-export function rowKernel(device: DeviceProfile, source: string, length: number, options: RowOptions = {}): RowKernel {
-  const { consts, hooks = {}, passes = 3, turns = 0 } = options;
-  const width = length % 4 === 0 ? 4 : 1;
-  const lanes = lanesPerRow(device, length / width, passes * length / width + turns);
+/** Assembles the row-wise kernel `source`, which defines `fn compute_row(row, lane)` (kernels/rows.wgsl). */
+export function rowKernel(name: string, source: string, options: RowOptions): RowKernel {
+  const { device, length, consts, hooks = {}, passes = 3, turns = 0 } = options;
+  const width = widthOf(length), loads = length / width;
+  const lanes = lanesPerRow(device, loads, passes * loads + turns);
   const rowsPerGroup = lanes > 1 ? 1 : device.kind === "cpu" ? 16 : 64;
   const own = {
     VECTOR: width === 4,
@@ -45,10 +54,10 @@ export function rowKernel(device: DeviceProfile, source: string, length: number,
     ROWS: rowsPerGroup,
     THREADS: lanes * rowsPerGroup,
   };
+  const complete = kernel(name, source, { library: rows, consts: { ...consts, ...own }, hooks });
   return {
-    code: specialize(prelude + rows + source, { consts: { ...consts, ...own }, hooks }),
-    width,
-    workgroups: (count) => Math.ceil(count / rowsPerGroup),
+    loads,
+    over: (count, bindings) => ({ ...complete.bind(bindings), workgroups: Math.ceil(count / rowsPerGroup) }),
   };
 }
 
@@ -58,62 +67,25 @@ function lanesPerRow(device: DeviceProfile, loads: number, turns: number): numbe
   return loads <= 8 ? 1 : loads >= 512 ? 256 : loads >= 64 ? 64 : 32;
 }
 
-/** A kernel with one result element (or four) a thread: its text and how it is launched. */
+/** A kernel in which every thread works for itself. */
 export interface FlatKernel {
-  readonly code: string;
-  workgroups(threads: number): number;
+  /** Its dispatch over a number of threads; the uniform holds that number as `count`. */
+  over(threads: number, bindings: Bindings): Dispatch;
 }
 
-/** Constants and hooks of a flat kernel, and how much a thread has to do. */
+/** Constants and hooks of such a kernel, and how much a thread has to do. */
 export interface FlatOptions extends Specialization {
+  readonly device: DeviceProfile;
   /** Whether a thread loops over much data: CPU adapters then take small workgroups, to share them out evenly. */
   readonly loops?: boolean;
 }
 
-/** Assembles a kernel in which every thread works for itself. */
-export function flatKernel(device: DeviceProfile, source: string, options: FlatOptions = {}): FlatKernel {
-  const { consts, hooks = {}, loops = false } = options;
-  const threads = loops && device.kind === "cpu" ? 16 : 128;
-  return {
-    code: specialize(prelude + source, { consts: { ...consts, THREADS: threads }, hooks }),
-    workgroups: (count) => Math.ceil(count / threads),
-  };
-}
-
-/** `axis` counted from the front; negative ones count from the end. */
-export function checkAxis(name: string, axis: number, rank: number): number {
-  const at = axis < 0 ? axis + rank : axis;
-  if (!Number.isInteger(at) || at < 0 || at >= rank) {
-    throw new RangeError(`Cannot apply ${name}: axis must be an integer from ${-rank} to ${rank - 1}: axis is ${axis}`);
-  }
-  return at;
-}
-
-/** Throws unless `input` has one of the element types. */
-export function checkType(name: string, role: string, input: Aval, ...allowed: readonly string[]): void {
-  if (!allowed.includes(input.dtype)) {
-    throw new TypeError(`Cannot apply ${name}: ${role} must be ${allowed.join(" or ")}: it is ${input.dtype}`);
-  }
-}
-
-/** Throws unless `input` has the shape. */
-export function checkShape(name: string, role: string, input: Aval, shape: readonly number[]): void {
-  if (input.shape.length !== shape.length || input.shape.some((n, i) => n !== shape[i])) {
-    throw new RangeError(`Cannot apply ${name}: ${role} must have shape [${shape}]: its shape is [${input.shape}]`);
-  }
-}
-
-/** Throws unless `input` has `rank` axes, or at least so many where `atLeast`. */
-export function checkRank(name: string, role: string, input: Aval, rank: number, atLeast = false): void {
-  const given = input.shape.length;
-  if (atLeast ? given < rank : given !== rank) {
-    const axes = rank === 1 ? "axis" : "axes";
-    throw new RangeError(
-      `Cannot apply ${name}: ${role} must have ${
-        atLeast ? "at least " : ""
-      }${rank} ${axes}: its shape is [${input.shape}]`,
-    );
-  }
+/** Assembles the kernel `source`, which defines `fn compute(id)` (kernels/flat.wgsl). */
+export function flatKernel(name: string, source: string, options: FlatOptions): FlatKernel {
+  const { device, consts, hooks = {}, loops = false } = options;
+  const perGroup = loops && device.kind === "cpu" ? 16 : 128;
+  const complete = kernel(name, source, { library: flat, consts: { ...consts, THREADS: perGroup }, hooks });
+  return { over: (count, bindings) => ({ ...complete.bind(bindings), workgroups: Math.ceil(count / perGroup) }) };
 }
 
 /** Length of the last axis. */

@@ -5,25 +5,21 @@
  */
 import source from "../../kernels/argmax.wgsl" with { type: "text" };
 import { apply, type Op, type Tensor } from "../program/graph.ts";
-import { checkRank, checkType, rowKernel } from "./_rows.ts";
+import { checkInput } from "./_check.ts";
+import { rowKernel } from "./_rows.ts";
 
 /** x [rows, columns] to u32 [rows]. */
 export const argmaxOp: Op<void> = {
   name: "argmax",
   infer([x]) {
-    checkType("argmax", "the input", x!, "f32");
-    checkRank("argmax", "the input", x!, 2);
+    checkInput("argmax", "the input", x, "f32", ["rows", "columns"]);
     return [{ shape: x!.shape.slice(0, 1), dtype: "u32" }];
   },
   lower(ctx, { inputs: [x] }): void {
     const [rows, length] = x!.shape as [number, number];
-    const kernel = rowKernel(ctx.device, source, length);
-    ctx.dispatch({
-      name: "argmax",
-      code: kernel.code,
-      bindings: [...ctx.inputs, ...ctx.outputs, { words: [rows, length / kernel.width] }],
-      workgroups: kernel.workgroups(rows),
-    });
+    const kernel = rowKernel("argmax", source, { device: ctx.device, length });
+    const u = { rows, length: kernel.loads };
+    ctx.dispatch(kernel.over(rows, { x: ctx.inputs[0], y: ctx.outputs[0], u }));
   },
   vjp: () => [null],
 };

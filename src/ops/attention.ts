@@ -3,18 +3,18 @@
  *
  * @module
  */
-import { applyAll, type Aval, type Node, type Op, sameShape, Tensor } from "../program/graph.ts";
-import { specialize } from "../gpu/wgsl.ts";
+import { applyAll, type Aval, type Node, type Op, Tensor } from "../program/graph.ts";
+import { checkInput } from "./_check.ts";
 import {
   type AttentionAttrs,
-  AttentionBindings,
+  attentionKernel,
   attentionPlan,
   attentionSizes,
+  DROPOUT_STEPS,
+  dropoutThreshold,
   sizesUniform,
 } from "./attention_kernel.ts";
 import { attentionGradOp } from "./attention_grad.ts";
-import prelude from "../../kernels/prelude.wgsl" with { type: "text" };
-import random from "../../kernels/random.wgsl" with { type: "text" };
 import source from "../../kernels/attention_forward.wgsl" with { type: "text" };
 
 /** How {@linkcode attention} is computed. */
@@ -59,22 +59,15 @@ export const attentionOp: Op<AttentionAttrs> = {
   lower(ctx, node): void {
     const { attrs } = node;
     const sizes = attentionSizes(node);
-    const [q, k, v, ...rest] = ctx.inputs;
-    const bindings = new AttentionBindings(sizes.width, sizesUniform(sizes, attrs));
-    bindings.readHeads("q", q!);
-    bindings.readHeads("k", k!);
-    bindings.readHeads("v", v!);
-    if (attrs.masked) bindings.readScalars("mask", rest[0]!, "f32");
-    if (attrs.dropout) bindings.readScalars("key", rest.at(-1)!, "u32");
-    bindings.writeHeads("out", ctx.outputs[0]!);
-    bindings.write("lse", ctx.outputs[1]!, "f32");
-    const plan = attentionPlan(ctx.device, sizes.width, sizes.tq, 192);
-    const consts = { ...plan, MASK: attrs.masked, CAUSAL: attrs.causal, DROPOUT: !!attrs.dropout };
+    const [queries, keys, values, ...rest] = ctx.inputs, [out, lse] = ctx.outputs;
+    const mask = attrs.masked ? rest[0] : undefined, random_key = attrs.dropout && rest.at(-1);
+    const plan = attentionPlan(ctx.device, sizes.width, sizes.tq);
+    const kernel = attentionKernel(`attention ${plan.ROWS} x ${plan.THREADS} rows`, source, plan, attrs, {
+      reads: ["queries", "keys", "values"],
+      writes: ["out"],
+    });
     ctx.dispatch({
-      name: `attention ${plan.ROWS} x ${plan.THREADS} rows`,
-      code: prelude + (attrs.dropout ? random : "") +
-        specialize(source, { consts, hooks: { bindings: bindings.code } }),
-      bindings: bindings.refs,
+      ...kernel.bind({ sizes: sizesUniform(sizes, attrs), queries, keys, values, mask, random_key, out, lse }),
       workgroups: sizes.batch * sizes.heads * Math.ceil(sizes.tq / (plan.ROWS * plan.THREADS)),
       flop: 4 * sizes.scores * sizes.width,
     });
@@ -105,22 +98,12 @@ export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOpt
 
 function checkShapes(inputs: readonly Aval[], attrs: AttentionAttrs): void {
   const [q, k, v, ...rest] = inputs as [Aval, Aval, Aval, ...Aval[]];
-  const [batch, , depth] = q.shape;
-  if (q.shape.length !== 3) refuse(`q must be [B, Tq, D]: it is [${q.shape}]`);
-  if (k.shape.length !== 3 || k.shape[0] !== batch || k.shape[2] !== depth) {
-    refuse(`k must be [${batch}, Tk, ${depth}], as q is [${q.shape}]: it is [${k.shape}]`);
-  }
-  if (!sameShape(k.shape, v.shape)) refuse(`v must have the shape of k, [${k.shape}]: it is [${v.shape}]`);
-  for (const [name, { dtype }] of Object.entries({ q, k, v })) {
-    if (dtype !== "f32") refuse(`${name} must be f32: it is ${dtype}`);
-  }
-  if (attrs.masked) requireInput("the mask", rest[0], "f32", [batch!, k.shape[1]!]);
-  if (attrs.dropout) requireInput("the key of the dropout", rest.at(-1), "u32", [2]);
-}
-
-function requireInput(what: string, aval: Aval | undefined, dtype: string, shape: readonly number[]): void {
-  if (aval?.dtype === dtype && sameShape(aval.shape, shape)) return;
-  refuse(`${what} must be ${dtype}[${shape}]: it is ${aval ? `${aval.dtype}[${aval.shape}]` : "missing"}`);
+  checkInput("attention", "q", q, "f32", ["B", "Tq", "D"]);
+  const [batch, , depth] = q.shape as [number, number, number];
+  checkInput("attention", `k beside q of [${q.shape}]`, k, "f32", [batch, "Tk", depth]);
+  checkInput("attention", "v, as k,", v, "f32", k.shape);
+  if (attrs.masked) checkInput("attention", "the mask", rest[0], "f32", [batch, k.shape[1]!]);
+  if (attrs.dropout) checkInput("attention", "the key of the dropout", rest.at(-1), "u32", [2]);
 }
 
 function checkAttrs([q, k]: readonly Aval[], { heads, causal, scale, dropout }: AttentionAttrs): void {
@@ -132,11 +115,11 @@ function checkAttrs([q, k]: readonly Aval[], { heads, causal, scale, dropout }: 
     refuse(`causal attention needs as many queries as keys: there are ${q!.shape[1]} and ${k!.shape[1]}`);
   }
   if (!Number.isFinite(scale)) refuse(`the scale must be a finite number: it is ${scale}`);
-  if (dropout && !(dropout.probability >= 0 && Math.round(dropout.probability * 65536) < 65536)) {
+  if (dropout && !(dropout.probability >= 0 && dropoutThreshold(dropout.probability) < DROPOUT_STEPS)) {
     refuse(`the probability of dropout must be in [0, 1): it is ${dropout.probability}`);
   }
 }
 
 function refuse(sentence: string): never {
-  throw new RangeError(`Cannot compute attention: ${sentence}`);
+  throw new RangeError(`Cannot apply attention: ${sentence}`);
 }

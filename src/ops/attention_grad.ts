@@ -4,18 +4,15 @@
  * @module
  */
 import type { Op } from "../program/graph.ts";
-import type { BufferRef, Lowering } from "../program/lowering.ts";
-import { specialize } from "../gpu/wgsl.ts";
+import type { Bindings, BufferRef, Lowering } from "../program/lowering.ts";
 import {
   type AttentionAttrs,
-  AttentionBindings,
+  attentionKernel,
   attentionPlan,
   type AttentionSizes,
   attentionSizes,
   sizesUniform,
 } from "./attention_kernel.ts";
-import prelude from "../../kernels/prelude.wgsl" with { type: "text" };
-import random from "../../kernels/random.wgsl" with { type: "text" };
 import source from "../../kernels/attention_backward.wgsl" with { type: "text" };
 
 /** The buffers of one gradient, by name. */
@@ -29,7 +26,7 @@ interface Buffers {
   /** Row sums of dOut * out, from the first kernel to the second. */
   readonly delta: BufferRef;
   readonly mask: BufferRef | undefined;
-  readonly key: BufferRef | undefined;
+  readonly random_key: BufferRef | undefined;
 }
 
 /**
@@ -44,62 +41,48 @@ export const attentionGradOp: Op<AttentionAttrs> = {
     const sizes = attentionSizes(node);
     const [q, k, v, ...rest] = ctx.inputs as [BufferRef, BufferRef, BufferRef, ...BufferRef[]];
     const mask = attrs.masked ? rest.shift() : undefined;
-    const key = attrs.dropout ? rest.shift() : undefined;
+    const random_key = attrs.dropout ? rest.shift() : undefined;
     const [out, lse, dOut] = rest as [BufferRef, BufferRef, BufferRef];
     const delta = ctx.scratch(4 * sizes.batch * sizes.heads * sizes.tq);
-    const buffers = { q, k, v, out, lse, dOut, delta, mask, key };
+    const buffers = { q, k, v, out, lse, dOut, delta, mask, random_key };
     lowerRows(ctx, attrs, sizes, buffers);
     lowerColumns(ctx, attrs, sizes, buffers);
   },
 };
 
+/** dq, and the row sums that the other kernel needs. */
 function lowerRows(ctx: Lowering, attrs: AttentionAttrs, sizes: AttentionSizes, b: Buffers): void {
-  const bindings = new AttentionBindings(sizes.width, sizesUniform(sizes, attrs));
-  bindings.readHeads("own_x", b.q);
-  bindings.readHeads("own_y", b.dOut);
-  bindings.readHeads("other_x", b.k);
-  bindings.readHeads("other_y", b.v);
-  bindings.readHeads("out", b.out);
-  readScalars(bindings, b);
-  bindings.writeHeads("dx", ctx.outputs[0]!);
-  bindings.write("delta", b.delta, "f32");
-  dispatch(ctx, attrs, sizes, bindings, false);
+  const { q, k, v, dOut, out, lse, mask, random_key, delta } = b;
+  const reads = { own_x: q, own_y: dOut, other_x: k, other_y: v, out }, writes = { dx: ctx.outputs[0] };
+  dispatch(ctx, attrs, sizes, { columns: false, reads, writes, others: { lse, mask, random_key, delta } });
 }
 
+/** dk and dv. */
 function lowerColumns(ctx: Lowering, attrs: AttentionAttrs, sizes: AttentionSizes, b: Buffers): void {
-  const bindings = new AttentionBindings(sizes.width, sizesUniform(sizes, attrs));
-  bindings.readHeads("own_x", b.k);
-  bindings.readHeads("own_y", b.v);
-  bindings.readHeads("other_x", b.q);
-  bindings.readHeads("other_y", b.dOut);
-  readScalars(bindings, b);
-  bindings.writeHeads("dx", ctx.outputs[1]!);
-  bindings.writeHeads("dy", ctx.outputs[2]!);
-  bindings.write("delta", b.delta, "f32");
-  dispatch(ctx, attrs, sizes, bindings, true);
+  const { q, k, v, dOut, lse, mask, random_key, delta } = b;
+  const reads = { own_x: k, own_y: v, other_x: q, other_y: dOut }, [, dx, dy] = ctx.outputs;
+  dispatch(ctx, attrs, sizes, { columns: true, reads, writes: { dx, dy }, others: { lse, mask, random_key, delta } });
 }
 
-function readScalars(bindings: AttentionBindings, { lse, mask, key }: Buffers): void {
-  bindings.readScalars("lse", lse, "f32");
-  if (mask) bindings.readScalars("mask", mask, "f32");
-  if (key) bindings.readScalars("key", key, "u32");
+/** One of the two kernels: its arrays of heads and its other buffers. */
+interface Half {
+  readonly columns: boolean;
+  readonly reads: Bindings;
+  readonly writes: Bindings;
+  readonly others: Bindings;
 }
 
-function dispatch(
-  ctx: Lowering,
-  attrs: AttentionAttrs,
-  sizes: AttentionSizes,
-  bindings: AttentionBindings,
-  columns: boolean,
-): void {
-  const own = columns ? sizes.tk : sizes.tq;
-  const plan = attentionPlan(ctx.device, sizes.width, own, 192);
-  const flags = { COLUMNS: columns, MASK: attrs.masked, CAUSAL: attrs.causal, DROPOUT: !!attrs.dropout };
+function dispatch(ctx: Lowering, attrs: AttentionAttrs, sizes: AttentionSizes, half: Half): void {
+  const { columns, reads, writes, others } = half, own = columns ? sizes.tk : sizes.tq;
+  const plan = attentionPlan(ctx.device, sizes.width, own);
+  const name = `attentionGrad ${plan.ROWS} x ${plan.THREADS} ${columns ? "columns" : "rows"}`;
+  const kernel = attentionKernel(name, source, plan, attrs, {
+    reads: Object.keys(reads),
+    writes: Object.keys(writes),
+    columns,
+  });
   ctx.dispatch({
-    name: `attentionGrad ${plan.ROWS} x ${plan.THREADS} ${columns ? "columns" : "rows"}`,
-    code: prelude + (attrs.dropout ? random : "") +
-      specialize(source, { consts: { ...plan, ...flags }, hooks: { bindings: bindings.code } }),
-    bindings: bindings.refs,
+    ...kernel.bind({ sizes: sizesUniform(sizes, attrs), ...reads, ...writes, ...others }),
     workgroups: sizes.batch * sizes.heads * Math.ceil(own / (plan.ROWS * plan.THREADS)),
     flop: (columns ? 8 : 6) * sizes.scores * sizes.width,
   });

@@ -8,7 +8,8 @@ import lseUpdateKernel from "../../kernels/lse_update.wgsl" with { type: "text" 
 import pickKernel from "../../kernels/pick_labels.wgsl" with { type: "text" };
 import gradKernel from "../../kernels/softmax_tile_grad.wgsl" with { type: "text" };
 import { apply, applyAll, type Aval, type Node, type Op, Tensor } from "../program/graph.ts";
-import { checkRank, checkShape, checkType, flatKernel, lastAxis, rowKernel } from "./_rows.ts";
+import { checkInput } from "./_check.ts";
+import { flatKernel, lastAxis, rowKernel } from "./_rows.ts";
 import { add, multiply } from "./elementwise.ts";
 import { reshape } from "./shape.ts";
 import { softmax } from "./softmax.ts";
@@ -26,10 +27,8 @@ interface TileAttrs {
 
 /** Throws unless `tile` is f32 [rows, columns] and `labels` i32 [rows]. */
 function checkTile(name: string, role: string, tile: Aval, labels: Aval): void {
-  checkType(name, role, tile, "f32");
-  checkRank(name, role, tile, 2);
-  checkType(name, "labels", labels, "i32");
-  checkShape(name, "labels", labels, tile.shape.slice(0, 1));
+  checkInput(name, role, tile, "f32", ["rows", "columns"]);
+  checkInput(name, "labels", labels, "i32", tile.shape.slice(0, 1));
 }
 
 const crossEntropyOp: Op<{ readonly ignoreIndex: number }> = {
@@ -41,13 +40,10 @@ const crossEntropyOp: Op<{ readonly ignoreIndex: number }> = {
   },
   lower(ctx, { inputs: [logits], attrs: { ignoreIndex } }): void {
     const [rows, length] = logits!.shape as [number, number];
-    const kernel = rowKernel(ctx.device, forwardKernel, length);
-    ctx.dispatch({
-      name: "crossEntropy",
-      code: kernel.code,
-      bindings: [...ctx.inputs, ...ctx.outputs, { words: [rows, length / kernel.width, ignoreIndex >>> 0] }],
-      workgroups: kernel.workgroups(rows),
-    });
+    const kernel = rowKernel("crossEntropy", forwardKernel, { device: ctx.device, length });
+    const [logitsRef, labels] = ctx.inputs, [loss, lse] = ctx.outputs;
+    const u = { rows, length: kernel.loads, ignored: ignoreIndex };
+    ctx.dispatch(kernel.over(rows, { logits: logitsRef, labels, loss, lse, u }));
   },
   vjp(node, [dLoss, dLse]) {
     const [logits, labels] = node.inputs as [Tensor, Tensor];
@@ -63,39 +59,32 @@ const softmaxTileGradOp: Op<TileAttrs> = {
   name: "softmaxTileGrad",
   infer([tile, lse, labels, scale]): Aval[] {
     checkTile("softmaxTileGrad", "the tile", tile!, labels!);
-    checkShape("softmaxTileGrad", "lse", lse!, labels!.shape);
-    checkShape("softmaxTileGrad", "scale", scale!, labels!.shape);
+    checkInput("softmaxTileGrad", "lse", lse, "f32", labels!.shape);
+    checkInput("softmaxTileGrad", "scale", scale, "f32", labels!.shape);
     return [{ shape: tile!.shape, dtype: "f32" }];
   },
   lower(ctx, { inputs: [tile], attrs: { offset, ignoreIndex } }): void {
     const [rows, length] = tile!.shape as [number, number];
-    const kernel = rowKernel(ctx.device, gradKernel, length);
-    ctx.dispatch({
-      name: "softmaxTileGrad",
-      code: kernel.code,
-      bindings: [...ctx.inputs, ...ctx.outputs, { words: [rows, length / kernel.width, offset, ignoreIndex >>> 0] }],
-      workgroups: kernel.workgroups(rows),
-    });
+    const kernel = rowKernel("softmaxTileGrad", gradKernel, { device: ctx.device, length });
+    const [tileRef, lse, labels, scales] = ctx.inputs;
+    const u = { rows, length: kernel.loads, offset, ignored: ignoreIndex };
+    ctx.dispatch(kernel.over(rows, { tile: tileRef, lse, labels, scales, d: ctx.outputs[0], u }));
   },
 };
 
 const lseUpdateOp: Op<void> = {
   name: "lseUpdate",
   infer([state, tile]): Aval[] {
-    checkType("lseUpdate", "the tile", tile!, "f32");
-    checkRank("lseUpdate", "the tile", tile!, 2);
-    checkShape("lseUpdate", "state", state!, [tile!.shape[0]!, 2]);
+    checkInput("lseUpdate", "the tile", tile, "f32", ["rows", "columns"]);
+    checkInput("lseUpdate", "state", state, "f32", [tile!.shape[0]!, 2]);
     return [{ shape: state!.shape, dtype: "f32" }];
   },
   lower(ctx, { inputs: [, tile] }): void {
     const [rows, length] = tile!.shape as [number, number];
-    const kernel = rowKernel(ctx.device, lseUpdateKernel, length);
-    ctx.dispatch({
-      name: "lseUpdate",
-      code: kernel.code,
-      bindings: [...ctx.inputs, ...ctx.outputs, { words: [rows, length / kernel.width] }],
-      workgroups: kernel.workgroups(rows),
-    });
+    const kernel = rowKernel("lseUpdate", lseUpdateKernel, { device: ctx.device, length });
+    const [state, tileRef] = ctx.inputs;
+    const u = { rows, length: kernel.loads };
+    ctx.dispatch(kernel.over(rows, { state, tile: tileRef, result: ctx.outputs[0], u }));
   },
 };
 
@@ -106,14 +95,10 @@ const pickLabelsOp: Op<{ readonly offset: number }> = {
     return [{ shape: labels!.shape, dtype: "f32" }];
   },
   lower(ctx, { inputs: [tile], attrs: { offset } }): void {
-    const kernel = flatKernel(ctx.device, pickKernel);
-    const rows = tile!.shape[0]!;
-    ctx.dispatch({
-      name: "pickLabels",
-      code: kernel.code,
-      bindings: [...ctx.inputs, ...ctx.outputs, { words: [rows, lastAxis(tile!), offset] }],
-      workgroups: kernel.workgroups(rows),
-    });
+    const kernel = flatKernel("pickLabels", pickKernel, { device: ctx.device });
+    const [tileRef, labels] = ctx.inputs;
+    const u = { count: tile!.shape[0]!, length: lastAxis(tile!), offset };
+    ctx.dispatch(kernel.over(u.count, { tile: tileRef, labels, y: ctx.outputs[0], u }));
   },
 };
 

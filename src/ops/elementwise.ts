@@ -5,6 +5,7 @@
  */
 import { apply, type Aval, type DType, type Node, type Op, Tensor } from "../program/graph.ts";
 import { broadcastShapes } from "./_broadcast.ts";
+import { checkInput } from "./_check.ts";
 import { full } from "./full.ts";
 import { sumTo } from "./reduce.ts";
 
@@ -60,9 +61,7 @@ const signed: readonly DType[] = [...floats, "i32"];
 
 function unary(op: Op<Attrs>, accepted: readonly DType[] = floats): (x: Tensor) => Tensor {
   return (x) => {
-    if (!accepted.includes(x.dtype)) {
-      throw new TypeError(`Cannot apply ${op.name}: the operand must be ${accepted.join(" or ")}: it is ${x.dtype}`);
-    }
+    checkInput(op.name, "the operand", x, accepted);
     return apply(op, [x], {});
   };
 }
@@ -120,11 +119,18 @@ export function where(condition: Tensor, a: Operand, b: Operand): Tensor {
   return apply(whereOp, [condition, operand(a, condition), operand(b, condition)], {});
 }
 
+/** Where exp is clamped: e to the 88.73 is beyond the largest f32. */
+const MOST_EXPONENT = "88.0";
+/** Where tanh is clamped: it is 1 in f32 from 9.02 on, and some adapters compute it from powers that overflow. */
+const TANH_END = "15.0";
+/** The largest f16. */
+const LARGEST_F16 = "65504.0";
+
 /** -x. */
 export const negate: (x: Tensor) => Tensor = unary(define("negate", "(-$0)", (ct) => [negate(ct)]), signed);
 /** e to the x; arguments beyond 88 are clamped, so that no infinity arises. */
 export const exp: (x: Tensor) => Tensor = unary(
-  define("exp", "exp(min($0, V(88.0)))", (ct, _, y) => [multiply(ct, y)]),
+  define("exp", `exp(min($0, V(${MOST_EXPONENT})))`, (ct, _, y) => [multiply(ct, y)]),
 );
 /** Natural logarithm of x > 0. */
 export const log: (x: Tensor) => Tensor = unary(define("log", "log($0)", (ct, [x]) => [divide(ct, x!)]));
@@ -145,13 +151,17 @@ export const abs: (x: Tensor) => Tensor = unary(
 export const sign: (x: Tensor) => Tensor = unary(define("sign", "sign($0)", () => [null]), signed);
 /** Hyperbolic tangent, clamped before overflow. */
 export const tanh: (x: Tensor) => Tensor = unary(
-  define("tanh", "tanh(clamp($0, V(-15.0), V(15.0)))", (ct, _, y) => [multiply(ct, subtract(1, square(y)))]),
+  define(
+    "tanh",
+    `tanh(clamp($0, V(-${TANH_END}), V(${TANH_END})))`,
+    (ct, _, y) => [multiply(ct, subtract(1, square(y)))],
+  ),
 );
 /** 1 / (1 + e^-x). */
 export const sigmoid: (x: Tensor) => Tensor = unary(
   define(
     "sigmoid",
-    "(1.0 / (1.0 + exp(clamp(-$0, V(-88.0), V(88.0)))))",
+    `(1.0 / (1.0 + exp(clamp(-$0, V(-${MOST_EXPONENT}), V(${MOST_EXPONENT})))))`,
     (ct, _, y) => [multiply(ct, multiply(y, subtract(1, y)))],
   ),
 );
@@ -161,7 +171,7 @@ export const relu: (x: Tensor) => Tensor = unary(
 );
 /** The error function. */
 export const erf: (x: Tensor) => Tensor = unary(
-  define("erf", "erf($0)", (ct, [x]) => [multiply(ct, multiply(1.1283791670955126, exp(negate(square(x!)))))]),
+  define("erf", "erf($0)", (ct, [x]) => [multiply(ct, multiply(2 / Math.sqrt(Math.PI), exp(negate(square(x!)))))]),
 );
 /** Exact GELU, x * Phi(x) (Hendrycks and Gimpel 2016), with the erf and not the tanh form. */
 export const gelu: (x: Tensor) => Tensor = unary(
@@ -195,7 +205,7 @@ const castOps: Record<DType, Op<Attrs>> = {
   f32: define("cast", "V($0)", (ct, [x]) => [floats.includes(x!.dtype) ? ct : null], "f32"),
   f16: define(
     "cast",
-    "quantizeToF16(clamp(V($0), V(-65504.0), V(65504.0)))", // the same number whether it is stored or stays in a kernel
+    `quantizeToF16(clamp(V($0), V(-${LARGEST_F16}), V(${LARGEST_F16})))`, // the same number whether it is stored or stays in a kernel
     (ct, [x]) => [floats.includes(x!.dtype) ? ct : null],
     "f16",
   ),

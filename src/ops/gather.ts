@@ -7,9 +7,10 @@ import gatherKernel from "../../kernels/gather.wgsl" with { type: "text" };
 import scatterKernel from "../../kernels/scatter_add.wgsl" with { type: "text" };
 import sortKernel from "../../kernels/sort_ids.wgsl" with { type: "text" };
 import { UnsupportedError } from "../gpu/errors.ts";
-import { apply, type Aval, bytesPerElement, type Op, sameShape, sizeOf, type Tensor } from "../program/graph.ts";
+import { apply, type Aval, bytesPerElement, type Op, sizeOf, type Tensor } from "../program/graph.ts";
 import type { BufferRef, Lowering } from "../program/lowering.ts";
-import { checkRank, checkType, flatKernel, MOST_TURNS } from "./_rows.ts";
+import { ANY_TYPE, checkInput } from "./_check.ts";
+import { flatKernel, MOST_TURNS, widthOf } from "./_rows.ts";
 
 /** Options of {@linkcode gather} and {@linkcode scatterAdd}. */
 export interface GatherOptions {
@@ -24,8 +25,8 @@ interface ScatterAttrs extends GatherOptions {
 const gatherOp: Op<GatherOptions> = {
   name: "gather",
   infer([table, ids]): Aval[] {
-    checkRank("gather", "the table", table!, 1, true);
-    checkType("gather", "ids", ids!, "i32", "u32");
+    checkInput("gather", "the table", table, ANY_TYPE, ["rows", "..."]);
+    checkInput("gather", "ids", ids, ["i32", "u32"]);
     if (rowBytes(table!) % 4 !== 0) {
       throw new RangeError(`Cannot apply gather: a row must be whole 32-bit words: it is ${rowBytes(table!)} bytes`);
     }
@@ -33,15 +34,11 @@ const gatherOp: Op<GatherOptions> = {
   },
   lower(ctx, { inputs: [table, ids] }): void {
     const words = rowBytes(table!) / 4;
-    const width = words % 4 === 0 ? 4 : 1;
-    const kernel = flatKernel(ctx.device, gatherKernel, { consts: { VECTOR: width === 4 } });
+    const width = widthOf(words);
+    const kernel = flatKernel("gather", gatherKernel, { device: ctx.device, consts: { VECTOR: width === 4 } });
     const count = sizeOf(ids!.shape) * words / width;
-    ctx.dispatch({
-      name: "gather",
-      code: kernel.code,
-      bindings: [...ctx.inputs, ...ctx.outputs, { words: [count, words / width, table!.shape[0]!] }],
-      workgroups: kernel.workgroups(count),
-    });
+    const u = { count, words: words / width, rows: table!.shape[0]! };
+    ctx.dispatch(kernel.over(count, { table: ctx.inputs[0], ids: ctx.inputs[1], y: ctx.outputs[0], u }));
   },
   vjp: ({ inputs: [table, ids], attrs }, [ct]) => [scatterAdd(ct!, ids!, table!.shape[0]!, attrs), null],
 };
@@ -49,15 +46,9 @@ const gatherOp: Op<GatherOptions> = {
 const scatterAddOp: Op<ScatterAttrs> = {
   name: "scatterAdd",
   infer([x, ids], { rows }): Aval[] {
-    checkType("scatterAdd", "the rows", x!, "f32");
-    checkType("scatterAdd", "ids", ids!, "i32", "u32");
-    const rank = ids!.shape.length;
-    if (!sameShape(x!.shape.slice(0, rank), ids!.shape)) {
-      throw new RangeError(
-        `Cannot apply scatterAdd: the rows' shape must begin with that of the ids [${ids!.shape}]: it is [${x!.shape}]`,
-      );
-    }
-    return [{ shape: [rows, ...x!.shape.slice(rank)], dtype: "f32" }];
+    checkInput("scatterAdd", "ids", ids, ["i32", "u32"]);
+    checkInput("scatterAdd", "the rows", x, "f32", [...ids!.shape, "..."]);
+    return [{ shape: [rows, ...x!.shape.slice(ids!.shape.length)], dtype: "f32" }];
   },
   lower(ctx, node): void {
     const count = sizeOf(node.inputs[1]!.shape);
@@ -78,37 +69,39 @@ function rowBytes({ shape, dtype }: Aval): number {
   return sizeOf(shape.slice(1)) * bytesPerElement(dtype);
 }
 
-/** Dispatches the sort of the ids: (sorted ids, their positions). */
-function sortIds(ctx: Lowering, count: number): BufferRef[] {
-  const kernel = flatKernel(ctx.device, sortKernel, { loops: true });
-  const results = [ctx.scratch(count * 4, "u32"), ctx.scratch(count * 4, "u32")];
-  ctx.dispatch({
-    name: "scatterAdd/sort",
-    code: kernel.code,
-    bindings: [ctx.inputs[1]!, ...results, { words: [count] }],
-    workgroups: kernel.workgroups(count),
-  });
-  return results;
+/** Ids in order, and where each was. */
+interface SortedIds {
+  readonly sorted: BufferRef;
+  readonly order: BufferRef;
 }
 
-/** Dispatches the sums: 8 or 32 threads for a stripe of up to 16 loads each, fewer where one id may have many rows. */
-function lowerSums(ctx: Lowering, sorted: BufferRef[], count: number, out: Aval, paddingIndex = 0xffffffff): void {
+/** Dispatches the sort of the ids. */
+function sortIds(ctx: Lowering, count: number): SortedIds {
+  const kernel = flatKernel("scatterAdd/sort", sortKernel, { device: ctx.device, loops: true });
+  const sorted = ctx.scratch(count * 4, "u32"), order = ctx.scratch(count * 4, "u32");
+  ctx.dispatch(kernel.over(count, { ids: ctx.inputs[1], sorted, order, u: { count } }));
+  return { sorted, order };
+}
+
+/** An id that no row has. */
+const NO_ID = 0xffffffff;
+
+/** Loads of a stripe that a lane takes at most. */
+const STRIPE_LOADS = 16;
+
+/** Dispatches the sums: 8 or 32 threads for a stripe of some loads each, fewer where one id may have many rows. */
+function lowerSums(ctx: Lowering, ids: SortedIds, count: number, out: Aval, padding = NO_ID): void {
   const size = sizeOf(out.shape.slice(1));
-  const width = size % 4 === 0 ? 4 : 1;
+  const width = widthOf(size);
   const lanes = ctx.device.kind === "cpu" ? 8 : 32;
-  const kernel = flatKernel(ctx.device, scatterKernel, { loops: true, consts: { VECTOR: width === 4, LANES: lanes } });
-  const loads = Math.max(1, Math.min(16, Math.floor(MOST_TURNS / count)));
+  const consts = { VECTOR: width === 4, LANES: lanes };
+  const kernel = flatKernel("scatterAdd/sum", scatterKernel, { device: ctx.device, loops: true, consts });
+  const loads = Math.max(1, Math.min(STRIPE_LOADS, Math.floor(MOST_TURNS / count)));
   const stripes = Math.ceil(size / width / (loads * lanes));
   const stripe = Math.ceil(size / width / stripes);
-  const rows = out.shape[0]!;
-  ctx.dispatch({
-    name: "scatterAdd/sum",
-    code: kernel.code,
-    bindings: [ctx.inputs[0]!, ...sorted, ...ctx.outputs, {
-      words: [count, rows, size / width, stripe, stripes, paddingIndex],
-    }],
-    workgroups: kernel.workgroups(rows * stripes * lanes),
-  });
+  const threads = out.shape[0]! * stripes * lanes;
+  const u = { count: threads, ids: count, width: size / width, stripe, stripes, padding };
+  ctx.dispatch(kernel.over(threads, { x: ctx.inputs[0], ...ids, y: ctx.outputs[0], u }));
 }
 
 /**

@@ -4,13 +4,18 @@
  * @module
  */
 import { UnsupportedError } from "../gpu/errors.ts";
-import { apply, type Aval, type Op, sameShape, type Tensor } from "../program/graph.ts";
-import { specialize } from "../gpu/wgsl.ts";
-import prelude from "../../kernels/prelude.wgsl" with { type: "text" };
+import { apply, type Aval, type Op, type Tensor } from "../program/graph.ts";
+import { kernel } from "../gpu/kernel.ts";
+import { checkInput } from "./_check.ts";
 import source from "../../kernels/grit_walk.wgsl" with { type: "text" };
 
-/** The most pairs that a sub-queue may hold: 32 columns for each of 256 threads. */
-export const MAX_SUB_QUEUE = 8192;
+/** Columns of a thread at most: the bits of its mask of visited pairs. */
+const THREAD_COLUMNS = 32;
+/** log2 of the most threads of a workgroup, 256, that WebGPU promises. */
+const MOST_LEVELS = 8;
+
+/** The most pairs that a sub-queue may hold. */
+export const MAX_SUB_QUEUE: number = THREAD_COLUMNS * 2 ** MOST_LEVELS;
 
 /**
  * Inputs: image-to-text similarity `[G, M, M]` and its transpose, text-to-image similarity `[G, M, M]`, in f32; `starts`
@@ -25,37 +30,28 @@ export const groupingWalkOp: Op<null> = {
     const [imageToText, textToImage, starts, sizes] = inputs as [Aval, Aval, Aval, Aval];
     const [g = 1, m = 1] = imageToText.shape;
     if (m > MAX_SUB_QUEUE) {
-      throw new UnsupportedError(`Cannot walk over sub-queues: M must be at most ${MAX_SUB_QUEUE}: it is ${m}`);
+      throw new UnsupportedError(`Cannot apply groupingWalk: M must be at most ${MAX_SUB_QUEUE}: it is ${m}`);
     }
-    expect("the image-to-text similarity", imageToText, "f32", [g, m, m]);
-    expect("the text-to-image similarity", textToImage, "f32", [g, m, m]);
-    expect("the list of starts", starts, "u32", [g]);
-    expect("the list of sizes", sizes, "u32", [g]);
+    checkInput("groupingWalk", "the image-to-text similarity", imageToText, "f32", [g, m, m]);
+    checkInput("groupingWalk", "the text-to-image similarity", textToImage, "f32", [g, m, m]);
+    checkInput("groupingWalk", "the list of starts", starts, "u32", [g]);
+    checkInput("groupingWalk", "the list of sizes", sizes, "u32", [g]);
     return [{ shape: [g, m], dtype: "u32" }];
   },
   lower(ctx, node): void {
     const [g, m] = node.avals[0]!.shape as [number, number];
-    const levels = threadLevels(m, ctx.device.kind);
-    ctx.dispatch({
-      name: `groupingWalk ${2 ** levels} threads`,
-      code: prelude + specialize(source, { consts: { THREADS: 2 ** levels, LEVELS: levels } }),
-      bindings: [...ctx.inputs, ctx.outputs[0]!, { words: [g, m] }],
-      workgroups: g,
-    });
+    const levels = threadLevels(m, ctx.device.kind), threads = 2 ** levels;
+    const [image_to_text, text_to_image, starts, sizes] = ctx.inputs, [chain] = ctx.outputs;
+    const walk = kernel(`groupingWalk ${threads} threads`, source, { consts: { THREADS: threads, LEVELS: levels } });
+    const buffers = { image_to_text, text_to_image, starts, sizes, chain };
+    ctx.dispatch({ ...walk.bind({ ...buffers, shape: { groups: g, m } }), workgroups: g });
   },
 };
 
-/** log2 of the threads: 32 columns each where barriers cost more than loads, 4 columns each where it is the other way. */
+/** log2 of the threads: all columns they can take where barriers cost more than loads, 4 each where it is the other way. */
 function threadLevels(m: number, kind: "cpu" | "gpu"): number {
-  const [columns, least] = kind === "cpu" ? [32, 3] : [4, 5];
-  return Math.min(8, Math.max(least, Math.ceil(Math.log2(m / columns))));
-}
-
-function expect(what: string, aval: Aval, dtype: Aval["dtype"], shape: readonly number[]): void {
-  if (aval.dtype === dtype && sameShape(aval.shape, shape)) return;
-  throw new RangeError(
-    `Cannot walk over sub-queues: ${what} must be ${dtype} [${shape}]: it is ${aval.dtype} [${aval.shape}]`,
-  );
+  const [columns, least] = kind === "cpu" ? [THREAD_COLUMNS, 3] : [4, 5];
+  return Math.min(MOST_LEVELS, Math.max(least, Math.ceil(Math.log2(m / columns))));
 }
 
 /**

@@ -7,8 +7,9 @@ import forwardKernel from "../../kernels/layer_norm.wgsl" with { type: "text" };
 import gradKernel from "../../kernels/layer_norm_grad.wgsl" with { type: "text" };
 import parametersKernel from "../../kernels/layer_norm_parameters.wgsl" with { type: "text" };
 import { applyAll, type Aval, type Node, type Op, sizeOf, Tensor } from "../program/graph.ts";
-import { f32Bits, type Lowering } from "../program/lowering.ts";
-import { checkRank, checkShape, checkType, flatKernel, lastAxis, rowKernel } from "./_rows.ts";
+import type { Lowering } from "../program/lowering.ts";
+import { checkInput } from "./_check.ts";
+import { flatKernel, lastAxis, rowKernel, widthOf } from "./_rows.ts";
 import { columnChunks, reduceColumns } from "./reduce.ts";
 
 interface Attrs {
@@ -20,30 +21,20 @@ export const layerNormOp: Op<Attrs> = {
   name: "layerNorm",
   emits: true,
   infer([x, gamma, beta], { eps }): Aval[] {
-    checkType("layerNorm", "the input", x!, "f32");
-    checkRank("layerNorm", "the input", x!, 1, true);
-    for (const [role, parameter] of [["gamma", gamma!], ["beta", beta!]] as const) {
-      checkType("layerNorm", role, parameter, "f32");
-      checkShape("layerNorm", role, parameter, [lastAxis(x!)]);
-    }
+    checkInput("layerNorm", "the input", x, "f32", ["...", "length"]);
+    checkInput("layerNorm", "gamma", gamma, "f32", [lastAxis(x!)]);
+    checkInput("layerNorm", "beta", beta, "f32", [lastAxis(x!)]);
     if (!(eps > 0)) throw new RangeError(`Cannot apply layerNorm: eps must be above 0: it is ${eps}`);
     const rows: Aval = { shape: x!.shape.slice(0, -1), dtype: "f32" };
     return [{ shape: x!.shape, dtype: "f32" }, rows, rows];
   },
   lower(ctx, { inputs: [x], attrs: { eps } }): void {
-    const kernel = emittingRows(ctx, forwardKernel, lastAxis(x!));
-    const rows = sizeOf(x!.shape) / lastAxis(x!);
-    ctx.dispatch({
-      name: "layerNorm",
-      code: kernel.code,
-      bindings: [
-        ...ctx.inputs,
-        ...ctx.outputs.slice(1),
-        { words: [rows, lastAxis(x!) / kernel.width, f32Bits(eps)] },
-        ...kernel.emit.bindings,
-      ],
-      workgroups: kernel.workgroups(rows),
-    });
+    const length = lastAxis(x!), rows = sizeOf(x!.shape) / length;
+    const emit = ctx.emit(widthOf(length));
+    const kernel = rowKernel("layerNorm", forwardKernel, { device: ctx.device, length, hooks: { emit: emit.code } });
+    const [xRef, gamma, beta] = ctx.inputs, [, offsets, rstds] = ctx.outputs;
+    const u = { rows, length: kernel.loads, eps };
+    ctx.dispatch(kernel.over(rows, { x: xRef, gamma, beta, offsets, rstds, u, ...emit.bindings }));
   },
   vjp(node, [dy]) {
     const [x, gamma] = node.inputs;
@@ -58,45 +49,28 @@ export const layerNormGradOp: Op<void> = {
   emits: true,
   infer: ([x, gamma]) => [x!, gamma!, gamma!].map(({ shape }) => ({ shape, dtype: "f32" })),
   lower(ctx, { inputs: [x] }): void {
-    const kernel = emittingRows(ctx, gradKernel, lastAxis(x!));
-    const rows = sizeOf(x!.shape) / lastAxis(x!);
-    ctx.dispatch({
-      name: "layerNormGrad/input",
-      code: kernel.code,
-      bindings: [...ctx.inputs, { words: [rows, lastAxis(x!) / kernel.width] }, ...kernel.emit.bindings],
-      workgroups: kernel.workgroups(rows),
-    });
-    lowerParameters(ctx, rows, lastAxis(x!));
+    const length = lastAxis(x!), rows = sizeOf(x!.shape) / length;
+    const emit = ctx.emit(widthOf(length)), hooks = { emit: emit.code };
+    const kernel = rowKernel("layerNormGrad/input", gradKernel, { device: ctx.device, length, hooks });
+    const [xRef, gamma, offsets, rstds, dy] = ctx.inputs;
+    const u = { rows, length: kernel.loads };
+    ctx.dispatch(kernel.over(rows, { x: xRef, gamma, offsets, rstds, dy, u, ...emit.bindings }));
+    lowerParameters(ctx, rows, length);
   },
 };
 
-/** A row kernel that has five storage bindings and a uniform before the writer of result 0. */
-function emittingRows(
-  ctx: Lowering,
-  source: string,
-  length: number,
-): ReturnType<typeof rowKernel> & { emit: ReturnType<Lowering["emit"]> } {
-  const emit = ctx.emit(6, length % 4 === 0 ? 4 : 1);
-  return { ...rowKernel(ctx.device, source, length, { hooks: { emit: emit.code } }), emit };
-}
-
 /** Gradients of gamma and beta: partial sums over chunks of rows, then over the chunks. */
 function lowerParameters(ctx: Lowering, rows: number, length: number): void {
-  const [x, , offset, rstd, dy] = ctx.inputs;
-  const width = length % 4 === 0 ? 4 : 1;
-  const kernel = flatKernel(ctx.device, parametersKernel, { loops: true, consts: { VECTOR: width === 4 } });
-  const columns = length / width;
+  const [x, , offsets, rstds, dy] = ctx.inputs;
+  const width = widthOf(length), columns = length / width;
   const chunks = columnChunks(ctx, columns, rows);
   const results = ctx.outputs.slice(1);
   const partial = chunks === 1 ? results : results.map(() => ctx.scratch(chunks * length * 4));
-  ctx.dispatch({
-    name: "layerNormGrad/parameters",
-    code: kernel.code,
-    bindings: [x!, dy!, offset!, rstd!, ...partial, {
-      words: [chunks * columns, rows, columns, Math.ceil(rows / chunks)],
-    }],
-    workgroups: kernel.workgroups(chunks * columns),
-  });
+  const options = { device: ctx.device, loops: true, consts: { VECTOR: width === 4 } };
+  const kernel = flatKernel("layerNormGrad/parameters", parametersKernel, options);
+  const [dgamma, dbeta] = partial;
+  const u = { count: chunks * columns, rows, length: columns, chunk: Math.ceil(rows / chunks) };
+  ctx.dispatch(kernel.over(u.count, { x, dy, offsets, rstds, dgamma, dbeta, u }));
   if (chunks === 1) return;
   partial.forEach((from, i) => {
     reduceColumns("sum", ctx, from, results[i]!, { outer: 1, length: chunks, inner: length, scale: 1 });

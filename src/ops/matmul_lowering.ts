@@ -3,9 +3,9 @@
  *
  * @module
  */
+import { kernel } from "../gpu/kernel.ts";
 import type { BufferRef, Dispatch, Emit, Lowering } from "../program/lowering.ts";
 import { UnsupportedError } from "../gpu/errors.ts";
-import { specialize } from "../gpu/wgsl.ts";
 import {
   type MatmulChoice,
   type MatmulSizes,
@@ -14,7 +14,6 @@ import {
   tileCount,
   workgroupThreads,
 } from "./matmul_variants.ts";
-import prelude from "../../kernels/prelude.wgsl" with { type: "text" };
 import plain from "../../kernels/matmul.wgsl" with { type: "text" };
 import registers from "../../kernels/matmul_registers.wgsl" with { type: "text" };
 import workgroup from "../../kernels/matmul_workgroup.wgsl" with { type: "text" };
@@ -31,6 +30,9 @@ export interface MatmulProblem extends MatmulSizes {
 
 type Consts = Record<string, number | boolean>;
 
+/** Threads of a workgroup where each owns one result. */
+const THREADS = 64;
+
 /** Emits the dispatches of `problem` in the chosen variant, from the inputs of `ctx` to its result. */
 export function lowerMatmul(ctx: Lowering, problem: MatmulProblem, { variant, splits }: MatmulChoice): void {
   const { m, n, k, batch, halfA, halfB } = problem;
@@ -42,20 +44,27 @@ export function lowerMatmul(ctx: Lowering, problem: MatmulProblem, { variant, sp
   const results = batch * m * n;
   const width = variant.kernel !== "plain" && n % 4 === 0 ? 4 : 1;
   const partial = splits > 1 ? ctx.scratch(4 * splits * results) : undefined;
-  const emit = partial ? storeTo(partial, width) : ctx.emit(3, width);
-  const part = splits > 1 ? Math.ceil(k / splits / stagedK(variant)) * stagedK(variant) : k;
+  const emit = partial ? storeTo(partial, width) : ctx.emit(width);
   const { source, consts, workgroups } = kernelOf(variant, problem);
+  const product = kernel(`matmul ${variant.name}${splits > 1 ? " split" : ""}`, source, {
+    consts: { ...storage(problem), ...consts },
+    hooks: { emit: emit.code },
+  });
+  const [a, b] = ctx.inputs;
+  const sizes = { m, n, k, batch, a_stride: m * k, b_stride: n * k, ...partSizes(variant, k, splits) };
   ctx.dispatch({
-    name: `matmul ${variant.name}${splits > 1 ? " split" : ""}`,
-    code: (halfA || halfB ? "enable f16;\n" : "") + prelude + specialize(source, {
-      consts: { ...storage(problem), ...consts },
-      hooks: { emit: emit.code },
-    }),
-    bindings: [...ctx.inputs, { words: [m, n, k, batch, m * k, n * k, splits, part] }, ...emit.bindings],
+    ...product.bind({ a, b, sizes, ...emit.bindings }),
     workgroups: workgroups * splits,
     flop: 2 * results * k,
   });
-  if (partial) ctx.dispatch(sumParts(partial, ctx.emit(2, width), width, results, splits));
+  if (partial) ctx.dispatch(sumParts(partial, ctx.emit(width), width, results, splits));
+}
+
+/** How the inner axis is cut, for the kernel that can cut it. */
+function partSizes(variant: MatmulVariant, k: number, parts: number): { parts?: number; part?: number } {
+  if (variant.kernel !== "workgroup") return {};
+  const staged = stagedK(variant);
+  return { parts, part: parts > 1 ? Math.ceil(k / parts / staged) * staged : k };
 }
 
 function storage({ transposeA, transposeB, halfA, halfB }: MatmulProblem): Consts {
@@ -66,7 +75,7 @@ function storage({ transposeA, transposeB, halfA, halfB }: MatmulProblem): Const
 function kernelOf(variant: MatmulVariant, p: MatmulProblem): { source: string; consts: Consts; workgroups: number } {
   switch (variant.kernel) {
     case "plain":
-      return { source: plain, consts: {}, workgroups: Math.ceil(p.batch * p.m * p.n / 64) };
+      return { source: plain, consts: { THREADS }, workgroups: Math.ceil(p.batch * p.m * p.n / THREADS) };
     case "registers":
       return { source: registers, consts: registerConsts(variant, p), workgroups: tileCount(variant, p) };
     case "workgroup":
@@ -111,14 +120,14 @@ function tileConsts({ thread: [rows, vecs] }: MatmulVariant, p: MatmulProblem): 
 }
 
 /** A writer of partial sums. */
-function storeTo(ref: BufferRef, width: 1 | 4): Emit {
+function storeTo(partial: BufferRef, width: 1 | 4): Emit {
   const type = width === 4 ? "vec4<f32>" : "f32";
   return {
     code: `alias V = ${type};
-@group(0) @binding(3) var<storage, read_write> partial: array<${type}>;
+@group(0) @binding(0) var<storage, read_write> partial: array<${type}>;
 fn emit(i: u32, v: V) { partial[i / ${width}u] = v; }
 `,
-    bindings: [ref],
+    bindings: { partial },
   };
 }
 
@@ -130,11 +139,10 @@ function sumParts(
   results: number,
   parts: number,
 ): Dispatch {
+  const options = { consts: { WIDE: width === 4, THREADS }, hooks: { emit: emit.code } };
   return {
-    name: "matmul sum of parts",
-    code: prelude + specialize(sum, { consts: { WIDE: width === 4 }, hooks: { emit: emit.code } }),
-    bindings: [partial, { words: [results, parts] }, ...emit.bindings],
-    workgroups: Math.ceil(results / width / 64),
+    ...kernel("matmul sum of parts", sum, options).bind({ partial, sizes: { results, parts }, ...emit.bindings }),
+    workgroups: Math.ceil(results / width / THREADS),
     flop: results * (parts - 1),
   };
 }

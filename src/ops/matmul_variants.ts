@@ -115,8 +115,13 @@ function cost({ variant, splits }: MatmulChoice, sizes: MatmulSizes, lanes: numb
   return waves * variant.tile[0] * variant.tile[1] / splits / variant.rate;
 }
 
-/** Parts of the inner axis that fill the device when the result alone does not, each at least 256 long. */
+/** Values of k in a part of the inner axis at least: fewer do not repay the second pass. */
+const SHORTEST_PART = 256;
+/** Parts of the inner axis at most. */
+const MOST_PARTS = 32;
+
+/** Parts of the inner axis that fill the device when the result alone does not. */
 function splitsOf(variant: MatmulVariant, sizes: MatmulSizes): number {
   const idle = Math.floor(parallel.gpu / tileCount(variant, sizes));
-  return Math.max(1, Math.min(idle, Math.floor(sizes.k / 256), 32));
+  return Math.max(1, Math.min(idle, Math.floor(sizes.k / SHORTEST_PART), MOST_PARTS));
 }

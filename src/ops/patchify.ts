@@ -5,8 +5,8 @@
  */
 import source from "../../kernels/patchify_bytes.wgsl" with { type: "text" };
 import { apply, type Aval, type Op, sizeOf, type Tensor } from "../program/graph.ts";
-import { f32Bits } from "../program/lowering.ts";
-import { checkRank, checkShape, checkType, flatKernel } from "./_rows.ts";
+import { ANY_TYPE, checkInput } from "./_check.ts";
+import { flatKernel } from "./_rows.ts";
 import { reshape } from "./shape.ts";
 import { transpose } from "./transpose.ts";
 
@@ -39,27 +39,20 @@ function checkPatch(name: string, height: number, width: number, patch: number):
 export const patchifyBytesOp: Op<PatchifyBytesOptions> = {
   name: "patchifyBytes",
   infer([images], { height, width, patch }): Aval[] {
-    checkType("patchifyBytes", "images", images!, "u32");
     checkPatch("patchifyBytes", height, width, patch);
-    checkRank("patchifyBytes", "images", images!, 2);
     const bytes = height * width * 3;
     if (bytes % 4 !== 0) {
       throw new RangeError(`Cannot apply patchifyBytes: an image must be whole 32-bit words: it is ${bytes} bytes`);
     }
-    checkShape("patchifyBytes", "images", images!, [images!.shape[0]!, bytes / 4]);
+    checkInput("patchifyBytes", "images", images, "u32", ["batch", bytes / 4]);
     return [{ shape: [images!.shape[0]!, height * width / patch ** 2, 3 * patch ** 2], dtype: "f32" }];
   },
   lower(ctx, { avals: [out], attrs: { height, width, patch, mean, std } }): void {
     const vector = patch % 4 === 0;
-    const kernel = flatKernel(ctx.device, source, { consts: { VECTOR: vector } });
+    const kernel = flatKernel("patchifyBytes", source, { device: ctx.device, consts: { VECTOR: vector } });
     const count = sizeOf(out!.shape) / 3 / (vector ? 4 : 1);
-    const colours = [mean, std].flatMap((colour) => [...colour.map(f32Bits), 0]);
-    ctx.dispatch({
-      name: "patchifyBytes",
-      code: kernel.code,
-      bindings: [...ctx.inputs, ...ctx.outputs, { words: [count, height, width, patch, ...colours] }],
-      workgroups: kernel.workgroups(count),
-    });
+    const u = { count, height, width, side: patch, mean, deviation: std };
+    ctx.dispatch(kernel.over(count, { images: ctx.inputs[0], y: ctx.outputs[0], u }));
   },
   vjp: () => [null],
 };
@@ -72,7 +65,7 @@ export const patchifyBytesOp: Op<PatchifyBytesOptions> = {
  * @param patch Side of a patch; height and width must be multiples of it.
  */
 export function patchify(images: Tensor, patch: number): Tensor {
-  checkRank("patchify", "images", images, 4);
+  checkInput("patchify", "images", images, ANY_TYPE, ["batch", "channels", "height", "width"]);
   const [batch, channels, height, width] = images.shape as [number, number, number, number];
   checkPatch("patchify", height, width, patch);
   const split = reshape(images, [batch, channels, height / patch, patch, width / patch, patch]);

@@ -8,7 +8,8 @@ import rowsKernel from "../../kernels/reduce_rows.wgsl" with { type: "text" };
 import { apply, type Aval, type Op, sameShape, sizeOf, type Tensor } from "../program/graph.ts";
 import { type BufferRef, f32Bits, type Lowering } from "../program/lowering.ts";
 import { broadcastShapes } from "./_broadcast.ts";
-import { checkAxis, checkType, flatKernel, rowKernel } from "./_rows.ts";
+import { checkAxis, checkInput } from "./_check.ts";
+import { flatKernel, rowKernel, widthOf } from "./_rows.ts";
 import { reshape } from "./shape.ts";
 
 /** Options of the reductions. */
@@ -38,7 +39,7 @@ type Kind = "sum" | "max";
 
 const combine: Record<Kind, string> = {
   sum: "const IDENTITY = 0.0;\nfn combine(a: F, b: F) -> F { return a + b; }",
-  max: "const IDENTITY = -3.4e38;\nfn combine(a: F, b: F) -> F { return max(a, b); }",
+  max: "const IDENTITY = LOWEST;\nfn combine(a: F, b: F) -> F { return max(a, b); }",
 };
 
 const across: Record<Kind, string> = {
@@ -49,7 +50,7 @@ const across: Record<Kind, string> = {
 };
 
 function inferReduce(name: string, [x]: readonly Aval[], { axis, count }: ReduceAttrs): Aval[] {
-  checkType(name, "the input", x!, "f32");
+  checkInput(name, "the input", x, "f32");
   return [{ shape: x!.shape.map((n, i) => i >= axis && i < axis + count ? 1 : n), dtype: "f32" }];
 }
 
@@ -63,52 +64,55 @@ function lowerReduce(kind: Kind, ctx: Lowering, { shape }: Aval, { axis, count, 
   (extent.inner === 1 ? reduceRows : reduceColumns)(kind, ctx, ctx.inputs[0]!, ctx.outputs[0]!, extent);
 }
 
+/** Loads of a row's part, where rows are cut into parts. */
+const ROW_CHUNK = 1024;
+/** Loads beyond which a row is cut: where there are enough rows to keep the device busy, only against too many turns. */
+const LONG_ROW = { few: 2048, enough: 16_384 };
+/** Rows that keep a device busy. */
+const ENOUGH_ROWS = { cpu: 32, gpu: 1024 };
+
 /** Dispatches that reduce the rows of [outer, length]; long rows where there are few go through partial results. */
 function reduceRows(kind: Kind, ctx: Lowering, from: BufferRef, to: BufferRef, { outer, length, scale }: Extent): void {
-  const kernel = rowKernel(ctx.device, rowsKernel, length, { hooks: { combine: combine[kind] + across[kind] } });
-  const loads = length / kernel.width;
-  const enough = ctx.device.kind === "cpu" ? 32 : 1024;
-  const chunk = loads > (outer < enough ? 2048 : 16384) ? 1024 : loads;
-  const chunks = Math.ceil(loads / chunk);
-  const result = chunks === 1 ? to : ctx.scratch(outer * chunks * 4);
-  const words = [outer * chunks, loads, chunk, chunks, f32Bits(chunks === 1 ? scale : 1)];
-  ctx.dispatch({
-    name: `${kind}/rows`,
-    code: kernel.code,
-    bindings: [from, result, { words }],
-    workgroups: kernel.workgroups(outer * chunks),
-  });
+  const hooks = { combine: combine[kind] + across[kind] };
+  const kernel = rowKernel(`${kind}/rows`, rowsKernel, { device: ctx.device, length, hooks });
+  const busy = outer >= ENOUGH_ROWS[ctx.device.kind];
+  const chunk = kernel.loads > LONG_ROW[busy ? "enough" : "few"] ? ROW_CHUNK : kernel.loads;
+  const chunks = Math.ceil(kernel.loads / chunk), rows = outer * chunks;
+  const result = chunks === 1 ? to : ctx.scratch(rows * 4);
+  const u = { rows, length: kernel.loads, chunk, chunks, scale: chunks === 1 ? scale : 1 };
+  ctx.dispatch(kernel.over(rows, { x: from, y: result, u }));
   if (chunks > 1) reduceRows(kind, ctx, result, to, { outer, length: chunks, inner: 1, scale });
 }
 
 /** Dispatches that reduce the middle axis of [outer, length, inner], in two stages where one has too few threads. */
 export function reduceColumns(kind: Kind, ctx: Lowering, from: BufferRef, to: BufferRef, extent: Extent): void {
   const { outer, length, inner, scale } = extent;
-  const width = inner % 4 === 0 ? 4 : 1;
-  const kernel = flatKernel(ctx.device, columnsKernel, {
+  const width = widthOf(inner), columns = inner / width;
+  const kernel = flatKernel(`${kind}/columns`, columnsKernel, {
+    device: ctx.device,
     loops: true,
     consts: { VECTOR: width === 4 },
     hooks: { combine: combine[kind] },
   });
-  const columns = inner / width;
   const chunks = columnChunks(ctx, outer * columns, length);
   const count = outer * chunks * columns;
   const result = chunks === 1 ? to : ctx.scratch(count * width * 4);
-  const words = [count, length, columns, Math.ceil(length / chunks), chunks, f32Bits(chunks === 1 ? scale : 1)];
-  ctx.dispatch({
-    name: `${kind}/columns`,
-    code: kernel.code,
-    bindings: [from, result, { words }],
-    workgroups: kernel.workgroups(count),
-  });
+  const chunk = Math.ceil(length / chunks);
+  const u = { count, length, inner: columns, chunk, chunks, scale: chunks === 1 ? scale : 1 };
+  ctx.dispatch(kernel.over(count, { x: from, y: result, u }));
   if (chunks > 1) reduceColumns(kind, ctx, result, to, { outer, length: chunks, inner, scale });
 }
 
+/** Threads that keep a device busy, and the shortest part of a column that is worth a thread. */
+const COLUMNS = { cpu: { enough: 32, shortest: 64 }, gpu: { enough: 32_768, shortest: 16 } };
+/** The longest part of a column: far below the turns that a thread may loop. */
+const LONGEST_COLUMN = 16_384;
+
 /** Into how many parts a column of `length` is cut so that the device is busy and no thread loops too long. */
 export function columnChunks(ctx: Lowering, columns: number, length: number): number {
-  const [enough, shortest] = ctx.device.kind === "cpu" ? [32, 64] : [32768, 16];
+  const { enough, shortest } = COLUMNS[ctx.device.kind];
   const busy = length < 4 * shortest ? 1 : Math.min(Math.ceil(length / shortest), Math.ceil(enough / columns));
-  const chunk = Math.ceil(length / Math.max(busy, Math.ceil(length / 16384)));
+  const chunk = Math.ceil(length / Math.max(busy, Math.ceil(length / LONGEST_COLUMN)));
   return Math.ceil(length / chunk);
 }
 

@@ -6,39 +6,33 @@
 import forwardKernel from "../../kernels/softmax.wgsl" with { type: "text" };
 import gradKernel from "../../kernels/softmax_grad.wgsl" with { type: "text" };
 import { apply, type Aval, type Node, type Op, sizeOf, Tensor } from "../program/graph.ts";
-import type { Lowering } from "../program/lowering.ts";
-import { checkRank, checkType, lastAxis, rowKernel } from "./_rows.ts";
+import type { Bindings, Lowering } from "../program/lowering.ts";
+import { checkInput } from "./_check.ts";
+import { lastAxis, rowKernel } from "./_rows.ts";
 import { exp, multiply, subtract } from "./elementwise.ts";
 import { sum } from "./reduce.ts";
 import { reshape } from "./shape.ts";
 
 type Consts = Readonly<Record<string, boolean>>;
 
-function checkInput(name: string, x: Aval): void {
-  checkType(name, "the input", x, "f32");
-  checkRank(name, "the input", x, 1, true);
-}
-
-function lowerRows(ctx: Lowering, name: string, source: string, x: Aval, consts: Consts): void {
+/** Dispatches a kernel over the rows of `x`; `buffers` are the kernel's. */
+function lowerRows(ctx: Lowering, name: string, source: string, x: Aval, consts: Consts, buffers: Bindings): void {
   const length = lastAxis(x);
   const rows = sizeOf(x.shape) / length;
-  const kernel = rowKernel(ctx.device, source, length, { consts });
-  ctx.dispatch({
-    name,
-    code: kernel.code,
-    bindings: [...ctx.inputs, ...ctx.outputs, { words: [rows, length / kernel.width] }],
-    workgroups: kernel.workgroups(rows),
-  });
+  const kernel = rowKernel(name, source, { device: ctx.device, length, consts });
+  ctx.dispatch(kernel.over(rows, { ...buffers, u: { rows, length: kernel.loads } }));
 }
 
 function define(name: string, consts: Consts, vjp: NonNullable<Op<void>["vjp"]>): Op<void> {
   return {
     name,
     infer([x]): Aval[] {
-      checkInput(name, x!);
+      checkInput(name, "the input", x, "f32", ["...", "length"]);
       return [{ shape: consts.LSE ? x!.shape.slice(0, -1) : x!.shape, dtype: "f32" }];
     },
-    lower: (ctx, node) => lowerRows(ctx, name, forwardKernel, node.inputs[0]!, consts),
+    lower(ctx, { inputs: [x] }): void {
+      lowerRows(ctx, name, forwardKernel, x!, consts, { x: ctx.inputs[0], y: ctx.outputs[0] });
+    },
     vjp,
   };
 }
@@ -47,7 +41,10 @@ function defineGrad(name: string, consts: Consts, vjp: NonNullable<Op<void>["vjp
   return {
     name,
     infer: ([y]) => [{ shape: y!.shape, dtype: "f32" }],
-    lower: (ctx, node) => lowerRows(ctx, name, gradKernel, node.inputs[0]!, consts),
+    lower(ctx, { inputs: [x] }): void {
+      const [y, dy] = ctx.inputs, [dx] = ctx.outputs;
+      lowerRows(ctx, name, gradKernel, x!, consts, { y, dy, dx });
+    },
     vjp,
   };
 }

@@ -5,14 +5,17 @@
  */
 import source from "../../kernels/top_k.wgsl" with { type: "text" };
 import { applyAll, type Op, type Tensor } from "../program/graph.ts";
-import { checkRank, checkType, rowKernel } from "./_rows.ts";
+import { checkInput } from "./_check.ts";
+import { rowKernel } from "./_rows.ts";
+
+/** Turns of the kernel's loops for a load: 32 bits of a key and a last count; twice 4 elements when columns are listed. */
+const PASSES = 33 + 8;
 
 /** x [rows, columns] to values f32 [rows, k] and columns u32 [rows, k]. */
 export const topKOp: Op<{ readonly k: number }> = {
   name: "topK",
   infer([x], { k }) {
-    checkType("topK", "the input", x!, "f32");
-    checkRank("topK", "the input", x!, 2);
+    checkInput("topK", "the input", x, "f32", ["rows", "columns"]);
     const [rows, columns] = x!.shape as [number, number];
     if (!Number.isInteger(k) || k < 1 || k > columns) {
       throw new RangeError(`Cannot apply topK: k must be from 1 to the ${columns} columns: it is ${k}`);
@@ -21,15 +24,10 @@ export const topKOp: Op<{ readonly k: number }> = {
   },
   lower(ctx, { inputs: [x], attrs: { k } }): void {
     const [rows, length] = x!.shape as [number, number];
-    const kernel = rowKernel(ctx.device, source, length, { passes: 33 + 8, turns: k * k });
-    ctx.dispatch({
-      name: "topK",
-      code: kernel.code,
-      bindings: [...ctx.inputs, ...ctx.outputs, ctx.scratch(rows * k * 4, "u32"), {
-        words: [rows, length / kernel.width, k],
-      }],
-      workgroups: kernel.workgroups(rows),
-    });
+    const kernel = rowKernel("topK", source, { device: ctx.device, length, passes: PASSES, turns: k * k });
+    const [values, columns] = ctx.outputs, list = ctx.scratch(rows * k * 4, "u32");
+    const u = { rows, length: kernel.loads, k };
+    ctx.dispatch(kernel.over(rows, { x: ctx.inputs[0], values, columns, list, u }));
   },
 };
 

@@ -5,7 +5,8 @@
  */
 import source from "../../kernels/transpose.wgsl" with { type: "text" };
 import { apply, type Aval, type Op, sizeOf, type Tensor } from "../program/graph.ts";
-import { checkAxis, checkType, flatKernel } from "./_rows.ts";
+import { checkAxis, checkInput } from "./_check.ts";
+import { flatKernel } from "./_rows.ts";
 import { reshape } from "./shape.ts";
 
 interface Attrs {
@@ -22,23 +23,21 @@ interface Axis {
 export const transposeOp: Op<Attrs> = {
   name: "transpose",
   infer([x], { permutation }): Aval[] {
-    checkType("transpose", "the input", x!, "f32", "i32", "u32");
+    checkInput("transpose", "the input", x, ["f32", "i32", "u32"]);
     return [{ shape: permutation.map((axis) => x!.shape[axis]!), dtype: x!.dtype }];
   },
   lower(ctx, { inputs: [x], attrs: { permutation } }): void {
     const axes = mergedAxes(x!.shape, permutation).reverse();
     const width = axes[0]!.stride === 1 && axes[0]!.length % 4 === 0 ? 4 : 1;
-    const kernel = flatKernel(ctx.device, source, { consts: { VECTOR: width === 4, RANK: axes.length } });
+    const consts = { VECTOR: width === 4, RANK: axes.length };
+    const kernel = flatKernel("transpose", source, { device: ctx.device, consts });
     const count = sizeOf(x!.shape) / width;
-    const words = axes.flatMap(({ length, stride }, i) =>
-      i === 0 ? [length / width, stride] : [length, stride / width]
-    );
-    ctx.dispatch({
-      name: "transpose",
-      code: kernel.code,
-      bindings: [...ctx.inputs, ...ctx.outputs, { words: [count, ...words] }],
-      workgroups: kernel.workgroups(count),
-    });
+    const sizes = axes.flatMap(({ length, stride }, i) => [
+      [`length${i}`, i === 0 ? length / width : length],
+      [`stride${i}`, i === 0 ? stride : stride / width],
+    ]);
+    const u = { count, ...Object.fromEntries(sizes) as Record<string, number> };
+    ctx.dispatch(kernel.over(count, { x: ctx.inputs[0], y: ctx.outputs[0], u }));
   },
   vjp: ({ attrs: { permutation } }, [ct]) => [transpose(ct!, permutation.map((_, axis) => permutation.indexOf(axis)))],
 };

@@ -4,11 +4,11 @@
  * @module
  */
 import elementwiseSource from "../../kernels/elementwise.wgsl" with { type: "text" };
-import prelude from "../../kernels/prelude.wgsl" with { type: "text" };
 import randomSource from "../../kernels/random.wgsl" with { type: "text" };
+import { kernel } from "../gpu/kernel.ts";
 import { canInline, expressionOf, resolve, valueKey } from "./fuse.ts";
 import { type DType, type Node, sizeOf, Tensor } from "./graph.ts";
-import type { BufferRef, Dispatch, Emit, Uniform } from "./lowering.ts";
+import type { Bindings, BufferRef, Dispatch, Emit } from "./lowering.ts";
 
 /** What the generated code needs to know of the planner. */
 export interface Placement {
@@ -24,8 +24,8 @@ const vectorName: Record<DType, string> = { f32: "V", i32: "I", u32: "U", f16: "
 const WORKGROUP = 64;
 
 /** The epilogue of a kernel whose result 0 is `root`: `fn emit(i, v)` with the bindings it needs. */
-export function emitter(root: Tensor, members: readonly Node[], place: Placement, first: number, width: Width): Emit {
-  const writer = new Writer(place, first, width);
+export function emitter(root: Tensor, members: readonly Node[], place: Placement, width: Width): Emit {
+  const writer = new Writer(place, width);
   writer.define(root, "v");
   return writer.emit(root, members);
 }
@@ -40,21 +40,20 @@ export function widthOf(root: Tensor | null, members: readonly Node[]): Width {
 /** The kernel that computes `members`, all of the same size. */
 export function elementwiseKernel(members: readonly Node[], place: Placement): Dispatch {
   const last = new Tensor(members[members.length - 1]!), width = widthOf(null, members);
-  const writer = new Writer(place, 0, width);
+  const writer = new Writer(place, width);
   const threads = last.size / width;
   const count = writer.uniform(threads);
   const { code, bindings } = writer.emit(null, members);
-  return {
-    name: members.map((n) => n.op.name).join("+"),
-    code: `${prelude}${code}
+  const main = `
 @compute @workgroup_size(${WORKGROUP})
 fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) count: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   let t = linear_workgroup(id, count) * ${WORKGROUP}u + lane;
   if (t >= ${count}) { return; }
   emit(t${width === 4 ? " * 4u" : ""});
 }
-`,
-    bindings,
+`;
+  return {
+    ...kernel(members.map((n) => n.op.name).join("+"), code + main).bind(bindings),
     workgroups: Math.ceil(threads / WORKGROUP),
     flop: last.size * members.length,
   };
@@ -63,14 +62,14 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) count: ve
 /** Builds the text of one `emit` function. */
 class Writer {
   readonly #declarations: string[] = [];
-  readonly #bindings: BufferRef[] = [];
+  readonly #buffers: Record<string, BufferRef> = {};
   readonly #names = new Map<string, string>();
   readonly #values = new Map<number, string>();
   readonly #body: string[] = [];
   readonly #words: number[] = [];
   #temporaries = 0;
 
-  constructor(readonly place: Placement, readonly first: number, readonly width: Width) {}
+  constructor(readonly place: Placement, readonly width: Width) {}
 
   /** Names a value that the kernel already has. */
   define(t: Tensor, name: string): void {
@@ -91,16 +90,13 @@ class Writer {
       if (target) stores.push(this.#store(target, t));
     }
     if (!this.#words.length) this.#words.push(0);
-    const uniformBinding = this.first + this.#bindings.length;
     const body = [...this.#body, ...stores].map((l) => `  ${l}`).join("\n");
     const parameters = root ? "i: u32, v: V" : "i: u32";
     return {
       code: `${this.#aliases()}${this.#declarations.join("")}` +
-        `@group(0) @binding(${uniformBinding}) var<uniform> eu: array<vec4<u32>, ${
-          Math.ceil(this.#words.length / 4)
-        }>;\n` +
+        declare("uniform", "eu", `array<vec4<u32>, ${Math.ceil(this.#words.length / 4)}>`) +
         `${this.#library(body)}fn emit(${parameters}) {\n${body}\n}\n`,
-      bindings: [...this.#bindings, { words: this.#words } satisfies Uniform],
+      bindings: { ...this.#buffers, eu: this.#words } satisfies Bindings,
     };
   }
 
@@ -145,11 +141,9 @@ class Writer {
     const key = `${ref.value}:${ref.offset}:${ref.bytes}:${type}`;
     let name = this.#names.get(key);
     if (!name) {
-      name = `b${this.#bindings.length}`;
-      this.#declarations.push(
-        `@group(0) @binding(${this.first + this.#bindings.length}) var<storage, read_write> ${name}: array<${type}>;\n`,
-      );
-      this.#bindings.push(ref);
+      name = `b${this.#names.size}`;
+      this.#declarations.push(declare("storage, read_write", name, `array<${type}>`));
+      this.#buffers[name] = ref;
       this.#names.set(key, name);
     }
     return name;
@@ -197,6 +191,11 @@ class Writer {
   }
 }
 
+/** The declaration of a binding, which `kernel` numbers. */
+function declare(space: string, name: string, type: string): string {
+  return `@group(0) @binding(0) var<${space}> ${name}: ${type};\n`;
+}
+
 /** Whether a tensor is the whole of a stored value and not broadcast in a kernel over `shape`. */
 function isWhole(t: Tensor, shape: readonly number[]): boolean {
   const { base, offset } = resolve(t);
@@ -222,13 +221,15 @@ export function broadcastRuns(from: readonly number[], shape: readonly number[])
   return runs;
 }
 
+/** 2^-24: a random number in [0, 1) has 24 bits, as many as an f32 keeps. */
+const RANDOM_UNIT = "5.9604644775390625e-8";
 const RANDOM_VECTOR = `fn random_uniform(i: u32, stream: u32, key: vec2<u32>) -> vec4<f32> {
-  return vec4<f32>(philox4x32(vec4<u32>(i / 4u, stream, 0u, 0u), key) >> vec4<u32>(8u)) * 5.9604644775390625e-8;
+  return vec4<f32>(philox4x32(vec4<u32>(i / 4u, stream, 0u, 0u), key) >> vec4<u32>(8u)) * ${RANDOM_UNIT};
 }
 `;
 const RANDOM_SCALAR = `fn random_uniform(i: u32, stream: u32, key: vec2<u32>) -> f32 {
   let words = philox4x32(vec4<u32>(i / 4u, stream, 0u, 0u), key);
-  return f32(words[i % 4u] >> 8u) * 5.9604644775390625e-8;
+  return f32(words[i % 4u] >> 8u) * ${RANDOM_UNIT};
 }
 `;
 const INDEX_VECTOR = `fn index_along(i: u32, inner: u32, length: u32) -> vec4<u32> {

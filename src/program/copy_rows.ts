@@ -1,10 +1,12 @@
 /**
- * Block copies: what slices, concatenations and unaligned views run.
+ * What moves data for the planner: block copies, which slices, concatenations and unaligned views run, and clearing.
  *
  * @module
  */
+import clearSource from "../../kernels/clear.wgsl" with { type: "text" };
 import copySource from "../../kernels/copy_rows.wgsl" with { type: "text" };
-import prelude from "../../kernels/prelude.wgsl" with { type: "text" };
+import flat from "../../kernels/flat.wgsl" with { type: "text" };
+import { type Bindings, kernel } from "../gpu/kernel.ts";
 import type { BufferRef, Dispatch } from "./lowering.ts";
 
 /** Rows and columns of a block copy, see kernels/copy_rows.wgsl. In elements. */
@@ -16,6 +18,8 @@ export interface BlockCopy {
   readonly toStride: number;
   readonly toOffset: number;
 }
+
+const THREADS = 64;
 
 /**
  * The dispatch of a block copy.
@@ -31,10 +35,18 @@ export function copyRows(name: string, from: BufferRef, to: BufferRef, c: BlockC
         `${c.columns} from ${c.fromOffset} on to ${c.toOffset}; cast to f32 first`,
     );
   }
-  return {
-    name,
-    code: prelude + copySource,
-    bindings: [from, to, { words: [c.rows, columns!, ...places] }],
-    workgroups: Math.ceil(c.rows * columns! / 64),
-  };
+  const [from_stride, from_offset, to_stride, to_offset] = places as [number, number, number, number];
+  const u = { count: c.rows * columns!, columns: columns!, from_stride, from_offset, to_stride, to_offset };
+  return over(u.count, name, copySource, { x: from, y: to, u });
+}
+
+/** The dispatch that sets all words of a range to 0. */
+export function clear(y: BufferRef): Dispatch {
+  const words = y.bytes / 4, count = Math.ceil(words / 4);
+  return over(count, "clear", clearSource, { y, u: { count, words } });
+}
+
+function over(threads: number, name: string, source: string, bindings: Bindings): Dispatch {
+  const { bind } = kernel(name, source, { library: flat, consts: { THREADS } });
+  return { ...bind(bindings), workgroups: Math.ceil(threads / THREADS) };
 }

@@ -3,12 +3,10 @@
  *
  * @module
  */
-import clearSource from "../../kernels/clear.wgsl" with { type: "text" };
-import prelude from "../../kernels/prelude.wgsl" with { type: "text" };
 import type { DeviceProfile } from "../gpu/device.ts";
 import { UnsupportedError } from "../gpu/errors.ts";
 import { elementwiseKernel, emitter, type Placement } from "./codegen.ts";
-import { copyRows } from "./copy_rows.ts";
+import { clear, copyRows } from "./copy_rows.ts";
 import { fuse, type Group, isLeaf, loads, nodesOf, reachable, resolve, valueKey } from "./fuse.ts";
 import { byteLength, bytesPerElement, type DType, type Node, Tensor } from "./graph.ts";
 import type { BufferRef, Dispatch, Lowering } from "./lowering.ts";
@@ -257,7 +255,8 @@ class Planner {
   }
 
   #push(d: Dispatch): void {
-    const apart = this.#withoutOverlaps(this.#withHalfFloats(d));
+    this.#checkHalfFloats(d);
+    const apart = this.#withoutOverlaps(d);
     for (const b of apart.bindings) if (!("words" in b)) this.#touch(b);
     this.#steps.push(apart);
   }
@@ -286,15 +285,13 @@ class Planner {
     return startA < startB + b.bytes && startB < startA + a.bytes;
   }
 
-  /** Kernels that name f16 must say so first. */
-  #withHalfFloats(d: Dispatch): Dispatch {
-    if (!/\bf16\b/.test(d.code.replace(/\/\/.*/g, ""))) return d;
-    if (!this.device.f16) {
+  /** Refuses kernels that the adapter cannot compile. */
+  #checkHalfFloats(d: Dispatch): void {
+    if (d.code.startsWith("enable f16;") && !this.device.f16) {
       throw new UnsupportedError(
         `Cannot run ${d.name}: the adapter has no 16-bit floats (shader-f16): cast them to f32`,
       );
     }
-    return d.code.startsWith("enable f16;") ? d : { ...d, code: "enable f16;\n" + d.code };
   }
 
   /** Gives the values that a later concatenation consists of their places inside it. */
@@ -360,7 +357,7 @@ class Planner {
         const value = this.#newSlot(`${root.op.name} scratch`, size);
         return this.#writable({ value, offset: 0, bytes: size, dtype });
       },
-      emit: (first, width) => emitter(results[0]!, members, place, first, width),
+      emit: (width) => emitter(results[0]!, members, place, width),
       dispatch: (d) =>
         this.#push(members.length ? { ...d, name: [d.name, ...members.map((m) => m.op.name)].join("+") } : d),
     };
@@ -400,13 +397,7 @@ class Planner {
   }
 
   #clear(slot: number): void {
-    const bytes = this.#slots[slot]!.bytes;
-    this.#push({
-      name: "clear",
-      code: prelude + clearSource,
-      bindings: [{ value: slot, offset: 0, bytes, dtype: "u32" }, { words: [bytes / 4] }],
-      workgroups: Math.ceil(bytes / 4 / 256),
-    });
+    this.#push(clear({ value: slot, offset: 0, bytes: this.#slots[slot]!.bytes, dtype: "u32" }));
   }
 
   #result(t: Tensor, i: number): PlannedResult {

@@ -412,8 +412,11 @@ function uniformBytes(u: Uniform): number {
   return Math.max(16, Math.ceil(u.words.length / 4) * 16);
 }
 
+/** Workgroups along one dimension of a dispatch that every device takes: WebGPU's default maxComputeWorkgroupsPerDimension. */
+const MOST_WORKGROUPS = 65_535;
+
 /** A linear number of workgroups as dispatch dimensions: folded to two beyond 65,535. */
 export function foldWorkgroups(workgroups: number): [number, number] {
-  const y = Math.ceil(workgroups / 65535);
+  const y = Math.ceil(workgroups / MOST_WORKGROUPS);
   return [Math.ceil(workgroups / y), y];
 }

@@ -8,8 +8,8 @@ import { albef } from "./albef.ts";
 import { grit } from "./grit.ts";
 import { retrieval } from "./retrieval.ts";
 
-export { albef, type AlbefExtra, albefLoss, type MomentumSide, rampedAlpha } from "./albef.ts";
-export { grit, type GritLoss, gritLoss, type GritOptions, type MaskedPairs } from "./grit.ts";
+export { albef, type AlbefExtra, albefFields, albefLoss, type MomentumSide, rampedAlpha } from "./albef.ts";
+export { grit, gritFields, type GritLoss, gritLoss, type GritOptions, type MaskedPairs } from "./grit.ts";
 export {
   collecting,
   type Grouped,
@@ -32,6 +32,7 @@ export {
 export {
   retrieval,
   type RetrievalExtra,
+  retrievalFields,
   type RetrievalLoss,
   retrievalLoss,
   type RetrievalMomentum,

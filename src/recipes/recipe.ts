@@ -40,6 +40,7 @@ export interface RecipeSetup {
 /** An objective with the way from examples to its mini-batches. */
 export interface RecipeObjective<E extends Example, S extends SpecTree, X extends Tree, B extends Tree>
   extends Objective<S, X, B> {
+  /** Makes mini-batches of examples. */
   readonly collate: Collate<E, B>;
 }
 
@@ -55,13 +56,16 @@ export interface Recipe<F extends Fields, O> {
 
 /** A loss of pairs, with the features that it has computed anyway, constants: GRIT groups by them. */
 export interface PairLoss<X extends Tree> extends LossResult<X> {
+  /** Features of the mini-batch, constants. */
   readonly features: PairFeatures;
 }
 
 /** An objective on image-caption pairs, with the way from its parameters to retrieval. */
 export interface PairObjective<S extends SpecTree, X extends Tree, B extends PairBatch>
   extends RecipeObjective<CaptionPair, S, X, B> {
+  /** Encodes images and texts for retrieval and feature passes. */
   readonly model: PairModel<ParametersOf<S>>;
+  /** Traced once; see `Objective`. */
   loss(params: ParametersOf<S>, extra: X, input: B, context: StepContext): PairLoss<X>;
 }
 

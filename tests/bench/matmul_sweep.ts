@@ -52,7 +52,7 @@ class Run {
       inputs: node.inputs.map((t: Aval) => this.#place(byteLength(t))),
       outputs: [out],
       scratch: (bytes) => this.#place(bytes),
-      emit: (binding, width) => plainEmit(out, binding, width),
+      emit: (width) => plainEmit(out, width),
       dispatch: (d) => this.dispatches.push(d),
     }, node);
   }

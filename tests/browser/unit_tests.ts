@@ -5,12 +5,14 @@
 /** A registered test. */
 export interface UnitTest {
   readonly name: string;
+  readonly ignore?: boolean;
   readonly fn: () => void | Promise<void>;
 }
 
 /** Files by their path below tests/. They are loaded one by one, so that each registers its own tests. */
 const files: Readonly<Record<string, () => Promise<unknown>>> = {
   "autograd/grad_test.ts": () => import("../autograd/grad_test.ts"),
+  "gpu/kernel_test.ts": () => import("../gpu/kernel_test.ts"),
   "gpu/subgroups_test.ts": () => import("../gpu/subgroups_test.ts"),
   "grit/grouping_walk_test.ts": () => import("../grit/grouping_walk_test.ts"),
   "ops/argmax_test.ts": () => import("../ops/argmax_test.ts"),

@@ -26,6 +26,17 @@ $other stays`;
   assertEquals(specialize(source, { consts: { N: 1 } }).split("\n").length, 6);
 });
 
+Deno.test("specialize() repeats lines for each word of a list", () => {
+  const source = "//#each x READS\n//#for i 0 2\nread_$x($x[$i]);\n//#end\n//#end";
+  assertEquals(specialize(source, { lists: { READS: ["a", "b"] } }).split("\n"), [
+    "read_a(a[0]);",
+    "read_a(a[1]);",
+    "read_b(b[0]);",
+    "read_b(b[1]);",
+  ]);
+  assertEquals(specialize(source, { lists: { READS: [] } }), "");
+});
+
 Deno.test("specialize() keeps one branch of a condition", () => {
   const source = `const WIDE = true;\n//#if WIDE\nwide\n//#if 0\nnever\n//#end\n//#else\nnarrow\n//#end\nend`;
   assertEquals(specialize(source).split("\n").slice(1), ["wide", "end"]);
@@ -42,6 +53,7 @@ Deno.test("specialize() fills hooks, empty where none is given", () => {
 Deno.test("specialize() refuses unknown constants, names, lines and open blocks", () => {
   assertThrows(() => specialize("const A = 1u;", { consts: { A: 2, B: 3 } }), Error, "it has no constant B");
   assertThrows(() => specialize("//#for i 0 N\n//#end"), Error, `no value for "N"`);
+  assertThrows(() => specialize("//#each x READS\n//#end"), Error, `no list "READS"`);
   assertThrows(() => specialize("//#repeat 3\n//#end"), Error, "unknown line //#repeat");
   assertThrows(() => specialize("x\n//#if 1\ny"), Error, `the block opened by "//#if 1" has no //#end`);
 });

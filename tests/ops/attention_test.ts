@@ -5,7 +5,11 @@ import { type Device, openDevice } from "../../src/gpu/device.ts";
 import { attention, attentionOp } from "../../src/ops/attention.ts";
 import { attentionGradOp } from "../../src/ops/attention_grad.ts";
 import type { AttentionAttrs } from "../../src/ops/attention_kernel.ts";
-import type { HostArray, Op } from "../../src/program/graph.ts";
+import { grad } from "../../src/autograd/grad.ts";
+import { multiply } from "../../src/ops/elementwise.ts";
+import { sum } from "../../src/ops/reduce.ts";
+import { compile, data, tensor } from "../../src/program/compile.ts";
+import type { HostArray, Op, Tensor } from "../../src/program/graph.ts";
 import type { Lowering } from "../../src/program/lowering.ts";
 import random from "../../kernels/random.wgsl" with { type: "text" };
 
@@ -217,29 +221,23 @@ Deno.test("attention() drops the asked share, by the key alone", async () => {
   assert(new Set(out).size > 8, "rows must differ in what they drop");
 });
 
-Deno.test("attention() binds an input once that is q, k and v", async () => {
+Deno.test("attention() of one tensor as q, k and v binds no memory twice, nor does its gradient", async () => {
   const c: Case = { batch: 2, tq: 16, tk: 16, heads: 2, width: 16 };
   const [x, , , g] = hostData(c) as [Float32Array, Float32Array, Float32Array, Float32Array];
-  const same: typeof attentionOp = {
-    ...attentionOp,
-    lower(ctx, node): void {
-      const [q, k, v] = ctx.inputs;
-      assert(k && v);
-      attentionOp.lower!({
-        ...ctx,
-        inputs: [q!, q!, q!],
-        dispatch: (d) => {
-          const storage = d.bindings.flatMap((b) => "words" in b ? [] : [b.value]);
-          assertEquals(new Set(storage).size, storage.length);
-          ctx.dispatch(d);
-        },
-      }, node);
-    },
-  };
-  const input = { data: x, shape: [2, 16, 32] };
-  const attrs = { heads: 2, causal: false, scale: 0.25, masked: false };
-  const [out] = await runOp(same, [input, input, input], attrs, (await devices)[0]);
-  assertNear(out!, reference(c, [x, x, x, g])[0]!, 2e-5, 0.01, "out");
+  const [device] = await devices;
+  const run = compile((x: Tensor, g: Tensor) => {
+    const total = (x: Tensor) => sum(multiply(attention(x, x, x, { heads: 2 }), g));
+    return [attention(x, x, x, { heads: 2 }), grad(total)(x)];
+  }, { device });
+  const args = [tensor(x, [2, 16, 32]), tensor(g, [2, 16, 32])] as const;
+  for (const { bindings } of (await run.program(...args)).plan.steps) {
+    const storage = bindings.flatMap((b) => "words" in b ? [] : [`${b.value}+${b.offset}`]);
+    assertEquals(new Set(storage).size, storage.length);
+  }
+  const [out, dx] = await run(...args) as [Tensor, Tensor];
+  const [wanted, , dq, dk, dv] = reference(c, [x, x, x, g]) as [Float64Array, ...Float64Array[]];
+  assertNear(await data(out), wanted, 2e-5, 0.01, "out");
+  assertNear(await data(dx), dq!.map((v, i) => v + dk![i]! + dv![i]!), 1e-4, 0.01, "dx");
 });
 
 Deno.test("the formulas' gradients agree with finite differences", () => {
@@ -290,8 +288,11 @@ Deno.test("attention() names what does not fit", () => {
   const [q, k] = [placeholder([2, 5, 12]), placeholder([2, 7, 12])];
   const refused: [() => unknown, string][] = [
     [() => attention(q, k, k, { heads: 5 }), "the number of heads must divide the 12 columns: it is 5"],
-    [() => attention(q, k, q, { heads: 2 }), "v must have the shape of k, [2,7,12]: it is [2,5,12]"],
-    [() => attention(q, placeholder([3, 7, 12]), k, { heads: 2 }), "k must be [2, Tk, 12], as q is [2,5,12]"],
+    [() => attention(q, k, q, { heads: 2 }), "v, as k, must be f32[2,7,12]: it is f32[2,5,12]"],
+    [
+      () => attention(q, placeholder([3, 7, 12]), k, { heads: 2 }),
+      "k beside q of [2,5,12] must be f32[2,Tk,12]: it is f32[3,7,12]",
+    ],
     [() => attention(q, k, k, { heads: 2, causal: true }), "as many queries as keys: there are 5 and 7"],
     [() => attention(q, k, k, { heads: 2, mask: placeholder([2, 5]) }), "the mask must be f32[2,7]: it is f32[2,5]"],
     [

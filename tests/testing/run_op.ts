@@ -40,7 +40,7 @@ export async function runOp<A>(op: Op<A>, inputs: readonly HostTensor[], attrs: 
     inputs: ins,
     outputs: outs,
     scratch: (bytes, dtype = "f32") => run.scratch(bytes, dtype),
-    emit: (binding, width) => plainEmit(outs[0]!, binding, width),
+    emit: (width) => plainEmit(outs[0]!, width),
     dispatch: (d) => run.dispatches.push(d),
   };
   op.lower!(lowering, node);
@@ -52,12 +52,12 @@ export async function runOp<A>(op: Op<A>, inputs: readonly HostTensor[], attrs: 
 }
 
 /** The writer of result 0 without anything fused into it. */
-export function plainEmit(out: BufferRef, binding: number, width: 1 | 4): Emit {
+export function plainEmit(out: BufferRef, width: 1 | 4): Emit {
   const type = width === 4 ? "vec4<f32>" : "f32";
   return {
-    code: `alias V = ${type};\n@group(0) @binding(${binding}) var<storage, read_write> out0: array<${type}>;\n` +
+    code: `alias V = ${type};\n@group(0) @binding(0) var<storage, read_write> out0: array<${type}>;\n` +
       `fn emit(i: u32, v: V) { out0[${width === 4 ? "i / 4u" : "i"}] = v; }\n`,
-    bindings: [out],
+    bindings: { out0: out },
   };
 }
 
