@@ -19,7 +19,7 @@ export {
   type Numbered,
   queueRows,
 } from "./grouped.ts";
-export { nlvr2, type NlvrBatch, type NlvrExample, textAssignment } from "./nlvr.ts";
+export { nlvr2, type NlvrBatch, type NlvrExample, nlvrFields, textAssignment } from "./nlvr.ts";
 export {
   type PairLoss,
   type PairObjective,
@@ -37,7 +37,7 @@ export {
   retrievalLoss,
   type RetrievalMomentum,
 } from "./retrieval.ts";
-export { vqa, type VqaExtra, vqaLoss, type VqaMomentum } from "./vqa.ts";
+export { vqa, type VqaExtra, vqaFields, vqaLoss, type VqaMomentum } from "./vqa.ts";
 
 /** The recipes on images and captions by name; a new one is a line here. */
 export const pairRecipes = { grit, albef, retrieval };

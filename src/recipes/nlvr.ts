@@ -48,7 +48,8 @@ export type NlvrBatch = TokenTensors & {
   readonly labels: Tensor;
 };
 
-const nlvrFields = fields({});
+/** Their settings: none. @internal */
+export const nlvrFields = fields({});
 
 /** The recipe of NLVR2. */
 export const nlvr2: Recipe<typeof nlvrFields, RecipeObjective<NlvrExample, NlvrSpec, NoExtra, NlvrBatch>> = {

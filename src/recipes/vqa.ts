@@ -19,7 +19,8 @@ import { count, share } from "../settings/kinds.ts";
 import { rampedAlpha } from "./albef.ts";
 import { patched, type Recipe, type RecipeObjective } from "./recipe.ts";
 
-const vqaFields = fields({
+/** Its settings. @internal */
+export const vqaFields = fields({
   answersPerQuestion: count(10, "answers of a question that count: those that most annotators gave", {
     paper: "all 10",
   }),
@@ -30,9 +31,11 @@ const vqaFields = fields({
   }),
 });
 
-/** The momentum model, which has been moved already, and the weight of its soft targets. */
+/** The momentum side of a step. */
 export interface VqaMomentum {
+  /** The momentum model, moved already. */
   readonly model: Vqa;
+  /** Weight of its soft targets now. */
   readonly alpha: Tensor | number;
 }
 
