@@ -54,7 +54,6 @@ export function officialQueue(rows: ArrayLike<number>, shape: readonly number[])
 }
 
 type State = { readonly optimizer: AdamWState; readonly momentum: MomentumEncoders; readonly queues: KeyQueues };
-type Draws = PairNegatives & { readonly [name: string]: Tensor };
 
 /** Similarities with all keys and their soft targets, [B, B + Q] each: what the loss holds in tiles only. */
 export function similarities(
@@ -73,7 +72,7 @@ function shown(
   state: State,
   momentum: MomentumEncoders,
   batch: Loose,
-  draws: Draws,
+  draws: PairNegatives,
   config: AlbefConfig,
   alpha: number,
 ): Loose {
@@ -120,7 +119,7 @@ function makeStep(
   alpha: number,
   decay: number,
 ) {
-  return compile((state: State, batch: Loose, draws: Draws, hyper: { adamw: AdamWStep; key: Tensor }) => {
+  return compile((state: State, batch: Loose, draws: PairNegatives, hyper: { adamw: AdamWStep; key: Tensor }) => {
     const p = layout.unpack(state.optimizer.values), key = randomKey(hyper.key);
     const momentum = ema(state.momentum, p as Tree, decay), { queues } = state;
     const inputs = { ...batch, patches: patchify(batch.image, config.vision.patch) };
@@ -204,7 +203,7 @@ async function momentumSet(golden: Golden, file: string): Promise<Verdict> {
   return verdict;
 }
 
-function indices(inputs: ReadonlyMap<string, Value>, draw: string): Draws {
+function indices(inputs: ReadonlyMap<string, Value>, draw: string): PairNegatives {
   const of = (name: string): Tensor => tensor(Uint32Array.from(inputs.get(`${draw}_${name}_neg_idx`)!.data));
   return { images: of("image"), texts: of("text") };
 }
