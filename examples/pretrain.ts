@@ -37,9 +37,9 @@ import {
   type PairObjective,
   type PairRecipe,
   pairRecipes,
-  type PairSetup,
   ProgressLine,
   readSettingsFile,
+  type RecipeSetup,
   RetrievalEvaluator,
   type RetrievalResult,
   type RetrievalSet,
@@ -122,7 +122,7 @@ interface Run {
   readonly text: string;
   readonly resumable: settings.SettingsRecord;
   /** The recipe's objective. */
-  objective(setup: PairSetup): AnyObjective;
+  objective(setup: RecipeSetup): AnyObjective;
 }
 
 async function readRun(args: readonly string[]): Promise<Run> {
@@ -253,7 +253,7 @@ function modelConfig(options: Common, tokenizer: Tokenizer): AlbefConfig {
   };
 }
 
-function setupOf(options: Common, config: AlbefConfig, stepsPerEpoch: number): PairSetup {
+function setupOf(options: Common, config: AlbefConfig, stepsPerEpoch: number): RecipeSetup {
   const { augment, batch, textLength, remat, seed } = options;
   const view: ImageOptions = {
     resolution: config.vision.resolution,
