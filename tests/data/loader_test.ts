@@ -1,8 +1,9 @@
-import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
 import sharp from "npm:sharp@0.35.5";
 import type { Dataset, Entry } from "../../src/data/datasets.ts";
 import { type Batch, Loader, type LoaderOptions } from "../../src/data/loader.ts";
 import { buildTokenizer } from "../../src/data/tokenizer.ts";
+import { assertRefused } from "../testing/refusals.ts";
 
 const fixtures = decodeURIComponent(new URL("./fixtures/", import.meta.url).pathname);
 const folder = await Deno.makeTempDir();
@@ -244,16 +245,16 @@ Deno.test("Loader passes an error of the order or the data set on", async () => 
   await assertRejects(() => load(plain, {}, { order }), Error, "no order");
 });
 
-Deno.test("Loader refuses options that are no use", () => {
-  const refused = (more: Partial<LoaderOptions>, message: string): void => {
-    assertThrows(() => new Loader(dataset(plain), tokenizer, { ...options, ...more }), RangeError, message);
-  };
-  refused({ workers: 0 }, '"workers" must be a whole number of at least 1: it is 0');
-  refused({ prefetch: 1.5 }, '"prefetch" must be');
-  refused({ maxLength: 0 }, '"maxLength" must be');
-  refused({ maskProbability: 2 }, '"maskProbability" must be from 0 to 1: it is 2');
-  refused({ resolution: -1 }, '"resolution" must be');
-  refused({ cacheBytes: -1 }, '"cacheBytes" must be');
+Deno.test("Loader refuses options that are no use", async () => {
+  const make = (more: Partial<LoaderOptions>) => () => new Loader(dataset(plain), tokenizer, { ...options, ...more });
+  await assertRefused(
+    [make({ workers: 0 }), '"workers" must be a whole number of at least 1: it is 0'],
+    [make({ prefetch: 1.5 }), '"prefetch" must be'],
+    [make({ maxLength: 0 }), '"maxLength" must be'],
+    [make({ maskProbability: 2 }), '"maskProbability" must be from 0 to 1: it is 2'],
+    [make({ resolution: -1 }), '"resolution" must be'],
+    [make({ cacheBytes: -1 }), '"cacheBytes" must be'],
+  );
 });
 
 Deno.test("Loader works when it is imported by URL, Workers included, with permissions for sharp only", async () => {

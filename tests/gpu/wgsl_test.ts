@@ -1,5 +1,6 @@
-import { assertEquals, assertThrows } from "@std/assert";
+import { assertEquals } from "@std/assert";
 import { specialize } from "../../src/gpu/wgsl.ts";
+import { assertRefused } from "../testing/refusals.ts";
 
 Deno.test("specialize() replaces constants and keeps their types and comments", () => {
   const source = "const TM = 4u; // rows\nconst SCALE: f32 = 0.5;\nconst FLAG = false;\nlet x = TM;";
@@ -39,9 +40,11 @@ Deno.test("specialize() fills hooks, empty where none is given", () => {
   assertEquals(specialize(source), "a\n\nb");
 });
 
-Deno.test("specialize() refuses unknown constants, names, lines and open blocks", () => {
-  assertThrows(() => specialize("const A = 1u;", { consts: { A: 2, B: 3 } }), Error, "it has no constant B");
-  assertThrows(() => specialize("//#for i 0 N\n//#end"), Error, `no value for "N"`);
-  assertThrows(() => specialize("//#repeat 3\n//#end"), Error, "unknown line //#repeat");
-  assertThrows(() => specialize("x\n//#if 1\ny"), Error, `the block opened by "//#if 1" has no //#end`);
+Deno.test("specialize() refuses unknown constants, names, lines and open blocks", async () => {
+  await assertRefused(
+    [() => specialize("const A = 1u;", { consts: { A: 2, B: 3 } }), "it has no constant B", Error],
+    [() => specialize("//#for i 0 N\n//#end"), `no value for "N"`, Error],
+    [() => specialize("//#repeat 3\n//#end"), "unknown line //#repeat", Error],
+    [() => specialize("x\n//#if 1\ny"), `the block opened by "//#if 1" has no //#end`, Error],
+  );
 });

@@ -8,6 +8,7 @@ import { decodeState, encodeState } from "../../src/grit/state.ts";
 import { groupOnCpu } from "../../src/grit/walk.ts";
 import { runPass } from "../golden/grit.ts";
 import { randomPairs } from "./features.ts";
+import { assertRefused } from "../testing/refusals.ts";
 
 const MODES: readonly GritMode[] = ["grit", "no-shuffle", "naive", "off"];
 
@@ -179,7 +180,7 @@ Deno.test("a state of other options is refused, naming the option and both value
   assertThrows(restore({ mode: "off" }), RangeError, `"mode" is "grit" in the saved state and "off" now`);
 });
 
-Deno.test("a state that contradicts itself is refused", () => {
+Deno.test("a state that contradicts itself is refused", async () => {
   const options = { examples: 12, miniBatch: 2, subQueue: 4, queue: 4, seed: 9 };
   const sampler = new GritSampler(options);
   while (sampler.step < 3) {
@@ -189,9 +190,11 @@ Deno.test("a state that contradicts itself is refused", () => {
   const state = sampler.state();
   const restore = (changes: Partial<typeof state>) => () => GritSampler.restore(options, { ...state, ...changes });
   assertEquals(GritSampler.restore(options, state).state(), state);
-  assertThrows(restore({ step: 7 }), RangeError, "its step must be one of 0..6: it is 7");
-  assertThrows(restore({ order: state.order.fill(0, 0, 2) }), RangeError, "the saved order of the epoch");
-  assertThrows(restore({ order: sampler.order, grouped: state.grouped.slice(1) }), RangeError, "3 grouped examples");
+  await assertRefused(
+    [restore({ step: 7 }), "its step must be one of 0..6: it is 7"],
+    [restore({ order: state.order.fill(0, 0, 2) }), "the saved order of the epoch"],
+    [restore({ order: sampler.order, grouped: state.grouped.slice(1) }), "3 grouped examples"],
+  );
   const foreign = Int32Array.from([...state.grouped.slice(1), sampler.order[11]!]);
   assertThrows(
     restore({ order: sampler.order, grouped: foreign }),
@@ -210,29 +213,29 @@ Deno.test("bytes of a state that are cut short, changed or not a state are refus
   assertEquals(encodeState(decodeState(bytes, "sampler.bin")), bytes);
 });
 
-Deno.test("sizes that do not fit each other are refused", () => {
+Deno.test("sizes that do not fit each other are refused", async () => {
   const make = (options: Partial<GritOptions>) => () =>
     new GritSampler({ examples: 100, miniBatch: 4, subQueue: 8, queue: 16, seed: 1, ...options });
-  assertThrows(make({ subQueue: 10 }), RangeError, `"subQueue" must be a multiple of "miniBatch": 10 is none of 4`);
-  assertThrows(make({ queue: 20 }), RangeError, `"queue" must be a multiple of "subQueue": 20 is none of 8`);
-  assertThrows(make({ examples: 3 }), RangeError, "it has 3 examples, a mini-batch 4");
-  assertThrows(make({ examples: 0 }), RangeError, `"examples" must be a whole number from 1`);
-  assertThrows(make({ miniBatch: 2.5 }), RangeError, `"miniBatch" must be a whole number from 1`);
-  assertThrows(make({ subQueue: 9600, queue: 48_000 }), RangeError, `"subQueue" must be at most 8192: it is 9600`);
+  await assertRefused(
+    [make({ subQueue: 10 }), `"subQueue" must be a multiple of "miniBatch": 10 is none of 4`],
+    [make({ queue: 20 }), `"queue" must be a multiple of "subQueue": 20 is none of 8`],
+    [make({ examples: 3 }), "it has 3 examples, a mini-batch 4"],
+    [make({ examples: 0 }), `"examples" must be a whole number from 1`],
+    [make({ miniBatch: 2.5 }), `"miniBatch" must be a whole number from 1`],
+    [make({ subQueue: 9600, queue: 48_000 }), `"subQueue" must be at most 8192: it is 9600`],
+  );
   assertEquals(new GritSampler({ examples: 100, miniBatch: 50, mode: "off", seed: 1 }).steps, 2);
 });
 
-Deno.test("calls out of turn are refused", () => {
+Deno.test("calls out of turn are refused", async () => {
   const sampler = new GritSampler({ examples: 12, miniBatch: 2, subQueue: 4, queue: 4, seed: 1 });
-  assertThrows(() => sampler.collect([-1, -2]), RangeError, "Cannot collect mini-batch 0: entry 0 must be example");
-  assertThrows(
-    () => sampler.collect([...sampler.batch(0), 1]),
-    RangeError,
-    "it must have 2 examples: it has 3",
+  await assertRefused(
+    [() => sampler.collect([-1, -2]), "Cannot collect mini-batch 0: entry 0 must be example"],
+    [() => sampler.collect([...sampler.batch(0), 1]), "it must have 2 examples: it has 3"],
+    [() => sampler.grouping(), "the queue is not full: it holds 0 examples", Error],
+    [() => sampler.nextPass(), "6 mini-batches are left", Error],
+    [() => sampler.batch(6), "the pass has mini-batches 0..5"],
   );
-  assertThrows(() => sampler.grouping(), Error, "the queue is not full: it holds 0 examples");
-  assertThrows(() => sampler.nextPass(), Error, "6 mini-batches are left");
-  assertThrows(() => sampler.batch(6), RangeError, "the pass has mini-batches 0..5");
   sampler.collect(sampler.batch(0));
   sampler.collect(sampler.batch(1));
   assertThrows(() => sampler.collect(sampler.batch(2)), Error, "the full queue must be grouped first");

@@ -1,8 +1,9 @@
-import { assertEquals, assertThrows } from "@std/assert";
+import { assertEquals } from "@std/assert";
 import { add, multiply } from "../../src/ops/elementwise.ts";
 import { crossEntropy, crossEntropyOps } from "../../src/ops/cross_entropy.ts";
 import type { Tensor } from "../../src/program/graph.ts";
 import { checkOp } from "../testing/check_op.ts";
+import { assertRefused } from "../testing/refusals.ts";
 import { type HostTensor, placeholder, runOp } from "../testing/run_op.ts";
 import * as reference from "../testing/reference.ts";
 import { assertClose, assertGradient, eachRow, randomIds, randomTensor, testOnEachKind } from "../testing/reference.ts";
@@ -100,13 +101,11 @@ Deno.test("crossEntropy() has the right gradient through loss and log-sum-exp", 
   }
 });
 
-Deno.test("crossEntropy() names what does not fit", () => {
+Deno.test("crossEntropy() names what does not fit", async () => {
   const labels = placeholder([4], "i32");
-  assertThrows(() => crossEntropy(placeholder([4]), labels), RangeError, "logits must have 2 axes: its shape is [4]");
-  assertThrows(
-    () => crossEntropy(placeholder([5, 3]), labels),
-    RangeError,
-    "labels must have shape [5]: its shape is [4]",
+  await assertRefused(
+    [() => crossEntropy(placeholder([4]), labels), "logits must have 2 axes: its shape is [4]"],
+    [() => crossEntropy(placeholder([5, 3]), labels), "labels must have shape [5]: its shape is [4]"],
+    [() => crossEntropy(placeholder([4, 3]), placeholder([4])), "labels must be i32: it is f32", TypeError],
   );
-  assertThrows(() => crossEntropy(placeholder([4, 3]), placeholder([4])), TypeError, "labels must be i32: it is f32");
 });
