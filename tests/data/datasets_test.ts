@@ -1,18 +1,16 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { type Dataset, type DatasetOptions, openDataset } from "../../src/data/datasets.ts";
+import { withFolder } from "../testing/folder.ts";
 
 async function withFiles(
   files: Record<string, string>,
   run: (open: (options?: Partial<DatasetOptions>) => Promise<Dataset>, folder: string) => Promise<void>,
 ): Promise<void> {
-  const folder = await Deno.makeTempDir();
-  const data = Object.keys(files).map((name) => `${folder}/${name}`);
-  try {
+  await withFolder(async (folder) => {
+    const data = Object.keys(files).map((name) => `${folder}/${name}`);
     for (const [name, text] of Object.entries(files)) await Deno.writeTextFile(`${folder}/${name}`, text);
     await run((options = {}) => openDataset({ data, ...options }), folder);
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
+  });
 }
 
 const all = (dataset: Dataset) => Array.from({ length: dataset.length }, (_, i) => dataset.entry(i));

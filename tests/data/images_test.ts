@@ -3,25 +3,17 @@ import sharp from "npm:sharp@0.35.5";
 import { decodeImage, ImageError, ImageReader } from "../../src/data/images.ts";
 import { Random } from "../../src/data/random.ts";
 import { type ImageOptions, imagePlan, type RgbImage } from "../../src/data/transform.ts";
+import { withFolder } from "../testing/folder.ts";
 
 const laptop = decodeURIComponent(new URL("./fixtures/laptop.jpg", import.meta.url).pathname);
 const motorcycle = decodeURIComponent(new URL("./fixtures/motorcycle.jpg", import.meta.url).pathname);
-
-async function inFolder(run: (folder: string) => Promise<void>): Promise<void> {
-  const folder = await Deno.makeTempDir();
-  try {
-    await run(folder);
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
-}
 
 const width = 6, height = 4;
 const pixels = Uint8Array.from({ length: width * height * 3 }, (_, i) => 37 * i % 256);
 const picture = () => sharp(pixels, { raw: { width, height, channels: 3 } });
 
 Deno.test("decodeImage() gives the bytes of a picture without loss, row by row", () =>
-  inFolder(async (folder) => {
+  withFolder(async (folder) => {
     await picture().png().toFile(`${folder}/a.png`);
     await picture().ensureAlpha(0.3).png().toFile(`${folder}/alpha.png`);
     await picture().toColourspace("rgb16").png().toFile(`${folder}/deep.png`);
@@ -32,7 +24,7 @@ Deno.test("decodeImage() gives the bytes of a picture without loss, row by row",
   }));
 
 Deno.test("decodeImage() makes RGB of grey and CMYK pictures, and ignores the orientation tag", () =>
-  inFolder(async (folder) => {
+  withFolder(async (folder) => {
     await picture().greyscale().png().toFile(`${folder}/grey.png`);
     const grey = await decodeImage(`${folder}/grey.png`, 1000);
     assertEquals(grey.data.length, pixels.length);
@@ -54,7 +46,7 @@ Deno.test("decodeImage() reads photos", async () => {
 });
 
 Deno.test("decodeImage() tells why a file is no use", () =>
-  inFolder(async (folder) => {
+  withFolder(async (folder) => {
     const refused = async (
       name: string,
       bytes: Uint8Array | null,
@@ -92,7 +84,7 @@ async function writeSides(path: string): Promise<RgbImage> {
 }
 
 Deno.test("ImageReader flips half of the images, and none where that is switched off", () =>
-  inFolder(async (folder) => {
+  withFolder(async (folder) => {
     const path = `${folder}/sides.png`, { data } = await writeSides(path);
     const flips = async (options: Partial<ImageOptions>): Promise<number> => {
       const plan = imagePlan({ resolution: 16, transform: "train", cropArea: null, randAugment: false, ...options });
@@ -108,7 +100,7 @@ Deno.test("ImageReader flips half of the images, and none where that is switched
   }));
 
 Deno.test("ImageReader gives the same bytes with and without a cache, and survives the file", () =>
-  inFolder(async (folder) => {
+  withFolder(async (folder) => {
     for (const transform of ["train", "eval"] as const) {
       const path = `${folder}/photo.jpg`;
       await Deno.copyFile(motorcycle, path);
