@@ -20,9 +20,9 @@ export class World implements AsyncDisposable {
   private constructor(readonly dir: string, readonly dataset: CaptionDataset, readonly tokenizer: Tokenizer) {}
 
   /** Draws the scenes. */
-  static async make(): Promise<World> {
+  static async make(examples: number = EXAMPLES): Promise<World> {
     const dir = await Deno.makeTempDir();
-    await writeScenes(`${dir}/scenes`, { train: EXAMPLES, val: 0, test: 0, size: 16, captions: 2 });
+    await writeScenes(`${dir}/scenes`, { train: examples, val: 0, test: 0, size: 16, captions: 2 });
     const { captions, images } = sceneFiles(`${dir}/scenes`, "train");
     const dataset = await openDataset({ data: [captions], images, groupBy: "image" });
     const texts = Array.from({ length: dataset.length }, (_, i) => dataset.entry(i).captions).flat();
