@@ -3,9 +3,9 @@
  * around them, on any GPU that WebGPU reaches.
  *
  * ```ts
- * import { add, compile, data, tensor } from "./mod.ts";
+ * import { add, compile, data, type Tensor, tensor } from "./mod.ts";
  *
- * const increment = compile((x) => add(x, 1));
+ * const increment = compile((x: Tensor) => add(x, 1));
  * console.log(await data(await increment(tensor([1, 2, 3])))); // Float32Array(3) [ 2, 3, 4 ]
  * ```
  *
@@ -22,7 +22,7 @@ export {
   openDevice,
   setDefaultDevice,
 } from "./src/gpu/device.ts";
-export { DeviceLostError, formatBytes, KernelError, OutOfMemoryError } from "./src/gpu/errors.ts";
+export { DeviceLostError, formatBytes, KernelError, OutOfMemoryError, UnsupportedError } from "./src/gpu/errors.ts";
 export { setUpAdapter } from "./src/io/setup.ts";
 export { loadTuning } from "./src/io/matmul_tuning.ts";
 
@@ -39,25 +39,8 @@ export {
   toDevice,
 } from "./src/program/compile.ts";
 export { type CompileProgress, type KernelTime, Program } from "./src/program/program.ts";
+export { type Aval, type DType, type HostArray, Tensor } from "./src/program/graph.ts";
 export { type Avals, type AvalTree, entries, fromLeaves, leaves, mapTree, type Tree } from "./src/program/tree.ts";
-
-// Ops of your own: a shape rule, a gradient rule and a kernel.
-export {
-  apply,
-  applyAll,
-  type Aval,
-  type DType,
-  type HostArray,
-  Node,
-  type Op,
-  Tensor,
-  type View,
-} from "./src/program/graph.ts";
-export type { Expression } from "./src/program/expression.ts";
-export type { BufferRef, Dispatch, Emit, Lowering, Uniform } from "./src/program/lowering.ts";
-export type { Plan, PlannedResult, Slot } from "./src/program/plan.ts";
-export type { Layout, Place } from "./src/program/memory.ts";
-export type { Storage } from "./src/gpu/storage.ts";
 
 // Differentiation.
 export { checkpoint, customVjp, grad, valueAndGrad, valueAndGradAux, vjp } from "./src/autograd/grad.ts";
@@ -162,10 +145,10 @@ export {
 export { cosineBySteps, learningRate, type ScheduleOptions } from "./src/optim/schedule.ts";
 
 // GRIT.
-export { type GritMode, type GritOptions as SamplerOptions } from "./src/grit/options.ts";
-export { GritSampler, type Group, type Grouping } from "./src/grit/sampler.ts";
+export { type GritMode, type SamplerOptions } from "./src/grit/options.ts";
+export { GritSampler, type Grouping, type GroupingSearch } from "./src/grit/sampler.ts";
 export { type SamplerState } from "./src/grit/state.ts";
-export { type GpuGroup, gpuGroup, groupingBytes } from "./src/grit/group.ts";
+export { type GpuGrouping, gpuGrouping, groupingBytes } from "./src/grit/group.ts";
 
 // Rooms with a sub-path of their own.
 export * from "./src/data/mod.ts";

@@ -35,10 +35,11 @@ import {
   openDataset,
   openDevice,
   type PairObjective,
+  type PairRecipe,
   pairRecipes,
-  type PairSetup,
   ProgressLine,
   readSettingsFile,
+  type RecipeSetup,
   RetrievalEvaluator,
   type RetrievalResult,
   type RetrievalSet,
@@ -59,6 +60,8 @@ import { type Common, common, demoOfRecipes, demoPreset } from "./pretrain_setti
 /** What is trained, whatever its parameters, state and mini-batches are. */
 // deno-lint-ignore no-explicit-any
 type AnyObjective = PairObjective<any, any, any>;
+// deno-lint-ignore no-explicit-any
+type AnyRecipe = PairRecipe<any, any, any, any>;
 
 async function main(args: readonly string[]): Promise<void> {
   const run = await readRun(args), { options } = run;
@@ -119,7 +122,7 @@ interface Run {
   readonly text: string;
   readonly resumable: settings.SettingsRecord;
   /** The recipe's objective. */
-  objective(setup: PairSetup): AnyObjective;
+  objective(setup: RecipeSetup): AnyObjective;
 }
 
 async function readRun(args: readonly string[]): Promise<Run> {
@@ -127,7 +130,7 @@ async function readRun(args: readonly string[]): Promise<Run> {
   const file = path === undefined
     ? undefined
     : await readSettingsFile(path, { hint: "sizes of the model are chosen by --model" });
-  const recipe = pairRecipes[settings.peek(common, "recipe", { args, file })];
+  const recipe = await recipeOf(settings.peek(common, "recipe", { args, file }));
   const fields = settings.fields({ ...common, ...settings.group("Recipe", recipe.fields as settings.Fields) });
   const ofRecipe = Object.entries(demoOfRecipes).filter(([name]) => name in recipe.fields);
   const preset = settings.peek(common, "demo", { args })
@@ -144,6 +147,20 @@ async function readRun(args: readonly string[]): Promise<Run> {
     resumable: settings.resumable(fields, options),
     objective: (setup) => recipe.objective(setup, options as never) as AnyObjective,
   };
+}
+
+/** A recipe of the library by its name, or one of your own by the path of its module. */
+async function recipeOf(name: string): Promise<AnyRecipe> {
+  if (Object.hasOwn(pairRecipes, name)) return pairRecipes[name as keyof typeof pairRecipes] as AnyRecipe;
+  if (/\.[cm]?[jt]s$/.test(name)) {
+    const module: { default?: AnyRecipe } = await import(new URL(name, `file://${Deno.cwd()}/`).href);
+    if (module.default?.objective && module.default.fields) return module.default;
+    throw new settings.UsageError(
+      `--recipe "${name}" must have a recipe as its default export: see src/recipes/recipe.ts`,
+    );
+  }
+  const names = Object.keys(pairRecipes).join(", ");
+  throw new settings.UsageError(`--recipe must be one of ${names}, or the path of a module: it is "${name}"`);
 }
 
 /** What the run will take, without allocating it. */
@@ -209,11 +226,15 @@ async function openData(options: Common): Promise<{ training: CaptionDataset; he
 async function openTokenizer(options: Common, training: CaptionDataset): Promise<Tokenizer> {
   const saved = `${options.out}/tokenizer.json`, { sep } = options;
   if (options.tokenizer) return await loadTokenizer(options.tokenizer, { sep });
-  if (options.resume) return await loadTokenizer(saved, { sep });
+  if (options.resume && await isFile(saved)) return await loadTokenizer(saved, { sep });
   const captions = function* (): Generator<string> {
     for (let i = 0; i < training.length; i++) yield* training.entry(i).captions;
   };
   return buildTokenizer(captions(), { size: options.vocabulary, sep });
+}
+
+async function isFile(path: string): Promise<boolean> {
+  return await Deno.stat(path).then((info) => info.isFile, () => false);
 }
 
 /** The named sizes with the vocabulary of the tokenizer (rounded up to a multiple of 4, which is faster). */
@@ -232,7 +253,7 @@ function modelConfig(options: Common, tokenizer: Tokenizer): AlbefConfig {
   };
 }
 
-function setupOf(options: Common, config: AlbefConfig, stepsPerEpoch: number): PairSetup {
+function setupOf(options: Common, config: AlbefConfig, stepsPerEpoch: number): RecipeSetup {
   const { augment, batch, textLength, remat, seed } = options;
   const view: ImageOptions = {
     resolution: config.vision.resolution,

@@ -8,11 +8,11 @@ const { count, fields, group, list, none, number, oneOf, share, text, toggle } =
 
 const free = { resume: "free" } as const, once = { once: true } as const;
 
-/** Names of the recipes. */
-export type RecipeName = keyof typeof pairRecipes;
-
 export const common = fields({
-  recipe: oneOf(Object.keys(pairRecipes) as RecipeName[], "grit", "what is trained and how: a file of src/recipes"),
+  recipe: text(
+    "grit",
+    `${Object.keys(pairRecipes).join(", ")}, or the path of a module whose default export is a recipe`,
+  ),
   // Section 4.1, "Data".
   ...group("Data", {
     data: list([], "caption files: ALBEF JSON list, COCO captions JSON, or TSV of path and caption"),

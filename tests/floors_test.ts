@@ -20,6 +20,7 @@ const rules: Rules = {
     ["src/train"],
     ["src/eval"],
     ["src/recipes"],
+    ["src/internal.ts"],
     ["mod.ts"],
     ["examples"],
   ],

@@ -1,4 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
+import { SETTINGS_PAGE, settingsPage } from "./settings_page.ts";
 
 Deno.test("the example of README.md runs without permissions and prints what README.md says", async () => {
   const readme = await Deno.readTextFile(new URL("../README.md", import.meta.url));
@@ -15,4 +16,8 @@ Deno.test("the example of README.md runs without permissions and prints what REA
   const { success, stdout, stderr } = await child.output();
   assert(success, new TextDecoder().decode(stderr));
   assertEquals(new TextDecoder().decode(stdout), expected);
+});
+
+Deno.test("examples/README.md lists the settings as they are declared; deno task settings makes it anew", async () => {
+  assertEquals(await Deno.readTextFile(SETTINGS_PAGE), settingsPage());
 });

@@ -1,17 +1,23 @@
 /**
- * The gate, `deno task test`: formatting, lint, types, documentation and tests. The last line has the counts.
+ * The gate, `deno task test`: formatting, lint, types, documentation, tests and the examples of the documentation. The last
+ * line has the counts.
  *
- *     deno task test [--filter NAME] [FILES]    arguments go to deno test
+ *     deno task test [--filter NAME] [FILES]    arguments go to deno test, and the examples are left out
  */
 import { setUpAdapter } from "../src/io/setup.ts";
-import { type Counts, countTests, endedAfterTests, summary } from "./testing/counts.ts";
+import { addCounts, type Counts, countTests, summary } from "./testing/counts.ts";
 
 const checks: [string, string[]][] = [
   ["formatting", ["fmt", "--check"]],
   ["lint", ["lint", "--quiet"]],
-  ["types", ["check", "--quiet"]],
-  ["documentation", ["doc", "--lint", "--quiet", "mod.ts"]],
+  ["types", ["check", "--doc", "--quiet"]],
 ];
+
+/** What users import: the face of the library, what is beside it, and the engine's inside. */
+const faces = ["mod.ts", "src/settings/mod.ts", "src/internal.ts"];
+
+/** The examples in the documentation as tests. */
+const examples = ["--doc", "mod.ts", "src"];
 
 /** What tests may do; README.md says why. WebGPU needs no permission. */
 const permissions = [
@@ -23,8 +29,25 @@ const permissions = [
   "--allow-run=deno",
 ];
 
-async function check(args: string[]): Promise<boolean> {
-  return (await new Deno.Command("deno", { args, stdin: "null" }).spawn().status).success;
+/** Whether a check passes; counted as one test. */
+async function check(name: string, args: string[]): Promise<Counts> {
+  console.log(`${name}: deno ${args.join(" ")}`);
+  const { success } = await new Deno.Command("deno", { args, stdin: "null" }).spawn().status;
+  if (!success) console.log(`${name} FAILED`);
+  return { passed: success ? 1 : 0, failed: success ? 0 : 1, ignored: [] };
+}
+
+/** Whether everything public is documented; counted as one test. Types of declared settings are inferred, so they may be missing. */
+async function documentation(): Promise<Counts> {
+  const args = ["doc", "--lint", "--quiet", ...faces];
+  console.log(`documentation: deno ${args.join(" ")}`);
+  const { success, stderr } = await new Deno.Command("deno", { args, env: { NO_COLOR: "1" }, stdout: "null" }).output();
+  const faults = new TextDecoder().decode(stderr).split(/^(?=error)/m)
+    .filter((text) => text.startsWith("error") && !/^error(\[missing-explicit-type\].*\n.*recipes|: Found)/.test(text));
+  if (!success && !stderr.length) faults.push("error: deno doc failed");
+  for (const fault of faults) console.error(fault.trimEnd());
+  if (faults.length) console.log("documentation FAILED");
+  return { passed: faults.length ? 0 : 1, failed: faults.length ? 1 : 0, ignored: [] };
 }
 
 /** Runs `deno test`, showing its output as it comes. */
@@ -41,32 +64,24 @@ async function test(args: string[]): Promise<Counts> {
     await Deno.stdout.write(new TextEncoder().encode(text));
   }
   const { success, signal } = await child.status;
-  if (!signal) return countTests(output, success);
-  // Mesa's software driver was seen to free memory twice while the process ends; every test has been counted by then.
-  const afterwards = endedAfterTests(output);
-  console.error(
-    `The process of the tests was ended by ${signal}${afterwards ? " after the last test, in the driver" : ""}`,
-  );
-  return countTests(output, afterwards);
+  if (signal) console.error(`The process of the tests was ended by ${signal}`);
+  return countTests(output, success);
 }
 
-async function main(): Promise<number> {
+async function main(args: string[]): Promise<number> {
   await setUpAdapter();
-  let passed = 0, failed = 0;
-  for (const [name, args] of checks) {
-    console.log(`${name}: deno ${args.join(" ")}`);
-    if (await check(args)) passed++;
-    else failed++, console.log(`${name} FAILED`);
-  }
-  const tests = await test(Deno.args);
-  passed += tests.passed;
-  failed += tests.failed;
-  console.log(summary({ passed, failed, skipped: tests.skipped }));
-  return failed ? 1 : 0;
+  const all: Counts[] = [];
+  for (const [name, command] of checks) all.push(await check(name, command));
+  all.push(await documentation());
+  all.push(await test(args));
+  if (args.length === 0) all.push(await test(examples));
+  const counts = addCounts(all);
+  console.log(summary(counts));
+  return counts.failed ? 1 : 0;
 }
 
 try {
-  Deno.exit(await main());
+  Deno.exit(await main(Deno.args));
 } catch (error) {
   console.error(error instanceof Error ? error.message : error);
   Deno.exit(1);

@@ -55,9 +55,23 @@ const REPLACEMENT_TRIES = 100;
  *
  * @example
  * ```ts
- * const collate = mlmCollate({ view: { resolution: 64, transform: "train" }, maxLength: 25, tokenizer });
+ * import { assertEquals } from "@std/assert";
+ * import { buildTokenizer, Loader, openDataset, pairCollate, sceneFiles, writeScenes } from "../../mod.ts";
+ *
+ * const folder = await Deno.makeTempDir();
+ * await writeScenes(folder, { train: 8, val: 0, test: 0, size: 16 });
+ * const { captions, images } = sceneFiles(folder, "train");
+ * const dataset = await openDataset({ data: [captions], images });
+ * const tokenizer = buildTokenizer(dataset.entry(0).captions);
+ *
+ * const collate = pairCollate({ view: { resolution: 16, transform: "train" }, maxLength: 25, tokenizer });
  * await using loader = new Loader(dataset, collate, { seed: 1 });
- * for await (const batch of loader.batches((number) => order.at(number), { epoch: 0 })) await step(batch.input);
+ * const order = [Int32Array.of(0, 1, 2), Int32Array.of(3, 4, 5)];
+ * for await (const { number, indices, input } of loader.batches((number) => order[number], { epoch: 0 })) {
+ *   assertEquals(indices, order[number]);
+ *   assertEquals(input.ids.shape, [3, 25]);
+ * }
+ * await Deno.remove(folder, { recursive: true });
  * ```
  */
 export class Loader<E extends Example, B extends Tree> {

@@ -27,6 +27,13 @@ export {
   pairCollate,
   type PairCollateOptions,
 } from "./pair_collate.ts";
+export {
+  type AnswerTensors,
+  type VqaBatch,
+  vqaCollate,
+  type VqaCollateOptions,
+  type VqaExample,
+} from "./vqa_collate.ts";
 export { type Batch, type BatchesOptions, Loader, type LoaderOptions } from "./loader.ts";
 export {
   buildTokenizer,

@@ -6,6 +6,7 @@
 // The library runs whatever a tokenizer.json may name, in plain JavaScript without dependencies.
 import { Tokenizer as HuggingFaceTokenizer } from "npm:@huggingface/tokenizers@0.2.0";
 import { writeFileAtomic } from "../io/atomic.ts";
+import { textIfThere } from "../io/files.ts";
 import { cleanCaption } from "./captions.ts";
 import { learnWordPieces, SPECIAL_TOKENS, wordPieceFile } from "./wordpiece.ts";
 
@@ -48,10 +49,11 @@ export interface Tokenizer {
 /**
  * Reads a Hugging Face `tokenizer.json` or a BERT `vocab.txt` (one piece a line; lower-cased WordPiece).
  *
- * @throws {SyntaxError} If the file is neither, or lacks one of the special tokens `[PAD] [UNK] [CLS] [SEP] [MASK]`.
+ * @throws {SyntaxError} If there is no such file, it is neither, or lacks one of the special tokens `[PAD] [UNK] [CLS] [SEP] [MASK]`.
  */
 export async function loadTokenizer(path: string, options: TokenizerOptions = {}): Promise<Tokenizer> {
-  const text = await Deno.readTextFile(path);
+  const text = await textIfThere(path);
+  if (text === undefined) throw new SyntaxError(`Cannot read the tokenizer: there is no file "${path}"`);
   const file = path.endsWith(".txt")
     ? wordPieceFile(vocabularyLines(text), options.sep ?? false)
     : parseFile(text, path);

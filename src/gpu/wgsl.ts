@@ -12,11 +12,11 @@
 
 /** Values of the constants, words of the lists and texts of the hooks. */
 export interface Specialization {
-  /** Values of `const` lines, by name. */
+  /** Values of constants by name. */
   readonly consts?: Readonly<Record<string, number | boolean>>;
-  /** Words that `//#each` goes through, by the list's name. */
+  /** Texts that `//#for` lines go through, by name. */
   readonly lists?: Readonly<Record<string, readonly string[]>>;
-  /** Texts that replace `//#hook`, by name; one that is not given is empty. */
+  /** Texts of hooks by name. */
   readonly hooks?: Readonly<Record<string, string>>;
 }
 

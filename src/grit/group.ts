@@ -11,7 +11,7 @@ import { reshape } from "../ops/shape.ts";
 import { compile, type Compiled, data, tensor } from "../program/compile.ts";
 import type { Tensor } from "../program/graph.ts";
 import { placeholder } from "../program/program.ts";
-import type { Group, Grouping } from "./sampler.ts";
+import type { Grouping, GroupingSearch } from "./sampler.ts";
 
 type Walks = Compiled<[Tensor, Tensor, Tensor, Tensor, Tensor], Tensor>;
 
@@ -30,7 +30,7 @@ export function walkSubQueues(image: Tensor, text: Tensor, rows: Tensor, starts:
 }
 
 /** A grouping search that holds memory on the GPU. */
-export interface GpuGroup extends Group<Tensor> {
+export interface GpuGrouping extends GroupingSearch<Tensor> {
   /** Frees it. */
   destroy(): void;
 }
@@ -39,9 +39,9 @@ export interface GpuGroup extends Group<Tensor> {
  * Groups features `[L, d]` that are on the GPU. As many sub-queues are taken at a time as have their similarities in one
  * binding, and it waits once for each time.
  */
-export function gpuGroup(): GpuGroup {
+export function gpuGrouping(): GpuGrouping {
   let walks: Walks | undefined;
-  const group: Group<Tensor> = async (image, text, grouping) => {
+  const group: GroupingSearch<Tensor> = async (image, text, grouping) => {
     const { subQueues } = grouping, m = subQueues[0]!;
     const together = subQueuesTogether((await defaultDevice()).profile, subQueues.length, m);
     walks ??= compile(walkSubQueues);

@@ -16,7 +16,7 @@ import { MAX_SUB_QUEUE } from "../ops/grouping_walk.ts";
 export type GritMode = "grit" | "no-shuffle" | "naive" | "off";
 
 /** Settings of a sampler: D, N, M and L of the paper, and how they are used. */
-export interface GritOptions {
+export interface SamplerOptions {
   /** D: examples of the data set. */
   readonly examples: number;
   /** N: examples of a mini-batch. Default 96. */
@@ -38,7 +38,7 @@ export interface GritOptions {
  *
  * @throws {RangeError} Unless all sizes are positive, `D >= N`, and (but in mode `off`) N divides M and M divides L.
  */
-export function gritOptions(options: GritOptions): Required<GritOptions> {
+export function samplerOptions(options: SamplerOptions): Required<SamplerOptions> {
   const { examples, seed, miniBatch = 96, subQueue = 960, queue = 48_000, mode = "grit", officialStart = false } =
     options;
   for (const [name, n] of Object.entries({ examples, miniBatch, subQueue, queue })) {

@@ -4,7 +4,7 @@
  * @module
  */
 import { type Draws, seededDraws } from "./draws.ts";
-import { type GritOptions, gritOptions } from "./options.ts";
+import { type SamplerOptions, samplerOptions } from "./options.ts";
 import { alongChains, concat, nextOrder, shuffleChunks, subQueueSizes, take } from "./order.ts";
 import { checkState, type SamplerState } from "./state.ts";
 
@@ -19,7 +19,7 @@ export interface Grouping {
 }
 
 /** The grouping search: one chain per sub-queue, a permutation of its positions in the order of the walk. */
-export type Group<Features> = (
+export type GroupingSearch<Features> = (
   imageFeatures: Features,
   textFeatures: Features,
   grouping: Grouping,
@@ -28,10 +28,16 @@ export type Group<Features> = (
 /**
  * Gives the order of every epoch and makes the next one out of the features of this one (GRIT-VLP, section 3.2).
  *
- * A run is a sequence of passes over `steps` mini-batches. In mode `naive` each epoch has two, a "survey" (features only,
+ * A run is a sequence of passes over `steps` mini-batches. In mode `naive` each epoch has two, a feature pass (features only,
  * no training) and then the "train" pass; in the other modes it has the "train" pass alone. In every pass:
  *
  * ```ts
+ * import { assertEquals } from "@std/assert";
+ * import { gpuGrouping, GritSampler, tensor } from "../../mod.ts";
+ *
+ * const sampler = new GritSampler({ examples: 24, miniBatch: 4, subQueue: 8, queue: 16, seed: 1 });
+ * const imageQueue = tensor(new Float32Array(16 * 2), [16, 2]), textQueue = imageQueue, group = gpuGrouping();
+ *
  * while (sampler.step < sampler.steps) {
  *   const indices = sampler.batch(sampler.step);
  *   // train on them, or only compute their features
@@ -39,6 +45,8 @@ export type Group<Features> = (
  *   if (sampler.needsGrouping) sampler.accept(await group(imageQueue, textQueue, sampler.grouping()));
  * }
  * sampler.nextPass();
+ * assertEquals([sampler.epoch, sampler.step], [1, 0]);
+ * group.destroy();
  * ```
  *
  * The feature queues `[L, d]` are the caller's. To resume within a pass, their first `queued` rows are to be saved and
@@ -46,27 +54,27 @@ export type Group<Features> = (
  */
 export class GritSampler {
   /** The settings, with defaults filled in. */
-  readonly options: Required<GritOptions>;
+  readonly options: Required<SamplerOptions>;
   readonly #draws: Draws;
   #epoch = 0;
-  #pass: "survey" | "train";
+  #pass: "features" | "train";
   #step = 0;
   #order: Int32Array;
   #grouped: Int32Array;
   #groupedCount = 0;
 
-  /** Starts with a random order. Throws RangeError if the sizes do not fit each other, see {@linkcode gritOptions}. */
-  constructor(options: GritOptions, draws: Draws = seededDraws(options.seed, options.officialStart)) {
-    this.options = gritOptions(options);
+  /** Starts with a random order. Throws RangeError if the sizes do not fit each other, see {@linkcode samplerOptions}. */
+  constructor(options: SamplerOptions, draws: Draws = seededDraws(options.seed, options.officialStart)) {
+    this.options = samplerOptions(options);
     const { examples, miniBatch, mode } = this.options;
     this.#draws = draws;
-    this.#pass = mode === "naive" ? "survey" : "train";
+    this.#pass = mode === "naive" ? "features" : "train";
     this.#order = draws.order(0, examples);
     this.#grouped = new Int32Array(mode === "off" ? 0 : examples - examples % miniBatch);
   }
 
   /** Continues where the state was taken. Throws RangeError if it belongs to other options or is damaged. */
-  static restore(options: GritOptions, state: SamplerState): GritSampler {
+  static restore(options: SamplerOptions, state: SamplerState): GritSampler {
     const sampler = new GritSampler(options);
     checkState(state, sampler.options);
     sampler.#epoch = state.epoch;
@@ -95,7 +103,7 @@ export class GritSampler {
     return this.#epoch;
   }
   /** What is to be done with this pass's mini-batches: train on them, or only compute their features (mode `naive`). */
-  get pass(): "survey" | "train" {
+  get pass(): "features" | "train" {
     return this.#pass;
   }
   /** Mini-batches of a pass: `floor(D / N)`. */
@@ -113,7 +121,7 @@ export class GritSampler {
   /** Whether this pass's features are collected. */
   get collecting(): boolean {
     const { mode } = this.options;
-    return mode === "naive" ? this.#pass === "survey" : mode !== "off";
+    return mode === "naive" ? this.#pass === "features" : mode !== "off";
   }
   /** Rows of the feature queues that are filled and not yet grouped. */
   get queued(): number {
@@ -182,10 +190,10 @@ export class GritSampler {
     }
     const chunks = this.collecting ? this.#shuffledChunks() : this.#reshuffled();
     const tail = this.#order.subarray(chunks.length);
-    const surveyNext = this.options.mode === "naive" && this.#pass === "train";
-    this.#order = surveyNext ? concat(chunks, tail) : nextOrder(tail, chunks, this.options.miniBatch);
+    const featuresNext = this.options.mode === "naive" && this.#pass === "train";
+    this.#order = featuresNext ? concat(chunks, tail) : nextOrder(tail, chunks, this.options.miniBatch);
     if (this.#pass === "train") this.#epoch++;
-    this.#pass = surveyNext ? "survey" : "train";
+    this.#pass = featuresNext ? "features" : "train";
     this.#step = 0;
     this.#groupedCount = 0;
   }

@@ -3,17 +3,17 @@
  *
  * @module
  */
-import type { GritOptions } from "./options.ts";
+import type { SamplerOptions } from "./options.ts";
 import { checkPermutation } from "./order.ts";
 
 /** A sampler between two mini-batches. All but the two arrays is JSON. */
 export interface SamplerState {
   /** Settings of the sampler, defaults filled in. */
-  readonly options: Required<GritOptions>;
+  readonly options: Required<SamplerOptions>;
   /** Number of the epoch, from 0. */
   readonly epoch: number;
   /** Kind of the pass. */
-  readonly pass: "survey" | "train";
+  readonly pass: "features" | "train";
   /** Mini-batches of the pass that are done. */
   readonly step: number;
   /** The pass's order, `[D]`. */
@@ -22,11 +22,11 @@ export interface SamplerState {
   readonly grouped: Int32Array;
 }
 
-const FORMAT = "gritstone-sampler-1";
+const FORMAT = "gritstone-sampler-2";
 
 /** Throws RangeError unless the state belongs to these options and is whole. */
-export function checkState(state: SamplerState, options: Required<GritOptions>): void {
-  for (const name of Object.keys(options) as (keyof GritOptions)[]) {
+export function checkState(state: SamplerState, options: Required<SamplerOptions>): void {
+  for (const name of Object.keys(options) as (keyof SamplerOptions)[]) {
     const [saved, now] = [state.options[name], options[name]];
     if (saved !== now) {
       refuse(`"${name}" is ${JSON.stringify(saved)} in the saved state and ${JSON.stringify(now)} now`);
@@ -42,7 +42,7 @@ export function checkState(state: SamplerState, options: Required<GritOptions>):
 }
 
 /** Examples are grouped queue by queue in the order in which they were fed. */
-function checkGrouped({ order, grouped, step }: SamplerState, options: Required<GritOptions>, fed: number): void {
+function checkGrouped({ order, grouped, step }: SamplerState, options: Required<SamplerOptions>, fed: number): void {
   const count = grouped.length;
   if (count > step * options.miniBatch || (count % options.queue && count !== fed)) {
     refuse(`it has ${count} grouped examples after step ${step}, which is not a number of full queues`);

@@ -44,7 +44,7 @@ export function walk(image: Features, text: Features, rows: ArrayLike<number>, s
   return chain;
 }
 
-/** The chains of all sub-queues, one {@linkcode walk} each: the reference of a `Group` function on the GPU. */
+/** The chains of all sub-queues, one {@linkcode walk} each: the reference of a `GroupingSearch` function on the GPU. */
 export function groupOnCpu(image: Features, text: Features, grouping: Grouping): Uint32Array[] {
   let at = 0;
   return Array.from(grouping.subQueues, (size, g) => {

@@ -12,7 +12,9 @@ import { distilled, type Logits, softmaxLoss } from "./softmax_loss.ts";
 
 /** Logits of a second model, whose softmax is a second target, and the weight of that part in [0, 1]. */
 export interface SoftTargets {
+  /** Logits whose softmax is the second target. */
   readonly logits: Logits;
+  /** Their weight in [0, 1]. */
   readonly alpha: Tensor | number;
 }
 

@@ -8,6 +8,7 @@ import type { Tensor } from "../program/graph.ts";
 
 /** A loss and the terms that it is the sum of, scalars. */
 export interface Total<N extends string = string> {
+  /** The sum of weight * term. */
   readonly loss: Tensor;
   /** The terms without their weights; those of weight 0 are left out. */
   readonly terms: { readonly [K in N]?: Tensor };

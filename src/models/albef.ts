@@ -65,6 +65,7 @@ export function albefSpec({ vision, text, embedding }: AlbefConfig): AlbefSpec {
 
 /** How a model runs. */
 export interface ModelContext {
+  /** Sizes of the model. */
   readonly config: AlbefConfig;
   /** Dropout's randomness; without it there is no dropout. */
   readonly key?: Key | undefined;
@@ -107,7 +108,9 @@ export type PairFeatures = {
 
 /** Both sides of B pairs. */
 export interface EncodedPairs {
+  /** The images. */
   readonly image: Encoded;
+  /** The texts. */
   readonly text: Encoded;
   /** f32 [B, L]: the texts' tokens. */
   readonly mask: Tensor;

@@ -47,8 +47,6 @@ export type KeyQueues = {
 export const NO_IMAGE = 0xffffffff;
 
 /** Queues of random rows of length 1. */
-export function startQueues(length: number, width: number, seed: number, withIds: true): Required<KeyQueues>;
-export function startQueues(length: number, width: number, seed: number, withIds?: boolean): KeyQueues;
 export function startQueues(length: number, width: number, seed: number, withIds = false): KeyQueues {
   const rows = (stream: number): Tensor => {
     const values = initialValues(new Spec([length, width], { normal: 1 }), seed, stream);
@@ -94,6 +92,7 @@ export interface MomentumKeys {
 
 /** What the momentum encoders make of a batch: keys, and the image tokens [B, P + 1, D]. */
 export interface MomentumPairs extends MomentumKeys {
+  /** Image tokens [B, P + 1, D] of the momentum encoder. */
   readonly imageStates: Tensor;
 }
 

@@ -53,6 +53,7 @@ export interface Decoding {
   readonly mask: Tensor;
   /** States [A, L, D] and mask [A, L] of the question of each row. */
   readonly question: Tensor;
+  /** Mask of the questions. */
   readonly questionMask: Tensor;
 }
 

@@ -1,5 +1,5 @@
 /**
- * What the row-wise and indexing ops share: how rows are spread over threads, how kernels are put together, axis checks.
+ * What the row-wise and indexing ops share: how rows are spread over threads, how kernels are put together.
  *
  * @module
  */
@@ -86,42 +86,6 @@ export function flatKernel(name: string, source: string, options: FlatOptions): 
   const perGroup = loops && device.kind === "cpu" ? 16 : 128;
   const complete = kernel(name, source, { library: flat, consts: { ...consts, THREADS: perGroup }, hooks });
   return { over: (count, bindings) => ({ ...complete.bind(bindings), workgroups: Math.ceil(count / perGroup) }) };
-}
-
-/** `axis` counted from the front; negative ones count from the end. */
-export function checkAxis(name: string, axis: number, rank: number): number {
-  const at = axis < 0 ? axis + rank : axis;
-  if (!Number.isInteger(at) || at < 0 || at >= rank) {
-    throw new RangeError(`Cannot apply ${name}: axis must be an integer from ${-rank} to ${rank - 1}: axis is ${axis}`);
-  }
-  return at;
-}
-
-/** Throws unless `input` has one of the element types. */
-export function checkType(name: string, role: string, input: Aval, ...allowed: readonly string[]): void {
-  if (!allowed.includes(input.dtype)) {
-    throw new TypeError(`Cannot apply ${name}: ${role} must be ${allowed.join(" or ")}: it is ${input.dtype}`);
-  }
-}
-
-/** Throws unless `input` has the shape. */
-export function checkShape(name: string, role: string, input: Aval, shape: readonly number[]): void {
-  if (input.shape.length !== shape.length || input.shape.some((n, i) => n !== shape[i])) {
-    throw new RangeError(`Cannot apply ${name}: ${role} must have shape [${shape}]: its shape is [${input.shape}]`);
-  }
-}
-
-/** Throws unless `input` has `rank` axes, or at least so many where `atLeast`. */
-export function checkRank(name: string, role: string, input: Aval, rank: number, atLeast = false): void {
-  const given = input.shape.length;
-  if (atLeast ? given < rank : given !== rank) {
-    const axes = rank === 1 ? "axis" : "axes";
-    throw new RangeError(
-      `Cannot apply ${name}: ${role} must have ${
-        atLeast ? "at least " : ""
-      }${rank} ${axes}: its shape is [${input.shape}]`,
-    );
-  }
 }
 
 /** Length of the last axis. */

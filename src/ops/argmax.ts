@@ -5,14 +5,14 @@
  */
 import source from "../../kernels/argmax.wgsl" with { type: "text" };
 import { apply, type Op, type Tensor } from "../program/graph.ts";
-import { checkRank, checkType, rowKernel } from "./_rows.ts";
+import { checkInput } from "./_check.ts";
+import { rowKernel } from "./_rows.ts";
 
 /** x [rows, columns] to u32 [rows]. */
 export const argmaxOp: Op<void> = {
   name: "argmax",
   infer([x]) {
-    checkType("argmax", "the input", x!, "f32");
-    checkRank("argmax", "the input", x!, 2);
+    checkInput("argmax", "the input", x, "f32", ["rows", "columns"]);
     return [{ shape: x!.shape.slice(0, 1), dtype: "u32" }];
   },
   lower(ctx, { inputs: [x] }): void {

@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { applyAll, type Aval, type Node, type Op, sameShape, Tensor } from "../program/graph.ts";
+import { applyAll, type Aval, type Node, type Op, Tensor } from "../program/graph.ts";
+import { checkInput } from "./_check.ts";
 import {
   type AttentionAttrs,
   attentionKernel,
@@ -97,22 +98,12 @@ export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOpt
 
 function checkShapes(inputs: readonly Aval[], attrs: AttentionAttrs): void {
   const [q, k, v, ...rest] = inputs as [Aval, Aval, Aval, ...Aval[]];
-  const [batch, , depth] = q.shape;
-  if (q.shape.length !== 3) refuse(`q must be [B, Tq, D]: it is [${q.shape}]`);
-  if (k.shape.length !== 3 || k.shape[0] !== batch || k.shape[2] !== depth) {
-    refuse(`k must be [${batch}, Tk, ${depth}], as q is [${q.shape}]: it is [${k.shape}]`);
-  }
-  if (!sameShape(k.shape, v.shape)) refuse(`v must have the shape of k, [${k.shape}]: it is [${v.shape}]`);
-  for (const [name, { dtype }] of Object.entries({ q, k, v })) {
-    if (dtype !== "f32") refuse(`${name} must be f32: it is ${dtype}`);
-  }
-  if (attrs.masked) requireInput("the mask", rest[0], "f32", [batch!, k.shape[1]!]);
-  if (attrs.dropout) requireInput("the key of the dropout", rest.at(-1), "u32", [2]);
-}
-
-function requireInput(what: string, aval: Aval | undefined, dtype: string, shape: readonly number[]): void {
-  if (aval?.dtype === dtype && sameShape(aval.shape, shape)) return;
-  refuse(`${what} must be ${dtype}[${shape}]: it is ${aval ? `${aval.dtype}[${aval.shape}]` : "missing"}`);
+  checkInput("attention", "q", q, "f32", ["B", "Tq", "D"]);
+  const [batch, , depth] = q.shape as [number, number, number];
+  checkInput("attention", `k beside q of [${q.shape}]`, k, "f32", [batch, "Tk", depth]);
+  checkInput("attention", "v, as k,", v, "f32", k.shape);
+  if (attrs.masked) checkInput("attention", "the mask", rest[0], "f32", [batch, k.shape[1]!]);
+  if (attrs.dropout) checkInput("attention", "the key of the dropout", rest.at(-1), "u32", [2]);
 }
 
 function checkAttrs([q, k]: readonly Aval[], { heads, causal, scale, dropout }: AttentionAttrs): void {
@@ -130,5 +121,5 @@ function checkAttrs([q, k]: readonly Aval[], { heads, causal, scale, dropout }: 
 }
 
 function refuse(sentence: string): never {
-  throw new RangeError(`Cannot compute attention: ${sentence}`);
+  throw new RangeError(`Cannot apply attention: ${sentence}`);
 }

@@ -8,7 +8,8 @@ import lseUpdateKernel from "../../kernels/lse_update.wgsl" with { type: "text" 
 import pickKernel from "../../kernels/pick_labels.wgsl" with { type: "text" };
 import gradKernel from "../../kernels/softmax_tile_grad.wgsl" with { type: "text" };
 import { apply, applyAll, type Aval, type Node, type Op, Tensor } from "../program/graph.ts";
-import { checkRank, checkShape, checkType, flatKernel, lastAxis, rowKernel } from "./_rows.ts";
+import { checkInput } from "./_check.ts";
+import { flatKernel, lastAxis, rowKernel } from "./_rows.ts";
 import { add, multiply } from "./elementwise.ts";
 import { reshape } from "./shape.ts";
 import { softmax } from "./softmax.ts";
@@ -26,10 +27,8 @@ interface TileAttrs {
 
 /** Throws unless `tile` is f32 [rows, columns] and `labels` i32 [rows]. */
 function checkTile(name: string, role: string, tile: Aval, labels: Aval): void {
-  checkType(name, role, tile, "f32");
-  checkRank(name, role, tile, 2);
-  checkType(name, "labels", labels, "i32");
-  checkShape(name, "labels", labels, tile.shape.slice(0, 1));
+  checkInput(name, role, tile, "f32", ["rows", "columns"]);
+  checkInput(name, "labels", labels, "i32", tile.shape.slice(0, 1));
 }
 
 const crossEntropyOp: Op<{ readonly ignoreIndex: number }> = {
@@ -60,8 +59,8 @@ const softmaxTileGradOp: Op<TileAttrs> = {
   name: "softmaxTileGrad",
   infer([tile, lse, labels, scale]): Aval[] {
     checkTile("softmaxTileGrad", "the tile", tile!, labels!);
-    checkShape("softmaxTileGrad", "lse", lse!, labels!.shape);
-    checkShape("softmaxTileGrad", "scale", scale!, labels!.shape);
+    checkInput("softmaxTileGrad", "lse", lse, "f32", labels!.shape);
+    checkInput("softmaxTileGrad", "scale", scale, "f32", labels!.shape);
     return [{ shape: tile!.shape, dtype: "f32" }];
   },
   lower(ctx, { inputs: [tile], attrs: { offset, ignoreIndex } }): void {
@@ -76,9 +75,8 @@ const softmaxTileGradOp: Op<TileAttrs> = {
 const lseUpdateOp: Op<void> = {
   name: "lseUpdate",
   infer([state, tile]): Aval[] {
-    checkType("lseUpdate", "the tile", tile!, "f32");
-    checkRank("lseUpdate", "the tile", tile!, 2);
-    checkShape("lseUpdate", "state", state!, [tile!.shape[0]!, 2]);
+    checkInput("lseUpdate", "the tile", tile, "f32", ["rows", "columns"]);
+    checkInput("lseUpdate", "state", state, "f32", [tile!.shape[0]!, 2]);
     return [{ shape: state!.shape, dtype: "f32" }];
   },
   lower(ctx, { inputs: [, tile] }): void {

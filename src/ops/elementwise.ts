@@ -5,6 +5,7 @@
  */
 import { apply, type Aval, type DType, type Node, type Op, Tensor } from "../program/graph.ts";
 import { broadcastShapes } from "./_broadcast.ts";
+import { checkInput } from "./_check.ts";
 import { full } from "./full.ts";
 import { sumTo } from "./reduce.ts";
 
@@ -60,9 +61,7 @@ const signed: readonly DType[] = [...floats, "i32"];
 
 function unary(op: Op<Attrs>, accepted: readonly DType[] = floats): (x: Tensor) => Tensor {
   return (x) => {
-    if (!accepted.includes(x.dtype)) {
-      throw new TypeError(`Cannot apply ${op.name}: the operand must be ${accepted.join(" or ")}: it is ${x.dtype}`);
-    }
+    checkInput(op.name, "the operand", x, accepted);
     return apply(op, [x], {});
   };
 }

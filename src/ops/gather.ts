@@ -7,9 +7,10 @@ import gatherKernel from "../../kernels/gather.wgsl" with { type: "text" };
 import scatterKernel from "../../kernels/scatter_add.wgsl" with { type: "text" };
 import sortKernel from "../../kernels/sort_ids.wgsl" with { type: "text" };
 import { UnsupportedError } from "../gpu/errors.ts";
-import { apply, type Aval, bytesPerElement, type Op, sameShape, sizeOf, type Tensor } from "../program/graph.ts";
+import { apply, type Aval, bytesPerElement, type Op, sizeOf, type Tensor } from "../program/graph.ts";
 import type { BufferRef, Lowering } from "../program/lowering.ts";
-import { checkRank, checkType, flatKernel, MOST_TURNS, widthOf } from "./_rows.ts";
+import { ANY_TYPE, checkInput } from "./_check.ts";
+import { flatKernel, MOST_TURNS, widthOf } from "./_rows.ts";
 
 /** Options of {@linkcode gather} and {@linkcode scatterAdd}. */
 export interface GatherOptions {
@@ -24,8 +25,8 @@ interface ScatterAttrs extends GatherOptions {
 const gatherOp: Op<GatherOptions> = {
   name: "gather",
   infer([table, ids]): Aval[] {
-    checkRank("gather", "the table", table!, 1, true);
-    checkType("gather", "ids", ids!, "i32", "u32");
+    checkInput("gather", "the table", table, ANY_TYPE, ["rows", "..."]);
+    checkInput("gather", "ids", ids, ["i32", "u32"]);
     if (rowBytes(table!) % 4 !== 0) {
       throw new RangeError(`Cannot apply gather: a row must be whole 32-bit words: it is ${rowBytes(table!)} bytes`);
     }
@@ -45,15 +46,9 @@ const gatherOp: Op<GatherOptions> = {
 const scatterAddOp: Op<ScatterAttrs> = {
   name: "scatterAdd",
   infer([x, ids], { rows }): Aval[] {
-    checkType("scatterAdd", "the rows", x!, "f32");
-    checkType("scatterAdd", "ids", ids!, "i32", "u32");
-    const rank = ids!.shape.length;
-    if (!sameShape(x!.shape.slice(0, rank), ids!.shape)) {
-      throw new RangeError(
-        `Cannot apply scatterAdd: the rows' shape must begin with that of the ids [${ids!.shape}]: it is [${x!.shape}]`,
-      );
-    }
-    return [{ shape: [rows, ...x!.shape.slice(rank)], dtype: "f32" }];
+    checkInput("scatterAdd", "ids", ids, ["i32", "u32"]);
+    checkInput("scatterAdd", "the rows", x, "f32", [...ids!.shape, "..."]);
+    return [{ shape: [rows, ...x!.shape.slice(ids!.shape.length)], dtype: "f32" }];
   },
   lower(ctx, node): void {
     const count = sizeOf(node.inputs[1]!.shape);

@@ -4,8 +4,9 @@
  * @module
  */
 import { UnsupportedError } from "../gpu/errors.ts";
-import { apply, type Aval, type Op, sameShape, type Tensor } from "../program/graph.ts";
+import { apply, type Aval, type Op, type Tensor } from "../program/graph.ts";
 import { kernel } from "../gpu/kernel.ts";
+import { checkInput } from "./_check.ts";
 import source from "../../kernels/grit_walk.wgsl" with { type: "text" };
 
 /** Columns of a thread at most: the bits of its mask of visited pairs. */
@@ -29,12 +30,12 @@ export const groupingWalkOp: Op<null> = {
     const [imageToText, textToImage, starts, sizes] = inputs as [Aval, Aval, Aval, Aval];
     const [g = 1, m = 1] = imageToText.shape;
     if (m > MAX_SUB_QUEUE) {
-      throw new UnsupportedError(`Cannot walk over sub-queues: M must be at most ${MAX_SUB_QUEUE}: it is ${m}`);
+      throw new UnsupportedError(`Cannot apply groupingWalk: M must be at most ${MAX_SUB_QUEUE}: it is ${m}`);
     }
-    expect("the image-to-text similarity", imageToText, "f32", [g, m, m]);
-    expect("the text-to-image similarity", textToImage, "f32", [g, m, m]);
-    expect("the list of starts", starts, "u32", [g]);
-    expect("the list of sizes", sizes, "u32", [g]);
+    checkInput("groupingWalk", "the image-to-text similarity", imageToText, "f32", [g, m, m]);
+    checkInput("groupingWalk", "the text-to-image similarity", textToImage, "f32", [g, m, m]);
+    checkInput("groupingWalk", "the list of starts", starts, "u32", [g]);
+    checkInput("groupingWalk", "the list of sizes", sizes, "u32", [g]);
     return [{ shape: [g, m], dtype: "u32" }];
   },
   lower(ctx, node): void {
@@ -51,13 +52,6 @@ export const groupingWalkOp: Op<null> = {
 function threadLevels(m: number, kind: "cpu" | "gpu"): number {
   const [columns, least] = kind === "cpu" ? [THREAD_COLUMNS, 3] : [4, 5];
   return Math.min(MOST_LEVELS, Math.max(least, Math.ceil(Math.log2(m / columns))));
-}
-
-function expect(what: string, aval: Aval, dtype: Aval["dtype"], shape: readonly number[]): void {
-  if (aval.dtype === dtype && sameShape(aval.shape, shape)) return;
-  throw new RangeError(
-    `Cannot walk over sub-queues: ${what} must be ${dtype} [${shape}]: it is ${aval.dtype} [${aval.shape}]`,
-  );
 }
 
 /**

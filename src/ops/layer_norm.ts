@@ -8,7 +8,8 @@ import gradKernel from "../../kernels/layer_norm_grad.wgsl" with { type: "text" 
 import parametersKernel from "../../kernels/layer_norm_parameters.wgsl" with { type: "text" };
 import { applyAll, type Aval, type Node, type Op, sizeOf, Tensor } from "../program/graph.ts";
 import type { Lowering } from "../program/lowering.ts";
-import { checkRank, checkShape, checkType, flatKernel, lastAxis, rowKernel, widthOf } from "./_rows.ts";
+import { checkInput } from "./_check.ts";
+import { flatKernel, lastAxis, rowKernel, widthOf } from "./_rows.ts";
 import { columnChunks, reduceColumns } from "./reduce.ts";
 
 interface Attrs {
@@ -20,12 +21,9 @@ export const layerNormOp: Op<Attrs> = {
   name: "layerNorm",
   emits: true,
   infer([x, gamma, beta], { eps }): Aval[] {
-    checkType("layerNorm", "the input", x!, "f32");
-    checkRank("layerNorm", "the input", x!, 1, true);
-    for (const [role, parameter] of [["gamma", gamma!], ["beta", beta!]] as const) {
-      checkType("layerNorm", role, parameter, "f32");
-      checkShape("layerNorm", role, parameter, [lastAxis(x!)]);
-    }
+    checkInput("layerNorm", "the input", x, "f32", ["...", "length"]);
+    checkInput("layerNorm", "gamma", gamma, "f32", [lastAxis(x!)]);
+    checkInput("layerNorm", "beta", beta, "f32", [lastAxis(x!)]);
     if (!(eps > 0)) throw new RangeError(`Cannot apply layerNorm: eps must be above 0: it is ${eps}`);
     const rows: Aval = { shape: x!.shape.slice(0, -1), dtype: "f32" };
     return [{ shape: x!.shape, dtype: "f32" }, rows, rows];

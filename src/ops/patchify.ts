@@ -5,7 +5,8 @@
  */
 import source from "../../kernels/patchify_bytes.wgsl" with { type: "text" };
 import { apply, type Aval, type Op, sizeOf, type Tensor } from "../program/graph.ts";
-import { checkRank, checkShape, checkType, flatKernel } from "./_rows.ts";
+import { ANY_TYPE, checkInput } from "./_check.ts";
+import { flatKernel } from "./_rows.ts";
 import { reshape } from "./shape.ts";
 import { transpose } from "./transpose.ts";
 
@@ -38,14 +39,12 @@ function checkPatch(name: string, height: number, width: number, patch: number):
 export const patchifyBytesOp: Op<PatchifyBytesOptions> = {
   name: "patchifyBytes",
   infer([images], { height, width, patch }): Aval[] {
-    checkType("patchifyBytes", "images", images!, "u32");
     checkPatch("patchifyBytes", height, width, patch);
-    checkRank("patchifyBytes", "images", images!, 2);
     const bytes = height * width * 3;
     if (bytes % 4 !== 0) {
       throw new RangeError(`Cannot apply patchifyBytes: an image must be whole 32-bit words: it is ${bytes} bytes`);
     }
-    checkShape("patchifyBytes", "images", images!, [images!.shape[0]!, bytes / 4]);
+    checkInput("patchifyBytes", "images", images, "u32", ["batch", bytes / 4]);
     return [{ shape: [images!.shape[0]!, height * width / patch ** 2, 3 * patch ** 2], dtype: "f32" }];
   },
   lower(ctx, { avals: [out], attrs: { height, width, patch, mean, std } }): void {
@@ -66,7 +65,7 @@ export const patchifyBytesOp: Op<PatchifyBytesOptions> = {
  * @param patch Side of a patch; height and width must be multiples of it.
  */
 export function patchify(images: Tensor, patch: number): Tensor {
-  checkRank("patchify", "images", images, 4);
+  checkInput("patchify", "images", images, ANY_TYPE, ["batch", "channels", "height", "width"]);
   const [batch, channels, height, width] = images.shape as [number, number, number, number];
   checkPatch("patchify", height, width, patch);
   const split = reshape(images, [batch, channels, height / patch, patch, width / patch, patch]);

@@ -6,6 +6,7 @@
  */
 import { apply, type Op, type Tensor } from "../program/graph.ts";
 import { foldStream } from "../random/keys.ts";
+import { checkInput } from "./_check.ts";
 import { add, greaterEqual, log, multiply, negate } from "./elementwise.ts";
 
 /** Where random numbers come from: two key words on the GPU (they change every step) and a stream number (fixed in the program). */
@@ -24,9 +25,7 @@ interface Attrs {
 const uniformOp: Op<Attrs> = {
   name: "random",
   infer: ([key], { shape }) => {
-    if (key!.dtype !== "u32" || key!.shape.length !== 1 || key!.shape[0] !== 2) {
-      throw new TypeError(`Cannot draw random numbers: the key must be u32[2]: it is ${key!.dtype}[${key!.shape}]`);
-    }
+    checkInput("uniform", "the key", key, "u32", [2]);
     return [{ shape, dtype: "f32" }];
   },
   vjp: () => [null],

@@ -8,7 +8,8 @@ import rowsKernel from "../../kernels/reduce_rows.wgsl" with { type: "text" };
 import { apply, type Aval, type Op, sameShape, sizeOf, type Tensor } from "../program/graph.ts";
 import { type BufferRef, f32Bits, type Lowering } from "../program/lowering.ts";
 import { broadcastShapes } from "./_broadcast.ts";
-import { checkAxis, checkType, flatKernel, rowKernel, widthOf } from "./_rows.ts";
+import { checkAxis, checkInput } from "./_check.ts";
+import { flatKernel, rowKernel, widthOf } from "./_rows.ts";
 import { reshape } from "./shape.ts";
 
 /** Options of the reductions. */
@@ -49,7 +50,7 @@ const across: Record<Kind, string> = {
 };
 
 function inferReduce(name: string, [x]: readonly Aval[], { axis, count }: ReduceAttrs): Aval[] {
-  checkType(name, "the input", x!, "f32");
+  checkInput(name, "the input", x, "f32");
   return [{ shape: x!.shape.map((n, i) => i >= axis && i < axis + count ? 1 : n), dtype: "f32" }];
 }
 

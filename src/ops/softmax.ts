@@ -7,17 +7,13 @@ import forwardKernel from "../../kernels/softmax.wgsl" with { type: "text" };
 import gradKernel from "../../kernels/softmax_grad.wgsl" with { type: "text" };
 import { apply, type Aval, type Node, type Op, sizeOf, Tensor } from "../program/graph.ts";
 import type { Bindings, Lowering } from "../program/lowering.ts";
-import { checkRank, checkType, lastAxis, rowKernel } from "./_rows.ts";
+import { checkInput } from "./_check.ts";
+import { lastAxis, rowKernel } from "./_rows.ts";
 import { exp, multiply, subtract } from "./elementwise.ts";
 import { sum } from "./reduce.ts";
 import { reshape } from "./shape.ts";
 
 type Consts = Readonly<Record<string, boolean>>;
-
-function checkInput(name: string, x: Aval): void {
-  checkType(name, "the input", x, "f32");
-  checkRank(name, "the input", x, 1, true);
-}
 
 /** Dispatches a kernel over the rows of `x`; `buffers` are the kernel's. */
 function lowerRows(ctx: Lowering, name: string, source: string, x: Aval, consts: Consts, buffers: Bindings): void {
@@ -31,7 +27,7 @@ function define(name: string, consts: Consts, vjp: NonNullable<Op<void>["vjp"]>)
   return {
     name,
     infer([x]): Aval[] {
-      checkInput(name, x!);
+      checkInput(name, "the input", x, "f32", ["...", "length"]);
       return [{ shape: consts.LSE ? x!.shape.slice(0, -1) : x!.shape, dtype: "f32" }];
     },
     lower(ctx, { inputs: [x] }): void {

@@ -5,7 +5,8 @@
  */
 import source from "../../kernels/top_k.wgsl" with { type: "text" };
 import { applyAll, type Op, type Tensor } from "../program/graph.ts";
-import { checkRank, checkType, rowKernel } from "./_rows.ts";
+import { checkInput } from "./_check.ts";
+import { rowKernel } from "./_rows.ts";
 
 /** Turns of the kernel's loops for a load: 32 bits of a key and a last count; twice 4 elements when columns are listed. */
 const PASSES = 33 + 8;
@@ -14,8 +15,7 @@ const PASSES = 33 + 8;
 export const topKOp: Op<{ readonly k: number }> = {
   name: "topK",
   infer([x], { k }) {
-    checkType("topK", "the input", x!, "f32");
-    checkRank("topK", "the input", x!, 2);
+    checkInput("topK", "the input", x, "f32", ["rows", "columns"]);
     const [rows, columns] = x!.shape as [number, number];
     if (!Number.isInteger(k) || k < 1 || k > columns) {
       throw new RangeError(`Cannot apply topK: k must be from 1 to the ${columns} columns: it is ${k}`);

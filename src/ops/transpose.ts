@@ -5,7 +5,8 @@
  */
 import source from "../../kernels/transpose.wgsl" with { type: "text" };
 import { apply, type Aval, type Op, sizeOf, type Tensor } from "../program/graph.ts";
-import { checkAxis, checkType, flatKernel } from "./_rows.ts";
+import { checkAxis, checkInput } from "./_check.ts";
+import { flatKernel } from "./_rows.ts";
 import { reshape } from "./shape.ts";
 
 interface Attrs {
@@ -22,7 +23,7 @@ interface Axis {
 export const transposeOp: Op<Attrs> = {
   name: "transpose",
   infer([x], { permutation }): Aval[] {
-    checkType("transpose", "the input", x!, "f32", "i32", "u32");
+    checkInput("transpose", "the input", x, ["f32", "i32", "u32"]);
     return [{ shape: permutation.map((axis) => x!.shape[axis]!), dtype: x!.dtype }];
   },
   lower(ctx, { inputs: [x], attrs: { permutation } }): void {

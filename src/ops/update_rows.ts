@@ -5,20 +5,18 @@
  */
 import source from "../../kernels/update_rows.wgsl" with { type: "text" };
 import { apply, type Aval, type Op, sizeOf, type Tensor } from "../program/graph.ts";
-import { checkRank, checkShape, checkType, flatKernel, widthOf } from "./_rows.ts";
+import { checkInput } from "./_check.ts";
+import { flatKernel, widthOf } from "./_rows.ts";
 
 /** (target, rows, start) to target with its rows replaced; writes only those where result and target share memory. */
 export const updateRowsOp: Op<void> = {
   name: "updateRows",
   inPlace: [[0, 0]],
   infer([target, rows, start]): Aval[] {
-    checkType("updateRows", "the target", target!, "f32", "i32", "u32");
-    checkType("updateRows", "the rows", rows!, target!.dtype);
-    checkType("updateRows", "start", start!, "u32");
-    checkShape("updateRows", "start", start!, [1]);
-    checkRank("updateRows", "the rows", rows!, 1, true);
+    checkInput("updateRows", "the target", target, ["f32", "i32", "u32"], ["length", "..."]);
+    checkInput("updateRows", "the rows", rows, target!.dtype, ["count", ...target!.shape.slice(1)]);
+    checkInput("updateRows", "start", start, "u32", [1]);
     const [count] = rows!.shape;
-    checkShape("updateRows", "the rows", rows!, [count!, ...target!.shape.slice(1)]);
     if (count! > target!.shape[0]!) {
       throw new RangeError(
         `Cannot apply updateRows: there must be at most as many rows as the target's ${

@@ -315,7 +315,7 @@ class Planner {
     }
   }
 
-  /** Concatenations by the node that first computes a part of them. */
+  /** Concatenations by the node that first computes a part of them, or by themselves if all parts are there already. */
   get #packsOf(): Map<Node, Node[]> {
     return this.#packs ??= this.#findPacks();
   }
@@ -326,8 +326,8 @@ class Planner {
     this.#groups.forEach((g, i) => nodesOf(g).forEach((n) => position.set(n, i)));
     for (const pack of this.#groups.flatMap(nodesOf).filter((n) => n.op.packs)) {
       const parts = pack.inputs.map((t) => resolve(t).base).filter((b) => !isLeaf(b)).map((b) => b.node);
-      const first = parts.sort((a, b) => position.get(a)! - position.get(b)!)[0];
-      if (first) found.set(first, [...(found.get(first) ?? []), pack]);
+      const first = parts.sort((a, b) => position.get(a)! - position.get(b)!)[0] ?? pack;
+      found.set(first, [...(found.get(first) ?? []), pack]);
     }
     return found;
   }

@@ -25,8 +25,12 @@ export interface RandomState {
  *
  * @example
  * ```ts
+ * import { assertEquals } from "@std/assert";
+ *
+ * const epoch = 3, example = 17;
  * const random = new Random(42).fork(epoch, example); // the same numbers whatever was drawn elsewhere
  * const flip = random.uniform() < 0.5;
+ * assertEquals(flip, true);
  * ```
  */
 export class Random {
@@ -36,6 +40,8 @@ export class Random {
   #blockIndex = -1;
 
   /**
+   * Starts a stream.
+   *
    * @param seed A whole number from 0 to 2^53 - 1.
    * @throws {RangeError} If the seed is none.
    */

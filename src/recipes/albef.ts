@@ -8,7 +8,7 @@ import { type MlmBatch, mlmCollate } from "../data/pair_collate.ts";
 import { itcMomentumLoss } from "../losses/itc.ts";
 import { itmLoss } from "../losses/itm.ts";
 import { maskedLogits, mlmLoss } from "../losses/mlm.ts";
-import { NEGATIVE_KINDS, type NegativeKind, type PairNegatives, pairNegatives } from "../losses/negatives.ts";
+import { NEGATIVE_KINDS, pairNegatives } from "../losses/negatives.ts";
 import { total } from "../losses/total.ts";
 import {
   type Albef,
@@ -38,7 +38,8 @@ import { count, oneOf, share } from "../settings/kinds.ts";
 import type { GritLoss, GritOptions, MaskedPairs } from "./grit.ts";
 import { type PairRecipe, patched } from "./recipe.ts";
 
-const albefFields = fields({
+/** Its settings. @internal */
+export const albefFields = fields({
   mask: share(0.15, "share of the tokens that MLM masks", { paper: "0.15" }),
   negatives: oneOf(NEGATIVE_KINDS, "multinomial", "how ITM's negatives are chosen", { paper: "multinomial" }),
   momentum: share(0.995, "share of the momentum encoders that a step leaves", { paper: "0.995" }),
@@ -53,8 +54,11 @@ export type AlbefExtra = { readonly momentum: MomentumEncoders; readonly queues:
 
 /** The momentum side of a step: encoders that have been moved already, the queues before it, and the weight of soft targets. */
 export interface MomentumSide {
+  /** The momentum encoders, moved already. */
   readonly momentum: MomentumEncoders;
+  /** Keys of earlier mini-batches. */
   readonly queues: KeyQueues;
+  /** Weight of the soft targets now. */
   readonly alpha: Tensor | number;
 }
 

@@ -30,7 +30,8 @@ import { number, oneOf, share, toggle } from "../settings/kinds.ts";
 import type { NoExtra } from "../train/task.ts";
 import { type PairRecipe, patched } from "./recipe.ts";
 
-const gritFields = fields({
+/** Its settings. @internal */
+export const gritFields = fields({
   mask: share(0.5, "share of the tokens that MLM masks (ALBEF: 0.15)", { paper: "0.5" }),
   consistency: number(0.2, "weight of ITC's consistency term", { min: 0, paper: "0.2" }),
   negatives: oneOf(NEGATIVE_KINDS, "multinomial", "how ITM's negatives are chosen", {
@@ -55,7 +56,9 @@ export type MaskedPairs = PatchedPairs & MaskedTexts & { readonly imageIds?: Ten
 
 /** The losses, what the sampler collects, and the pairs that met in ITM. */
 export interface GritLoss extends Total<"itc" | "itm" | "mlm"> {
+  /** Features of the mini-batch, constants. */
   readonly features: PairFeatures;
+  /** Which pairs met in ITM. */
   readonly negatives: PairNegatives;
 }
 

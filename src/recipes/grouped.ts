@@ -7,8 +7,8 @@
 import type { CaptionPair } from "../data/caption_pairs.ts";
 import type { Batch, Loader } from "../data/loader.ts";
 import type { PairBatch } from "../data/pair_collate.ts";
-import { type GpuGroup, gpuGroup } from "../grit/group.ts";
-import type { GritOptions } from "../grit/options.ts";
+import { type GpuGrouping, gpuGrouping } from "../grit/group.ts";
+import type { SamplerOptions } from "../grit/options.ts";
 import { GritSampler } from "../grit/sampler.ts";
 import { decodeState, encodeState } from "../grit/state.ts";
 import type { PairFeatures, PairModel } from "../models/albef.ts";
@@ -31,7 +31,7 @@ export interface GroupedOptions<B extends PairBatch> {
   /** Gives the mini-batches. */
   readonly loader: Loader<CaptionPair, B>;
   /** Sizes and mode of the sampler. */
-  readonly sampler: GritOptions;
+  readonly sampler: SamplerOptions;
   /** Width of the features. */
   readonly embedding: number;
   /** Epochs after which there are no more mini-batches. Default: no end. */
@@ -72,7 +72,7 @@ export function collecting<S extends SpecTree, X extends Tree, B extends PairBat
 }
 
 /** Rows of the queues that a sampler needs while training. */
-export function queueRows({ mode, queue, examples, miniBatch }: Required<GritOptions>): number {
+export function queueRows({ mode, queue, examples, miniBatch }: Required<SamplerOptions>): number {
   const collects = mode === "grit" || mode === "no-shuffle";
   return collects ? Math.min(queue, Math.floor(examples / miniBatch) * miniBatch) : 0;
 }
@@ -95,7 +95,7 @@ export function grouped<S extends SpecTree, X extends Tree, B extends PairBatch>
 export class GroupedStream<S extends SpecTree, X extends Tree, B extends PairBatch>
   implements DataStream<S, Grouped<X>, Numbered<B>> {
   readonly #options: GroupedOptions<B>;
-  readonly #group: GpuGroup = gpuGroup();
+  readonly #group: GpuGrouping = gpuGrouping();
   readonly #featurePass: FeaturePass<ParametersOf<S>> | undefined;
   #sampler: GritSampler;
   #batches: AsyncIterator<Batch<B>> | undefined;

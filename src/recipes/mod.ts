@@ -1,6 +1,6 @@
 /**
  * Recipes: what a paper trains, and how, one file each. `pairRecipes` are those on images and captions, by the name that
- * `--recipe` takes.
+ * `--recipe` takes; the others have examples of their own kind.
  *
  * @module
  */
@@ -8,8 +8,8 @@ import { albef } from "./albef.ts";
 import { grit } from "./grit.ts";
 import { retrieval } from "./retrieval.ts";
 
-export { albef, type AlbefExtra, albefLoss, type MomentumSide, rampedAlpha } from "./albef.ts";
-export { grit, type GritLoss, gritLoss, type GritOptions, type MaskedPairs } from "./grit.ts";
+export { albef, type AlbefExtra, albefFields, albefLoss, type MomentumSide, rampedAlpha } from "./albef.ts";
+export { grit, gritFields, type GritLoss, gritLoss, type GritOptions, type MaskedPairs } from "./grit.ts";
 export {
   collecting,
   type Grouped,
@@ -19,14 +19,25 @@ export {
   type Numbered,
   queueRows,
 } from "./grouped.ts";
-export { type PairLoss, type PairObjective, type PairRecipe, type PairSetup, patched } from "./recipe.ts";
+export { nlvr2, type NlvrBatch, type NlvrExample, nlvrFields, textAssignment } from "./nlvr.ts";
+export {
+  type PairLoss,
+  type PairObjective,
+  type PairRecipe,
+  patched,
+  type Recipe,
+  type RecipeObjective,
+  type RecipeSetup,
+} from "./recipe.ts";
 export {
   retrieval,
   type RetrievalExtra,
+  retrievalFields,
   type RetrievalLoss,
   retrievalLoss,
   type RetrievalMomentum,
 } from "./retrieval.ts";
+export { vqa, type VqaExtra, vqaFields, vqaLoss, type VqaMomentum } from "./vqa.ts";
 
 /** The recipes on images and captions by name; a new one is a line here. */
 export const pairRecipes = { grit, albef, retrieval };

@@ -37,7 +37,8 @@ import { count, oneOf, share, toggle } from "../settings/kinds.ts";
 import { rampedAlpha } from "./albef.ts";
 import { type PairRecipe, patched } from "./recipe.ts";
 
-const retrievalFields = fields({
+/** Its settings. @internal */
+export const retrievalFields = fields({
   negatives: oneOf(NEGATIVE_KINDS, "multinomial", "how ITM's negatives are chosen", { paper: "multinomial" }),
   momentumKeys: toggle(true, "keys of momentum encoders and a queue; without, those of the mini-batch", {
     paper: "true",
@@ -49,14 +50,19 @@ const retrievalFields = fields({
 
 /** The momentum side of a step; `encoders` have been moved already. */
 export interface RetrievalMomentum {
+  /** The momentum encoders, moved already. */
   readonly encoders: MomentumEncoders<Matcher>;
+  /** Keys of earlier mini-batches, with the images that they are of. */
   readonly queues: Required<KeyQueues>;
+  /** Weight of the soft targets now. */
   readonly alpha: Tensor | number;
 }
 
 /** The losses, the features, and the queues after the step where there are any. */
 export interface RetrievalLoss extends Total<"itc" | "itm"> {
+  /** Features of the mini-batch, constants. */
   readonly features: PairFeatures;
+  /** The queues after the step. */
   readonly queues?: KeyQueues;
 }
 
@@ -116,7 +122,10 @@ export const retrieval: PairRecipe<typeof retrievalFields, RetrievalSpec, Retrie
       },
       extra: (p) =>
         values.momentumKeys
-          ? { momentum: momentumEncoders(p), queues: startQueues(values.keyQueue, config.embedding, seed, true) }
+          ? {
+            momentum: momentumEncoders(p),
+            queues: startQueues(values.keyQueue, config.embedding, seed, true) as Required<KeyQueues>,
+          }
           : {},
       loss(p, extra, input, { key, step }) {
         const next = moved(p, extra), alpha = rampedAlpha(values.alpha, step, stepsPerEpoch);

@@ -151,32 +151,47 @@ export async function loadCheckpoint<S extends SpecTree, X extends Tree>(
       `Cannot resume from "${path}": its SHA-256 is not the one that "${json}" states; the file was changed or is damaged`,
     );
   }
-  const archive = await openSafetensors(path);
+  return { record, path, ...taken(await readAll(path), path, layout, extra) };
+}
+
+async function readAll(path: string): Promise<Map<string, NamedTensor>> {
+  const archive = await openSafetensors(path), values = new Map<string, NamedTensor>();
   try {
-    const values = new Map<string, NamedTensor>();
     for (const name of archive.tensors.keys()) values.set(name, await archive.read(name));
-    const get = (name: string, shape: readonly number[]): HostArray => {
-      const value = values.get(name);
-      if (!value) throw new Error(`Cannot resume from "${path}": it has no tensor "${name}"`);
-      if (String(value.shape) !== String(shape)) {
-        throw new RangeError(`Cannot resume from "${path}": "${name}" must be [${shape}]: it is [${value.shape}]`);
-      }
-      return value.data as HostArray;
-    };
-    const flats = (prefix: string, kind: "trained" | "frozen" = "trained"): Float32Array[] =>
-      layout.packHost((name, shape) => get(prefix + name, shape) as Float32Array, kind);
-    return {
-      record,
-      path,
-      values: flats(""),
-      frozen: flats("", "frozen"),
-      mu: flats("optimizer.first."),
-      nu: flats("optimizer.second."),
-      extra: mapTree(extra, (t, name) => tensor(get(name ? `extra.${name}` : "extra", t.shape), t.shape, t.dtype)),
-    };
+    return values;
   } finally {
     archive.close();
   }
+}
+
+/** The tensors of a checkpoint, each at its place; all must have one. */
+function taken<S extends SpecTree, X extends Tree>(
+  tensors: Map<string, NamedTensor>,
+  path: string,
+  layout: ParameterLayout<S>,
+  extra: X,
+): Omit<LoadedCheckpoint<X>, "record" | "path"> {
+  const take = (name: string, shape: readonly number[]): HostArray => {
+    const value = tensors.get(name);
+    if (!value) throw new Error(`Cannot resume from "${path}": it has no tensor "${name}"`);
+    if (String(value.shape) !== String(shape)) {
+      throw new RangeError(`Cannot resume from "${path}": "${name}" must be [${shape}]: it is [${value.shape}]`);
+    }
+    tensors.delete(name);
+    return value.data as HostArray;
+  };
+  const flats = (prefix: string, kind: "trained" | "frozen" = "trained"): Float32Array[] =>
+    layout.packHost((name, shape) => take(prefix + name, shape) as Float32Array, kind);
+  const state = {
+    values: flats(""),
+    frozen: flats("", "frozen"),
+    mu: flats("optimizer.first."),
+    nu: flats("optimizer.second."),
+    extra: mapTree(extra, (t, name) => tensor(take(name ? `extra.${name}` : "extra", t.shape), t.shape, t.dtype)),
+  };
+  const [left] = tensors.keys();
+  if (left === undefined) return state;
+  throw new Error(`Cannot resume from "${path}": it has the tensor "${left}", which this run has not`);
 }
 
 function missing(path: string): never {

@@ -22,6 +22,7 @@ import type { Objective } from "./task.ts";
 
 /** Bytes of GPU memory by what they are for. */
 export interface MemoryEstimate {
+  /** Parameters, trained and frozen. */
   readonly parameters: number;
   /** AdamW's two moments. */
   readonly optimizer: number;
@@ -35,11 +36,13 @@ export interface MemoryEstimate {
   readonly intermediates: number;
   /** Metrics, the step's scalars, sizes and constants of the kernels. */
   readonly other: number;
+  /** All together. */
   readonly total: number;
 }
 
 /** Options of {@linkcode estimateMemory}: those of the run. */
 export interface EstimateOptions extends StepOptions {
+  /** Steps between reports. @default 20 */
   readonly logEvery?: number;
 }
 
@@ -134,9 +137,9 @@ export function describeMemory(estimate: MemoryEstimate): string {
 
 /** The mini-batches that {@linkcode largestBatch} looks at. */
 export interface BatchRange {
-  /** @default 1 */
+  /** The least. @default 1 */
   readonly least?: number;
-  /** @default 65536 */
+  /** The largest. @default 65536 */
   readonly most?: number;
 }
 

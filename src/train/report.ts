@@ -3,9 +3,14 @@
  *
  * @module
  */
+import { defaultDevice } from "../gpu/device.ts";
+import { formatBytes } from "../gpu/errors.ts";
+import type { LineFile } from "../io/files.ts";
+import { processBytes } from "../io/terminal.ts";
 import { read } from "../program/compile.ts";
 import type { Tree } from "../program/tree.ts";
 import type { Counters } from "./checkpoint.ts";
+import { formatSeconds, Rate } from "./progress.ts";
 import type { TrainState } from "./step.ts";
 
 /** What is reported every `logEvery` steps: means over them. */
@@ -67,11 +72,11 @@ export async function readMetrics(
     const rows = pending.flatMap((p, row) => p.step === step ? [row] : []), norm = norms![i]!;
     const bad = rows.filter((row) => !Number.isFinite(value(row, 0)));
     if (!bad.length && Number.isFinite(norm)) continue;
-    const [first] = bad.length ? bad : rows, shown = bad.length ? bad : rows;
+    const [which, shown, between] = bad.length ? ["loss", bad, " and "] : ["gradient", rows, " or "];
     throw new Error(
-      `Training stopped at step ${step}: the ${bad.length ? "loss" : "gradient"} is not finite ` +
-        `(loss ${value(first!, 0)}, gradient norm ${norm}) on ${
-          shown.map((row) => pending[row]!.label).join(" or ")
+      `Training stopped at step ${step}: the ${which} is not finite ` +
+        `(loss ${value(shown[0]!, 0)}, gradient norm ${norm}) on ${
+          shown.map((row) => pending[row]!.label).join(between)
         }; ` +
         `the parameters are those before this step`,
     );
@@ -111,4 +116,92 @@ export function endLosses({ step, firstLosses, lastLosses }: Counters, steps: nu
 
 function tenthOf(steps: number): number {
   return Math.max(1, Math.floor(steps / 10));
+}
+
+/** Where reports go. */
+export interface ReporterOptions {
+  /** Optimizer steps in all, and micro-batches of each. */
+  readonly steps: number;
+  readonly accumulate: number;
+  /** Names of the objective's metrics. */
+  readonly names: readonly string[];
+  readonly file: LineFile | undefined;
+  readonly say: (line: string) => void;
+  readonly onMetrics: ((metrics: Metrics) => void | Promise<void>) | undefined;
+}
+
+/** Keeps what has been given to the GPU and not been reported, and reports it. */
+export class Reporter {
+  #pending: Pending[] = [];
+  #clock: number = performance.now();
+  /** Seconds waited for mini-batches since the last report. */
+  #waited = 0;
+  readonly #rate: Rate;
+
+  /** The run has done `first` steps before. */
+  constructor(readonly options: ReporterOptions, first: number) {
+    this.#rate = new Rate(first);
+  }
+
+  /** Micro-batches that have not been reported: the next one's row in the ring of metrics. */
+  get count(): number {
+    return this.#pending.length;
+  }
+
+  /** A micro-batch has been given to the GPU. */
+  add(pending: Pending): void {
+    this.#pending.push(pending);
+  }
+
+  /** The loop has waited for data. */
+  waited(seconds: number): void {
+    this.#waited += seconds;
+  }
+
+  /** Forgets the micro-batches of a step that came to nothing since the data ended in it. */
+  drop(step: number): void {
+    this.#pending = this.#pending.filter((p) => p.step < step);
+  }
+
+  /** Examples of the last step. */
+  lastExamples(): number {
+    return this.#pending.slice(-this.options.accumulate).reduce((n, p) => n + p.examples, 0);
+  }
+
+  /** Reads, counts, writes and tells what there is; waits for the GPU once. @throws {Error} see {@linkcode readMetrics}. */
+  async report(state: TrainState<Tree>, counters: Counters): Promise<void> {
+    if (!this.#pending.length) return;
+    const { names, steps, file, say, onMetrics } = this.options;
+    const { means, losses } = await readMetrics(state, this.#pending, names);
+    countLosses(counters, losses, steps);
+    const metrics = await this.#metrics(means, counters);
+    this.#pending = [];
+    file?.write(JSON.stringify(metrics));
+    const terms = names.map((n) => `${n} ${means[n]!.toFixed(3)}`).join(" ");
+    const left = formatSeconds(this.#rate.at(counters.step, steps).left);
+    say(
+      `epoch ${metrics.epoch} step ${counters.step}/${steps} loss ${means.loss!.toFixed(3)} (${terms}) ` +
+        `${metrics.examplesPerSecond.toFixed(1)} examples/s, ${formatBytes(metrics.gpuBytes)} GPU, ${left} left`,
+    );
+    await onMetrics?.(metrics);
+  }
+
+  async #metrics(means: Readonly<Record<string, number>>, { step, examples }: Counters): Promise<Metrics> {
+    const now = performance.now(), seconds = (now - this.#clock) / 1000, last = this.#pending.at(-1)!;
+    const seen = this.#pending.reduce((n, p) => n + p.examples, 0), dataSeconds = this.#waited;
+    this.#clock = now;
+    this.#waited = 0;
+    return {
+      step,
+      epoch: last.epoch,
+      examples,
+      learningRate: last.rate,
+      ...means,
+      stepsPerSecond: this.#pending.length / this.options.accumulate / seconds,
+      examplesPerSecond: seen / seconds,
+      gpuBytes: (await defaultDevice()).memory.bytes,
+      processBytes: processBytes(),
+      dataSeconds,
+    };
+  }
 }

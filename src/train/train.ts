@@ -3,10 +3,8 @@
  *
  * @module
  */
-import { defaultDevice } from "../gpu/device.ts";
-import { formatBytes } from "../gpu/errors.ts";
 import type { LineFile } from "../io/files.ts";
-import { processBytes, ProgressLine } from "../io/terminal.ts";
+import { ProgressLine } from "../io/terminal.ts";
 import type { ParametersOf, SpecTree } from "../nn/spec.ts";
 import { stepInputs } from "../optim/adamw.ts";
 import { ParameterLayout } from "../optim/layout.ts";
@@ -15,8 +13,7 @@ import { placeholders } from "../program/program.ts";
 import { signature, type Tree } from "../program/tree.ts";
 import { type Counters, loadCheckpoint, type RunSettings, saveCheckpoint, type SavedCheckpoint } from "./checkpoint.ts";
 import { profileOnce } from "./profile.ts";
-import { formatSeconds, Rate } from "./progress.ts";
-import { countLosses, endLosses, type Metrics, type Pending, readMetrics } from "./report.ts";
+import { endLosses, type Metrics, Reporter } from "./report.ts";
 import { checkRunFolder, claimRunFolder, openMetrics, writeRunFiles } from "./run_folder.ts";
 import { startingExtra, startingState, startingValues } from "./start.ts";
 import {
@@ -112,11 +109,7 @@ class Run<S extends SpecTree, X extends Tree, B extends Tree> {
   #state!: TrainState<X>;
   #names: string[] = [];
   #counters: Counters = { step: 0, examples: 0, firstLosses: 0, lastLosses: [] };
-  /** The micro-batches whose metrics have not been read, in the order of the rows. */
-  #pending: Pending[] = [];
-  #clock = performance.now();
-  /** Waited for mini-batches since the last report. */
-  #dataSeconds = 0;
+  #reporter!: Reporter;
   #metricsFile: LineFile | undefined;
   #saved: SavedCheckpoint | null = null;
   #savedStep = -1;
@@ -155,22 +148,24 @@ class Run<S extends SpecTree, X extends Tree, B extends Tree> {
     }
     const sizes = { rows: this.#logEvery * this.#accumulate, columns: 1 + this.#names.length, steps: this.#logEvery };
     this.#state = await startingState(this.#layout, values, extra, sizes, saved);
-    if (!saved) return;
-    this.#counters = { ...saved.record.counters };
-    this.#say(`resumed from ${saved.path} at step ${this.#counters.step}`);
+    if (saved) this.#counters = { ...saved.record.counters };
+    if (saved) this.#say(`resumed from ${saved.path} at step ${this.#counters.step}`);
   }
 
   async loop(): Promise<TrainResult<S>> {
     const { steps, out, checkpointEvery = 200, evaluateEvery = Infinity } = this.options;
     this.#programs = this.#build();
-    const began = performance.now(), rate = new Rate(this.#counters.step);
+    const began = performance.now();
+    this.#reporter = this.#makeReporter();
     while (this.#counters.step < steps && await this.#step(this.#programs)) {
       const { step } = this.#counters, last = step === steps;
-      if (step % this.#logEvery === 0 || last || step % checkpointEvery === 0) await this.#report(rate);
+      if (step % this.#logEvery === 0 || last || step % checkpointEvery === 0) {
+        await this.#reporter.report(this.#state, this.#counters);
+      }
       if (out && step % checkpointEvery === 0) await this.#save();
       if (step % evaluateEvery === 0 && !last) await this.task.evaluate?.(await this.#params(), step);
     }
-    await this.#report(rate);
+    await this.#reporter.report(this.#state, this.#counters);
     this.#line?.end();
     const seconds = (performance.now() - began) / 1000, { step } = this.#counters;
     if (!step) throw new Error("Cannot train: the task gives not one mini-batch for each step");
@@ -187,6 +182,19 @@ class Run<S extends SpecTree, X extends Tree, B extends Tree> {
     };
   }
 
+  #makeReporter(): Reporter {
+    const { steps, onMetrics } = this.options, say = (line: string) => this.#say(line);
+    const options = {
+      steps,
+      accumulate: this.#accumulate,
+      names: this.#names,
+      file: this.#metricsFile,
+      say,
+      onMetrics,
+    };
+    return new Reporter(options, this.#counters.step);
+  }
+
   #build(): Step<X, B> {
     const { profile } = this.options;
     const built = buildStep(this.task, this.#layout, { ...this.options, compile: this.#compileOptions() });
@@ -200,21 +208,21 @@ class Run<S extends SpecTree, X extends Tree, B extends Tree> {
     for (let micro = 0; micro < this.#accumulate; micro++) {
       const asked = performance.now();
       const batch = await this.task.data.next({ step, params: () => this.#params() });
-      this.#dataSeconds += (performance.now() - asked) / 1000;
+      this.#reporter.waited((performance.now() - asked) / 1000);
       if (!batch) {
-        this.#pending = this.#pending.filter((p) => p.step <= step);
+        this.#reporter.drop(step + 1);
         return false;
       }
       this.#checkInput(batch.input);
       const { label, epoch, examples } = batch;
       rate = this.#rate(epoch);
       this.#state = await gradients(this.#state, batch.input, this.#gradientInput(micro, epoch));
-      this.#pending.push({ step: step + 1, label, epoch, examples, rate });
+      this.#reporter.add({ step: step + 1, label, epoch, examples, rate });
       await this.task.data.done?.(batch, this.#state.extra);
     }
     this.#state = await update(this.#state, this.#updateInput(rate));
     this.#counters.step = step + 1;
-    this.#counters.examples += this.#pending.slice(-this.#accumulate).reduce((n, p) => n + p.examples, 0);
+    this.#counters.examples += this.#reporter.lastExamples();
     return true;
   }
 
@@ -239,7 +247,7 @@ class Run<S extends SpecTree, X extends Tree, B extends Tree> {
       step: tensor(step),
       epoch: tensor(epoch),
       keep: tensor(micro ? 1 : 0),
-      row: tensor(Uint32Array.of(this.#pending.length)),
+      row: tensor(Uint32Array.of(this.#reporter.count)),
     };
   }
 
@@ -251,46 +259,8 @@ class Run<S extends SpecTree, X extends Tree, B extends Tree> {
         correction1: tensor(scalars.correction1),
         correction2: tensor(scalars.correction2),
       },
-      row: tensor(Uint32Array.of(Math.floor((this.#pending.length - 1) / this.#accumulate))),
+      row: tensor(Uint32Array.of(Math.floor((this.#reporter.count - 1) / this.#accumulate))),
     };
-  }
-
-  /** Reads the metrics of the steps since the last report. */
-  async #report(rate: Rate): Promise<void> {
-    if (!this.#pending.length) return;
-    const { means, losses } = await readMetrics(this.#state, this.#pending, this.#names);
-    countLosses(this.#counters, losses, this.options.steps);
-    await this.#publish(means, rate);
-    this.#pending = [];
-  }
-
-  async #publish(means: Record<string, number>, rate: Rate): Promise<void> {
-    const now = performance.now(), seconds = (now - this.#clock) / 1000, count = this.#pending.length;
-    this.#clock = now;
-    const { step, examples } = this.#counters, last = this.#pending.at(-1)!;
-    const seen = this.#pending.reduce((n, p) => n + p.examples, 0);
-    const metrics: Metrics = {
-      step,
-      epoch: last.epoch,
-      examples,
-      learningRate: last.rate,
-      ...means,
-      stepsPerSecond: count / this.#accumulate / seconds,
-      examplesPerSecond: seen / seconds,
-      gpuBytes: (await defaultDevice()).memory.bytes,
-      processBytes: processBytes(),
-      dataSeconds: this.#dataSeconds,
-    };
-    this.#dataSeconds = 0;
-    this.#metricsFile?.write(JSON.stringify(metrics));
-    const losses = this.#names.map((n) => `${n} ${means[n]!.toFixed(3)}`).join(" ");
-    this.#say(
-      `epoch ${last.epoch} step ${step}/${this.options.steps} loss ${means.loss!.toFixed(3)} (${losses}) ` +
-        `${metrics.examplesPerSecond.toFixed(1)} examples/s, ${formatBytes(metrics.gpuBytes)} GPU, ${
-          formatSeconds(rate.at(step, this.options.steps).left)
-        } left`,
-    );
-    await this.options.onMetrics?.(metrics);
   }
 
   async #save(): Promise<void> {

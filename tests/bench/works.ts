@@ -1,7 +1,7 @@
 /** Single pieces of work: what is computed, how many floating-point operations it is, one run of it. */
 import { valueAndGrad } from "../../src/autograd/grad.ts";
 import { defaultDevice } from "../../src/gpu/device.ts";
-import { gpuGroup } from "../../src/grit/group.ts";
+import { gpuGrouping } from "../../src/grit/group.ts";
 import { GritSampler } from "../../src/grit/sampler.ts";
 import { itcLoss, itcMomentumLoss } from "../../src/losses/itc.ts";
 import { softmaxLoss } from "../../src/losses/softmax_loss.ts";
@@ -117,7 +117,7 @@ export async function groupingWork(queue: number, subQueue: number, miniBatch: n
   const sampler = new GritSampler({ examples: queue, queue, subQueue, miniBatch, seed: 1 });
   while (!sampler.needsGrouping) sampler.collect(sampler.batch(sampler.step));
   const image = await random([queue, width]), text = await random([queue, width]);
-  const grouping = sampler.grouping(), group = gpuGroup();
+  const grouping = sampler.grouping(), group = gpuGrouping();
   const run = async (): Promise<void> => void await group(image, text, grouping);
   return { flop: 4 * queue * subQueue * width, run };
 }

@@ -39,8 +39,8 @@ async function checkGolden(golden: Golden, file: string): Promise<Omit<Row, "nam
 }
 
 async function checkUnits(tests: readonly UnitTest[]): Promise<Omit<Row, "name" | "seconds">> {
-  const failures: string[] = [];
-  for (const { name, fn } of tests) {
+  const failures: string[] = [], ignored = tests.filter(({ ignore }) => ignore).map(({ name }) => name);
+  for (const { name, fn } of tests.filter(({ ignore }) => !ignore)) {
     try {
       await fn();
     } catch (error) {
@@ -48,7 +48,8 @@ async function checkUnits(tests: readonly UnitTest[]): Promise<Omit<Row, "name" 
     }
     await post("/beat", name);
   }
-  return { detail: `${tests.length} tests`, failures: tests.length ? failures : ["the file registers no test"] };
+  const detail = [`${tests.length - ignored.length} tests`, ...ignored].join(", ");
+  return { detail, failures: tests.length ? failures : ["the file registers no test"] };
 }
 
 async function main(): Promise<void> {

@@ -5,6 +5,7 @@
 /** A registered test. */
 export interface UnitTest {
   readonly name: string;
+  readonly ignore?: boolean;
   readonly fn: () => void | Promise<void>;
 }
 

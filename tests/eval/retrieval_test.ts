@@ -1,4 +1,4 @@
-import { assert, assertAlmostEquals, assertEquals, assertRejects } from "@std/assert";
+import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
 import { recallFromScores, UNSCORED } from "../../src/eval/recall.ts";
 import {
   evaluateRetrieval,
@@ -15,6 +15,7 @@ import { compile, evaluate, read, tensor } from "../../src/program/compile.ts";
 import type { Tensor } from "../../src/program/graph.ts";
 import type { Tree } from "../../src/program/tree.ts";
 import { config, patches, texts } from "../models/sizes.ts";
+import { assertRefused } from "../testing/refusals.ts";
 
 const [imageCount, textCount, length] = [5, 11, 6];
 const params = initialize(albefSpec(config), 4), pixels = patches(imageCount, 1), words = texts(textCount, length, 2);
@@ -115,10 +116,10 @@ Deno.test("with k = 0 there is no second stage", async () => {
 });
 
 Deno.test("evaluateRetrieval() refuses sets whose parts do not fit", async () => {
-  const refused = async (change: Partial<RetrievalSet>, sentence: string): Promise<void> => {
-    await assertRejects(() => evaluateRetrieval(params, config, { ...setOf(), ...change }), RangeError, sentence);
-  };
-  await refused({ imageOf: imageOf.with(0, 9) }, "belongs to image 9");
-  await refused({ imageOf: imageOf.map((i) => i === 2 ? 1 : i) }, "image 2 has none");
-  await refused({ imageOf: imageOf.slice(1) }, "must hold 10 texts of 6 tokens");
+  const on = (imageOf: number[]) => () => evaluateRetrieval(params, config, { ...setOf(), imageOf });
+  await assertRefused(
+    [on(imageOf.with(0, 9)), "belongs to image 9"],
+    [on(imageOf.map((i) => i === 2 ? 1 : i)), "image 2 has none"],
+    [on(imageOf.slice(1)), "must hold 10 texts of 6 tokens"],
+  );
 });

@@ -2,7 +2,7 @@
 import { assert, assertEquals } from "@std/assert";
 import type { Draws } from "../../src/grit/draws.ts";
 import { checkPermutation } from "../../src/grit/order.ts";
-import { GritSampler, type Group } from "../../src/grit/sampler.ts";
+import { GritSampler, type GroupingSearch } from "../../src/grit/sampler.ts";
 import type { Features } from "../../src/grit/walk.ts";
 import type { NamedTensor } from "../../src/io/dtype.ts";
 
@@ -33,7 +33,7 @@ async function chainFrom(
   start: number,
   tensors: Tensors,
   prefix: string,
-  group: Group<Features>,
+  group: GroupingSearch<Features>,
 ): Promise<Uint32Array> {
   const size = integers(tensors, `${prefix}index`).length;
   const [chain] = await group(features(tensors, `${prefix}image_feat`), features(tensors, `${prefix}text_feat`), {
@@ -45,7 +45,7 @@ async function chainFrom(
 }
 
 /** `group_*`: every stored order is met exactly. */
-export async function checkGroup(tensors: Tensors, group: Group<Features>): Promise<void> {
+export async function checkGroup(tensors: Tensors, group: GroupingSearch<Features>): Promise<void> {
   const index = integers(tensors, "index");
   const names = [...tensors.keys()].filter((name) => name.startsWith("order_start"));
   assert(names.length > 0, "the file holds at least one order");
@@ -59,7 +59,7 @@ export async function checkGroup(tensors: Tensors, group: Group<Features>): Prom
 export async function checkTies(
   tensors: Tensors,
   starts: Readonly<Record<string, number>>,
-  group: Group<Features>,
+  group: GroupingSearch<Features>,
   lowest = true,
 ): Promise<void> {
   for (const [name, start] of Object.entries(starts)) {
@@ -91,7 +91,11 @@ function at({ data, width }: Features, row: number, column: number): number {
 }
 
 /** `epoch_*`: collecting in the stored order with the stored draws gives the next epoch's stored order exactly. */
-export async function checkEpoch(tensors: Tensors, config: EpochConfig, group: Group<Features>): Promise<void> {
+export async function checkEpoch(
+  tensors: Tensors,
+  config: EpochConfig,
+  group: GroupingSearch<Features>,
+): Promise<void> {
   const order = integers(tensors, "feed_order");
   const sizes = {
     examples: order.length,
@@ -128,7 +132,7 @@ export async function runPass(
   sampler: GritSampler,
   image: Features,
   text: Features,
-  group: Group<Features>,
+  group: GroupingSearch<Features>,
 ): Promise<void> {
   const { width } = image;
   const queueLength = Math.min(sampler.options.queue, sampler.options.examples);

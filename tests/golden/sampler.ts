@@ -1,6 +1,6 @@
 /** The sets of the GRIT sampler, each by the walk on the CPU and by the kernel. */
 import { groupOnCpu } from "../../src/grit/walk.ts";
-import type { Group } from "../../src/grit/sampler.ts";
+import type { GroupingSearch } from "../../src/grit/sampler.ts";
 import type { Features } from "../../src/grit/walk.ts";
 import { groupOnGpu } from "../grit/gpu_walk.ts";
 import { type Golden, type Loose, Verdict } from "./golden.ts";
@@ -11,7 +11,7 @@ const walks = { CPU: groupOnCpu, kernel: groupOnGpu } as const;
 /** A check that throws where an order differs, as one that fills in a verdict. All tensors of the file are its input or its result. */
 function withBothWalks(
   compared: (verdict: Verdict) => readonly string[],
-  check: (tensors: Tensors, verdict: Verdict, group: Group<Features>) => Promise<void>,
+  check: (tensors: Tensors, verdict: Verdict, group: GroupingSearch<Features>) => Promise<void>,
 ): (golden: Golden, file: string) => Promise<Verdict> {
   return async (golden, file) => {
     const verdict = new Verdict(file, await golden.values(file), golden.entry(file));

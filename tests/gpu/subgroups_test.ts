@@ -1,25 +1,26 @@
 import { assert } from "@std/assert";
 import { valueAndGrad } from "../../src/autograd/grad.ts";
-import { Device, openDevice } from "../../src/gpu/device.ts";
+import { defaultDevice, Device, openDevice } from "../../src/gpu/device.ts";
 import { attention } from "../../src/ops/attention.ts";
 import { matmul } from "../../src/ops/matmul.ts";
 import { sum } from "../../src/ops/reduce.ts";
 import { compile } from "../../src/program/compile.ts";
 import type { Tensor } from "../../src/program/graph.ts";
 import { placeholder } from "../../src/program/program.ts";
+import { testWhere } from "../testing/where.ts";
 
 /** The adapter at hand as if it were a CPU with subgroups of 8, whose kernels are compiled and not run. */
-async function likeLlvmpipe(): Promise<Device | undefined> {
+async function likeLlvmpipe(): Promise<Device> {
   const { gpu, adapter, profile, enableSubgroups } = await openDevice();
-  if (!profile.subgroups) return undefined;
   return new Device(gpu, adapter, { ...profile, kind: "cpu", subgroupSize: 8 }, enableSubgroups);
 }
 
+const { subgroups } = (await defaultDevice()).profile;
+
 const f32 = (...shape: number[]): Tensor => placeholder({ shape, dtype: "f32" });
 
-Deno.test("kernels that share loads in a subgroup compile on any adapter with subgroups", async () => {
+testWhere(subgroups, "the adapter has no subgroups", "kernels that share loads in a subgroup compile", async () => {
   const device = await likeLlvmpipe();
-  if (!device) return;
   const products = (a: Tensor, b: Tensor) => [
     matmul(a, b),
     matmul(a, b, { transposeA: true }),

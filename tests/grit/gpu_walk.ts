@@ -1,7 +1,7 @@
 /** The walk kernel behind the interface of the CPU walk. */
 import { groupingWalkOp } from "../../src/ops/grouping_walk.ts";
 import type { Features } from "../../src/grit/walk.ts";
-import type { Group } from "../../src/grit/sampler.ts";
+import type { GroupingSearch } from "../../src/grit/sampler.ts";
 import type { Device } from "../../src/gpu/device.ts";
 import { runOp } from "../testing/run_op.ts";
 import { similarity } from "./features.ts";
@@ -71,7 +71,7 @@ function padded(m: number, matrices: readonly (readonly [Float32Array, number])[
 }
 
 /** All sub-queues of a grouping in one dispatch. */
-export const groupOnGpu: Group<Features> = async (image, text, { permutation, subQueues, starts }) => {
+export const groupOnGpu: GroupingSearch<Features> = async (image, text, { permutation, subQueues, starts }) => {
   const queues = Array.from(subQueues, (size, g) => {
     const at = g * subQueues[0]!;
     return { rows: permutation.subarray(at, at + size), start: starts[g]! };

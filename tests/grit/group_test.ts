@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { Random } from "../../src/random/random.ts";
 import { defaultDevice, Device, setDefaultDevice } from "../../src/gpu/device.ts";
-import { gpuGroup, subQueuesTogether } from "../../src/grit/group.ts";
+import { gpuGrouping, subQueuesTogether } from "../../src/grit/group.ts";
 import type { Grouping } from "../../src/grit/sampler.ts";
 import { groupOnCpu } from "../../src/grit/walk.ts";
 import { tensor, toDevice } from "../../src/program/compile.ts";
@@ -22,9 +22,9 @@ const onGpu = async ({ image, text }: Pairs, rows: number) =>
   await toDevice([image, text].map(({ data, width }) => tensor(Float32Array.from(data), [rows, width])));
 
 for (const [count, m, queue] of [[48, 16, 48], [40, 16, 48], [7, 16, 48], [33, 32, 64], [1, 8, 16], [130, 26, 130]]) {
-  Deno.test(`gpuGroup() walks as groupOnCpu() does: ${count} of ${queue} rows in sub-queues of ${m}`, async () => {
+  Deno.test(`gpuGrouping() walks as groupOnCpu() does: ${count} of ${queue} rows in sub-queues of ${m}`, async () => {
     for (const clusters of [3, 500]) {
-      const pairs = randomPairs(queue!, 24, clusters, 7), group = gpuGroup(), plan = grouping(count!, m!, clusters);
+      const pairs = randomPairs(queue!, 24, clusters, 7), group = gpuGrouping(), plan = grouping(count!, m!, clusters);
       const [image, text] = await onGpu(pairs, queue!);
       const found = await group(image!, text!, plan);
       assertEquals(found.map((c) => [...Array.from(c)]), groupOnCpu(pairs.image, pairs.text, plan).map((c) => [...c]));
@@ -33,7 +33,7 @@ for (const [count, m, queue] of [[48, 16, 48], [40, 16, 48], [7, 16, 48], [33, 3
   });
 }
 
-Deno.test("gpuGroup() takes the sub-queues in several turns where their similarities do not fit", async () => {
+Deno.test("gpuGrouping() takes the sub-queues in several turns where their similarities do not fit", async () => {
   const whole = await defaultDevice();
   const small = new Device(whole.gpu, whole.adapter, { ...whole.profile, maxBindingBytes: 4 * 16 * 16 * 3 });
   assertEquals(subQueuesTogether(small.profile, 8, 16), 3);
@@ -41,7 +41,7 @@ Deno.test("gpuGroup() takes the sub-queues in several turns where their similari
   assertEquals(subQueuesTogether(small.profile, 2, 4096), 1);
   setDefaultDevice(small);
   try {
-    const pairs = randomPairs(128, 8, 9, 1), plan = grouping(115, 16, 2), group = gpuGroup();
+    const pairs = randomPairs(128, 8, 9, 1), plan = grouping(115, 16, 2), group = gpuGrouping();
     const [image, text] = await onGpu(pairs, 128);
     const found = await group(image!, text!, plan);
     assertEquals(found.map((c) => [...Array.from(c)]), groupOnCpu(pairs.image, pairs.text, plan).map((c) => [...c]));
@@ -51,8 +51,8 @@ Deno.test("gpuGroup() takes the sub-queues in several turns where their similari
   }
 });
 
-Deno.test("gpuGroup() gives permutations for features that are not finite", async () => {
-  const pairs = randomPairs(32, 8, 9, 1), plan = grouping(32, 16, 2), group = gpuGroup();
+Deno.test("gpuGrouping() gives permutations for features that are not finite", async () => {
+  const pairs = randomPairs(32, 8, 9, 1), plan = grouping(32, 16, 2), group = gpuGrouping();
   pairs.image.data.fill(NaN, 8, 80), pairs.text.data.fill(Infinity, 60, 70);
   const [image, text] = await onGpu(pairs, 32);
   for (const chain of await group(image!, text!, plan)) {

@@ -107,10 +107,18 @@ Deno.test("groupingWalk refuses shapes that do not fit and sub-queues beyond its
   assertThrows(
     () => infer([f32(3, 8, 9), f32(3, 8, 9), u32(3), u32(3)], null),
     RangeError,
-    "the image-to-text similarity must be f32 [3,8,8]: it is f32 [3,8,9]",
+    "the image-to-text similarity must be f32[3,8,8]: it is f32[3,8,9]",
   );
-  assertThrows(() => infer([f32(3, 8, 8), f32(3, 8, 8), f32(3), u32(3)], null), RangeError, "starts must be u32 [3]");
-  assertThrows(() => infer([f32(3, 8, 8), f32(3, 8, 8), u32(3), u32(2)], null), RangeError, "sizes must be u32 [3]");
+  assertThrows(
+    () => infer([f32(3, 8, 8), f32(3, 8, 8), f32(3), u32(3)], null),
+    TypeError,
+    "starts must be u32[3]: it is f32[3]",
+  );
+  assertThrows(
+    () => infer([f32(3, 8, 8), f32(3, 8, 8), u32(3), u32(2)], null),
+    RangeError,
+    "sizes must be u32[3]: it is u32[2]",
+  );
   assertThrows(
     () => infer([f32(1, 9600, 9600), f32(1, 9600, 9600), u32(1), u32(1)], null),
     UnsupportedError,

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertNotEquals, assertThrows } from "@std/assert";
 import { Random } from "../../src/random/random.ts";
 import { seededDraws } from "../../src/grit/draws.ts";
-import type { GritMode, GritOptions } from "../../src/grit/options.ts";
+import type { GritMode, SamplerOptions } from "../../src/grit/options.ts";
 import { checkPermutation } from "../../src/grit/order.ts";
 import { GritSampler, type Grouping } from "../../src/grit/sampler.ts";
 import { decodeState, encodeState } from "../../src/grit/state.ts";
@@ -60,7 +60,7 @@ function assertRuns(sampler: GritSampler, walks: readonly Int32Array[], what: st
 }
 
 /** Follows one run over some epochs and asserts all that the sampler promises of orders. */
-function follow(options: GritOptions, epochs: number): void {
+function follow(options: SamplerOptions, epochs: number): void {
   const sampler = new GritSampler(options);
   const random = new Random(options.examples);
   const tail = options.examples % sampler.options.miniBatch;
@@ -174,7 +174,7 @@ for (const mode of MODES) {
 Deno.test("a state of other options is refused, naming the option and both values", () => {
   const options = { examples: 47, miniBatch: 3, subQueue: 6, queue: 18, seed: 9 };
   const state = new GritSampler(options).state();
-  const restore = (changes: Partial<GritOptions>) => () => GritSampler.restore({ ...options, ...changes }, state);
+  const restore = (changes: Partial<SamplerOptions>) => () => GritSampler.restore({ ...options, ...changes }, state);
   assertThrows(restore({ queue: 24 }), RangeError, `"queue" is 18 in the saved state and 24 now`);
   assertThrows(restore({ mode: "off" }), RangeError, `"mode" is "grit" in the saved state and "off" now`);
 });
@@ -211,7 +211,7 @@ Deno.test("bytes of a state that are cut short, changed or not a state are refus
 });
 
 Deno.test("sizes that do not fit each other are refused", () => {
-  const make = (options: Partial<GritOptions>) => () =>
+  const make = (options: Partial<SamplerOptions>) => () =>
     new GritSampler({ examples: 100, miniBatch: 4, subQueue: 8, queue: 16, seed: 1, ...options });
   assertThrows(make({ subQueue: 10 }), RangeError, `"subQueue" must be a multiple of "miniBatch": 10 is none of 4`);
   assertThrows(make({ queue: 20 }), RangeError, `"queue" must be a multiple of "subQueue": 20 is none of 8`);

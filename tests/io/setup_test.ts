@@ -1,4 +1,5 @@
 import { assertEquals, assertMatch } from "@std/assert";
+import { testWhere } from "../testing/where.ts";
 
 /** Runs setUpAdapter() where the commands it uses are shell scripts; returns what they logged and what came of it. */
 async function setUp(scripts: Record<string, string>): Promise<{ log: string; result: string }> {
@@ -27,7 +28,7 @@ const sudo = `[ "$1" = -n ] && shift; exec "$@"`; // as when a user may become r
 const probe = "[ -e driver ]"; // stands for deno, which looks for an adapter
 
 const onLinux = (name: string, fn: () => Promise<void>): void =>
-  Deno.test({ name, fn, ignore: Deno.build.os !== "linux" });
+  testWhere(Deno.build.os === "linux", "it is about Linux", name, fn);
 
 onLinux("setUpAdapter() does nothing where there is an adapter", async () => {
   const { log, result } = await setUp({ deno: "true", sudo, "apt-get": "echo called >> log" });

@@ -102,11 +102,19 @@ Deno.test("crossEntropy() has the right gradient through loss and log-sum-exp", 
 
 Deno.test("crossEntropy() names what does not fit", () => {
   const labels = placeholder([4], "i32");
-  assertThrows(() => crossEntropy(placeholder([4]), labels), RangeError, "logits must have 2 axes: its shape is [4]");
+  assertThrows(
+    () => crossEntropy(placeholder([4]), labels),
+    RangeError,
+    "logits must be f32[rows,columns]: it is f32[4]",
+  );
   assertThrows(
     () => crossEntropy(placeholder([5, 3]), labels),
     RangeError,
-    "labels must have shape [5]: its shape is [4]",
+    "labels must be i32[5]: it is i32[4]",
   );
-  assertThrows(() => crossEntropy(placeholder([4, 3]), placeholder([4])), TypeError, "labels must be i32: it is f32");
+  assertThrows(
+    () => crossEntropy(placeholder([4, 3]), placeholder([4])),
+    TypeError,
+    "labels must be i32[4]: it is f32[4]",
+  );
 });

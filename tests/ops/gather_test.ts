@@ -85,7 +85,7 @@ Deno.test("gather() and scatterAdd() have the shapes of ids and rows", () => {
   assertThrows(
     () => scatterAdd(placeholder([5, 3]), ids, 9),
     RangeError,
-    "must begin with that of the ids [2,5]: it is [5,3]",
+    "the rows must be f32[2,5,...]: it is f32[5,3]",
   );
 });
 

@@ -84,5 +84,9 @@ Deno.test("patchify() has one row a patch and refuses sizes that do not divide",
     "multiples of the patch 8: they are 30 and 16",
   );
   const options = { height: 8, width: 8, patch: 4, mean: [0, 0, 0], std: [1, 1, 1] } as const;
-  assertThrows(() => patchifyBytes(placeholder([2, 50], "u32"), options), RangeError, "must have shape [2,48]");
+  assertThrows(
+    () => patchifyBytes(placeholder([2, 50], "u32"), options),
+    RangeError,
+    "images must be u32[batch,48]: it is u32[2,50]",
+  );
 });

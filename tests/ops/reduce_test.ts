@@ -1,6 +1,10 @@
 import { assertEquals, assertThrows } from "@std/assert";
+import { grad } from "../../src/autograd/grad.ts";
+import { multiply } from "../../src/ops/elementwise.ts";
 import { max, maxOp } from "../../src/ops/max.ts";
 import { mean, sum, sumOp } from "../../src/ops/reduce.ts";
+import { data, tensor } from "../../src/program/compile.ts";
+import type { Tensor } from "../../src/program/graph.ts";
 import { checkOp } from "../testing/check_op.ts";
 import { placeholder, runOp } from "../testing/run_op.ts";
 import { assertClose, randomTensor, reduceMiddle, testOnEachKind } from "../testing/reference.ts";
@@ -53,7 +57,15 @@ Deno.test("sum(), mean() and max() over scattered axes have the right gradients"
   await checkOp((a) => sum(a, { axes: [0, 2] }), [x], ({ data }) => {
     return [0, 1, 2, 3].map((j) => data.filter((_, i) => Math.floor(i / 5) % 4 === j).reduce((s, v) => s + v, 0));
   });
-  await checkOp((a) => max(a, { axes: [-2] }), [x], (a) => reduceMiddle(a!.data, [3, 4, 5], Math.max, -Infinity));
+  await checkOp((a) => max(a, { axes: [-2] }), [x], (a) => reduceMiddle(a!.data, [3, 4, 5], Math.max, -Infinity), {
+    edges: { kinks: "any number of elements may be equal: see the next test" },
+  });
+});
+
+Deno.test("max() divides its gradient evenly among equal largest elements", async () => {
+  const x = tensor([3, 1, 3, 3, 0, -0, -1, -2, 5, 5, 4, 4], [3, 4]);
+  const gradient = await data(grad((a: Tensor) => sum(multiply(max(a, { axes: [1] }), tensor([3, 4, 6]))))(x));
+  assertClose(gradient, [1, 0, 1, 1, 2, 2, 0, 0, 3, 3, 0, 0]);
 });
 
 Deno.test("sum(), mean() and max() have the shape that axes and keepDims ask for", () => {

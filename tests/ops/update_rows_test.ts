@@ -76,5 +76,9 @@ Deno.test("updateRows() refuses more rows than the target has", () => {
     RangeError,
     "at most as many rows as the target's 3",
   );
-  assertThrows(() => updateRows(placeholder([3, 8]), placeholder([2, 7]), start), RangeError, "must have shape [2,8]");
+  assertThrows(
+    () => updateRows(placeholder([3, 8]), placeholder([2, 7]), start),
+    RangeError,
+    "the rows must be f32[count,8]: it is f32[2,7]",
+  );
 });

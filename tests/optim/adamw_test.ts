@@ -1,4 +1,6 @@
-import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
+import { assert, assertAlmostEquals, assertEquals, assertThrows } from "@std/assert";
+import { grad } from "../../src/autograd/grad.ts";
+import { sum } from "../../src/ops/reduce.ts";
 import {
   adamw,
   type AdamWOptions,
@@ -9,13 +11,13 @@ import {
   globalNorm,
   stepInputs,
 } from "../../src/optim/adamw.ts";
-import type { Flat } from "../../src/optim/layout.ts";
+import type { ParameterBuffer } from "../../src/optim/layout.ts";
 import { compile, data, item, read, tensor } from "../../src/program/compile.ts";
 import type { Tensor } from "../../src/program/graph.ts";
 import { assertClose, randomTensor } from "../testing/reference.ts";
 
 const SIZE = 130;
-const flats: readonly Flat[] = [
+const flats: readonly ParameterBuffer[] = [
   { size: SIZE, decay: true, bounds: undefined },
   { size: SIZE, decay: false, bounds: undefined },
 ];
@@ -23,13 +25,13 @@ const values = (seed: number, scale = 1): Float32Array => randomTensor([SIZE], s
 
 /** PyTorch's AdamW, in float64 and with its order of operations, on one parameter after the other. */
 class Reference {
-  readonly #first: Float64Array;
-  readonly #second: Float64Array;
+  readonly #mu: Float64Array;
+  readonly #nu: Float64Array;
   #t = 0;
 
   constructor(readonly values: Float64Array, readonly decay: number) {
-    this.#first = new Float64Array(values.length);
-    this.#second = new Float64Array(values.length);
+    this.#mu = new Float64Array(values.length);
+    this.#nu = new Float64Array(values.length);
   }
 
   step(gradient: ArrayLike<number>, rate: number, { beta1 = 0.9, beta2 = 0.999, eps = 1e-8 }: AdamWOptions): void {
@@ -37,17 +39,17 @@ class Reference {
     for (let i = 0; i < this.values.length; i++) {
       const g = gradient[i]!;
       this.values[i]! *= 1 - rate * this.decay;
-      this.#first[i] = beta1 * this.#first[i]! + (1 - beta1) * g;
-      this.#second[i] = beta2 * this.#second[i]! + (1 - beta2) * g * g;
-      const denominator = Math.sqrt(this.#second[i]!) / Math.sqrt(1 - beta2 ** this.#t) + eps;
-      this.values[i]! -= rate / (1 - beta1 ** this.#t) * this.#first[i]! / denominator;
+      this.#mu[i] = beta1 * this.#mu[i]! + (1 - beta1) * g;
+      this.#nu[i] = beta2 * this.#nu[i]! + (1 - beta2) * g * g;
+      const denominator = Math.sqrt(this.#nu[i]!) / Math.sqrt(1 - beta2 ** this.#t) + eps;
+      this.values[i]! -= rate / (1 - beta1 ** this.#t) * this.#mu[i]! / denominator;
     }
   }
 }
 
 function start(): AdamWState {
   const zeros = (): Tensor[] => flats.map(({ size }) => tensor(new Float32Array(size)));
-  return { values: flats.map((_, i) => tensor(values(i))), first: zeros(), second: zeros() };
+  return { values: flats.map((_, i) => tensor(values(i))), mu: zeros(), nu: zeros() };
 }
 
 function inputs(rate: number, t: number, options?: AdamWOptions): AdamWStep {
@@ -94,12 +96,12 @@ Deno.test("adamw() decays only the buffers that are to decay", async () => {
 });
 
 Deno.test("adamw() puts values back into their bounds", async () => {
-  const bounded: readonly Flat[] = [{ size: 3, decay: true, bounds: [0.001, 0.5] }];
+  const bounded: readonly ParameterBuffer[] = [{ size: 3, decay: true, bounds: [0.001, 0.5] }];
   const update = compile((state: AdamWState, gradients: Tensor[], step: AdamWStep) =>
     adamw(state, gradients, bounded, step)
   );
   const zeros = (): Tensor[] => [tensor(new Float32Array(3))];
-  const state = { values: [tensor([0.07, 0.49, 0.07])], first: zeros(), second: zeros() };
+  const state = { values: [tensor([0.07, 0.49, 0.07])], mu: zeros(), nu: zeros() };
   const next = await update(state, [tensor([3, -3, 0])], inputs(0.1, 1));
   const [low, high, middle] = await data(next.values[0]!);
   assertEquals([low, high], [Math.fround(0.001), 0.5]);
@@ -117,7 +119,7 @@ Deno.test("adamw() leaves every bit as it is where apply is 0, whatever the grad
     tensor(new Float32Array(SIZE).map((_, i) => i % 3 === 0 ? NaN : i % 3 === 1 ? Infinity : 1))
   );
   const two = await update(one, bad, inputs(0.1, 2), tensor(0));
-  for (const part of ["values", "first", "second"] as const) {
+  for (const part of ["values", "mu", "nu"] as const) {
     assertEquals(await read(two[part]), await read(one[part]), part);
   }
   const three = await update(two, good, inputs(0.1, 2), tensor(1));
@@ -150,8 +152,20 @@ Deno.test("clipByGlobalNorm() shortens long gradients to the limit and leaves sh
   clip.destroy();
 });
 
-Deno.test("ema() moves the average by 1 - decay of the way", async () => {
-  const average = compile((a: Tensor, b: Tensor) => ema([a], [b], 0.75));
-  assertEquals([...await data((await average(tensor([1, -4]), tensor([5, 4])))[0]!)], [2, -2]);
+Deno.test("ema() moves each average by 1 - decay of the way to the value of its name", async () => {
+  const average = compile((a: Tensor, b: Tensor) => ema({ x: { y: a } }, { other: { y: a }, x: { y: b } }, 0.75).x.y);
+  assertEquals([...await data(await average(tensor([1, -4]), tensor([5, 4])))], [2, -2]);
   average.destroy();
+  assertThrows(
+    () => ema({ x: { y: tensor(1) } }, { x: { z: tensor(1) }, y: tensor(1) }, 0.75),
+    RangeError,
+    'Cannot average "x.y": there is no value of that name',
+  );
+});
+
+Deno.test("no gradient flows from ema() to the values", async () => {
+  const gradients = compile(grad((p: { a: Tensor; b: Tensor }) => sum(ema([p.a], [p.b], 0.75)[0]!)));
+  const { a, b } = await gradients({ a: tensor([1, -4]), b: tensor([5, 4]) });
+  assertEquals((await read([a, b])).map((g) => [...g]), [[0.75, 0.75], [0, 0]]);
+  gradients.destroy();
 });

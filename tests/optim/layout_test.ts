@@ -19,20 +19,22 @@ const spec = {
 
 /** Asserts that nothing overlaps, every start is aligned and every parameter lies in a buffer that treats it as it should. */
 function assertPlaced(layout: ParameterLayout<SpecTree>, tree: SpecTree): void {
-  const placed = [...layout.entries.values()];
+  const placed = [...layout.places.values()];
   assertEquals(placed.map((e) => e.name), specEntries(tree).map(([name]) => name));
-  layout.flats.forEach(({ size }, buffer) => {
-    let end = 0;
-    for (const { name, shape, offset } of placed.filter((e) => e.buffer === buffer)) {
-      assert(offset >= end && offset % 64 === 0, `${name} starts at ${offset}, ${end} is taken`);
-      end = offset + sizeOf(shape);
-    }
-    assert(end <= size, `buffer ${buffer} ends before its parameters`);
-  });
+  for (const frozen of [false, true]) {
+    (frozen ? layout.frozen : layout.buffers).forEach(({ size }, buffer) => {
+      let end = 0;
+      for (const { name, shape, offset } of placed.filter((e) => e.frozen === frozen && e.buffer === buffer)) {
+        assert(offset >= end && offset % 64 === 0, `${name} starts at ${offset}, ${end} is taken`);
+        end = offset + sizeOf(shape);
+      }
+      assert(end <= size && end > size - 64, `buffer ${buffer} of ${size} ends after ${end}`);
+    });
+  }
 }
 
 Deno.test("officialDecay() leaves out 1-D tensors and biases, but not tables, tokens and the 0-D temperature", () => {
-  const { decayed, notDecayed } = new ParameterLayout(albefSpec(configs.tiny)).decayGroups();
+  const { decayed, notDecayed, frozen } = new ParameterLayout(albefSpec(configs.tiny)).decayGroups();
   for (
     const name of [
       "temp",
@@ -52,36 +54,85 @@ Deno.test("officialDecay() leaves out 1-D tensors and biases, but not tables, to
     ]
   ) assert(notDecayed.includes(name), name);
   assertEquals(decayed.length + notDecayed.length, specEntries(albefSpec(configs.tiny)).length);
+  assertEquals(frozen, []);
   assert(!officialDecay("a.bias", [2, 3]));
 });
 
 Deno.test("a layout places every parameter once, aligned, in as many buffers as maxBytes asks for", () => {
   const one = new ParameterLayout(spec);
   assertPlaced(one, spec);
-  assertEquals(one.flats.map((f) => f.decay), [true, false]);
-  const many = new ParameterLayout(spec, { maxBytes: 4 * 128, bounds: { temp: TEMPERATURE_BOUNDS } });
+  assertEquals(one.buffers.map((f) => f.decay), [true, false]);
+  const many = new ParameterLayout(spec, { bounds: { temp: TEMPERATURE_BOUNDS } }, 4 * 128);
   assertPlaced(many, spec);
-  assert(many.flats.length > 3);
+  assert(many.buffers.length > 3);
   // A parameter that is larger than maxBytes has a buffer of its own.
-  for (const { size } of many.flats) assert(size <= 128);
-  const tight = new ParameterLayout(spec, { maxBytes: 4 });
+  for (const { size } of many.buffers) assert(size <= 128);
+  const tight = new ParameterLayout(spec, {}, 4);
   assertPlaced(tight, spec);
-  assertEquals(tight.flats.length, specEntries(spec).length);
+  assertEquals(tight.buffers.length, specEntries(spec).length);
   const base = new ParameterLayout(albefSpec(configs.base));
   assertPlaced(base, albefSpec(configs.base));
-  assert(base.flats.every((f) => f.size * 4 <= 2 ** 27));
+  assert(base.buffers.every((f) => f.size * 4 <= 2 ** 27));
 });
 
 Deno.test("bounded parameters lie apart from the others", () => {
   const layout = new ParameterLayout(spec, { bounds: { temp: TEMPERATURE_BOUNDS } });
-  const { buffer } = layout.entries.get("temp")!;
-  assertEquals(layout.flats[buffer], { size: 64, decay: true, bounds: TEMPERATURE_BOUNDS });
-  assertEquals([...layout.entries.values()].filter((e) => e.buffer === buffer).map((e) => e.name), ["temp"]);
+  const { buffer } = layout.places.get("temp")!;
+  assertEquals(layout.buffers[buffer], { size: 64, decay: true, bounds: TEMPERATURE_BOUNDS });
+  assertEquals([...layout.places.values()].filter((e) => e.buffer === buffer).map((e) => e.name), ["temp"]);
+});
+
+Deno.test("parameters that are not trained have buffers of their own, without decay and bounds", () => {
+  const trainable = (name: string): boolean => name.startsWith("blocks.1") || name === "embed";
+  for (const maxBytes of [2 ** 27, 4 * 128]) {
+    const layout = new ParameterLayout(spec, { trainable, bounds: { temp: TEMPERATURE_BOUNDS } }, maxBytes);
+    assertPlaced(layout, spec);
+    assertEquals(layout.decayGroups(), {
+      decayed: ["embed"],
+      notDecayed: ["blocks.1.weight", "blocks.1.bias"],
+      frozen: ["blocks.0.weight", "blocks.0.bias", "temp"],
+    });
+    assert(layout.frozen.every(({ decay, bounds }) => !decay && bounds === undefined));
+  }
+});
+
+Deno.test("rules that fit no parameter are refused", () => {
+  assertThrows(
+    () => new ParameterLayout(spec, { bounds: { temp: TEMPERATURE_BOUNDS, "blocks.2.bias": [0, 1] } }),
+    RangeError,
+    'Cannot bound the parameter "blocks.2.bias": the model has none of that name',
+  );
+  assertThrows(
+    () => new ParameterLayout(spec, { trainable: () => false }),
+    RangeError,
+    "Cannot train: at least one parameter must be trainable: none is",
+  );
+});
+
+Deno.test("unpack() finds trained and frozen parameters, pack() leaves gradients of frozen ones out", async () => {
+  const layout = new ParameterLayout(spec, { trainable: (name) => !name.endsWith("weight") }),
+    params = initialize(spec, 3);
+  const there = compile((p: Tree) => layout.pack(p as unknown as typeof params));
+  const trained = await there(params), frozen = layout.packHost((name) => leaf(params, name), "frozen");
+  assertEquals(await read(trained), layout.packHost((name) => leaf(params, name)));
+  assertEquals([trained.length, frozen.length], [layout.buffers.length, layout.frozen.length]);
+  const back = compile((...flats: Tensor[]) =>
+    layout.unpack(flats.slice(0, trained.length), flats.slice(trained.length)) as Tree
+  );
+  const unpacked = leaves(await back(...trained, ...frozen.map((f) => tensor(f))));
+  assertEquals(await read(unpacked), leaves(params).map((t) => t.node.host!));
+  assertEquals([...layout.unpackHost(layout.packHost((name) => leaf(params, name))).keys()], [
+    "embed",
+    "blocks.0.bias",
+    "blocks.1.bias",
+    "temp",
+  ]);
+  there.destroy(), back.destroy();
 });
 
 for (const maxBytes of [2 ** 27, 4 * 128]) {
   Deno.test(`unpack() takes back what pack() has put together, with buffers of ${maxBytes} bytes`, async () => {
-    const layout = new ParameterLayout(spec, { maxBytes });
+    const layout = new ParameterLayout(spec, {}, maxBytes);
     const params = initialize(spec, 3);
     const there = compile((p: Tree) => layout.pack(p as unknown as typeof params));
     const back = compile((...flats: Tensor[]) => layout.unpack(flats) as Tree);
@@ -91,7 +142,7 @@ for (const maxBytes of [2 ** 27, 4 * 128]) {
     assertEquals(await read(leaves(await back(...flats))), leaves(params).map((t) => t.node.host!));
     for (const [name, { shape, data }] of layout.unpackHost(host)) {
       assertEquals([...data], [...leaf(params, name)], name);
-      assertEquals(shape, layout.entries.get(name)!.shape);
+      assertEquals(shape, layout.places.get(name)!.shape);
     }
     there.destroy(), back.destroy();
   });

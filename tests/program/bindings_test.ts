@@ -19,7 +19,7 @@ Deno.test("AdamW is one kernel per buffer, constants bind nothing", async () => 
     { donate: [0] },
   );
   const step = { rate: scalar(), correction1: scalar(), correction2: scalar() };
-  const program = await update.program({ values: flats(), first: flats(), second: flats() }, flats(), step, scalar());
+  const program = await update.program({ values: flats(), mu: flats(), nu: flats() }, flats(), step, scalar());
   const sizes = program.plan.steps.map((d) => d.workgroups);
   assertEquals(sizes.filter((n) => n > 1), [16, 3], program.toString());
 });

@@ -1,7 +1,8 @@
-import { assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
 import { add, multiply } from "../../src/ops/elementwise.ts";
+import { matmul } from "../../src/ops/matmul.ts";
 import { sum } from "../../src/ops/reduce.ts";
-import { reshape, slice } from "../../src/ops/shape.ts";
+import { pack, reshape, slice } from "../../src/ops/shape.ts";
 import { compile, data, read, tensor, toDevice } from "../../src/program/compile.ts";
 import type { Tensor } from "../../src/program/graph.ts";
 
@@ -102,4 +103,82 @@ Deno.test("a whole tree is donated at once", async () => {
   let state = { w: tensor([0, 0]), count: tensor(0) };
   for (let i = 0; i < 4; i++) state = await step(state, tensor([1, -1]));
   assertEquals(await lists([state.w, state.count]), [[6, -6], [4]]);
+});
+
+const SIZE = 1024;
+/** An argument full of what must not be seen again. */
+const old = (): Promise<Tensor> => toDevice(tensor(new Float32Array(SIZE).fill(99)));
+const counted = (from: number, length: number): number[] => Array.from({ length }, (_, i) => from + i);
+const placed = (parts: readonly number[][], offsets: readonly number[]): number[] => {
+  const whole = Array(SIZE).fill(0);
+  parts.forEach((part, i) => part.forEach((value, k) => whole[offsets[i]! + k] = value));
+  return whole;
+};
+
+for (
+  const [what, offsets] of [["side by side", [0, 64]], ["with gaps", [0, 100]], ["off the grid", [3, 77]]] as const
+) {
+  const length = what === "side by side" ? 64 : 28;
+  Deno.test(`parts ${what} are packed in place of a donated argument that nobody reads`, async () => {
+    const step = compile((_: Tensor, x: Tensor) => pack([multiply(x, 2), add(x, 1)], offsets, SIZE), { donate: [0] });
+    let state = await old();
+    const memory = bufferOf(state);
+    for (const from of [5, 50]) {
+      const x = tensor(counted(from, length));
+      const { plan, arenaBytes } = await step.program(state, x);
+      assertEquals(plan.results[0]!.copied, false);
+      assert(arenaBytes < SIZE * 4, `an arena of ${arenaBytes} bytes`);
+      state = await step(state, x);
+      const parts = [counted(from, length).map((v) => 2 * v), counted(from + 1, length)];
+      assertEquals([...await data(state)], placed(parts, offsets));
+      assertEquals(bufferOf(state), memory);
+    }
+  });
+}
+
+Deno.test("arguments alone are packed in place of a donated one, and the gaps are 0", async () => {
+  const step = compile((_: Tensor, x: Tensor, y: Tensor) => pack([x, y], [0, 64], SIZE), { donate: [0] });
+  const state = await step(await old(), tensor(counted(1, 10)), tensor(counted(2, 20)));
+  assertEquals([...await data(state)], placed([counted(1, 10), counted(2, 20)], [0, 64]));
+});
+
+Deno.test("parts that are read while they are packed in place have their values", async () => {
+  const step = compile((state: { packed: Tensor; other: Tensor }, x: Tensor) => {
+    const square = matmul(x, x), next = add(square, 1);
+    const packed = pack(
+      [reshape(square, [16]), reshape(next, [16]), reshape(matmul(next, square), [16])],
+      [0, 64, 100],
+      SIZE,
+    );
+    return { packed, other: add(state.other, sum(packed)) };
+  }, { donate: [0] });
+  const x = [1, 2, 3, 4, 0, 1, 2, 3, 1, 0, 1, 0, 2, 1, 0, 1], rows = [0, 1, 2, 3];
+  const product = (a: number[], b: number[]): number[] =>
+    rows.flatMap((i) => rows.map((j) => rows.reduce((n, k) => n + a[4 * i + k]! * b[4 * k + j]!, 0)));
+  const square = product(x, x), next = square.map((v) => v + 1), expected = [square, next, product(next, square)];
+  const state = { packed: await old(), other: tensor(7) };
+  const { packed, other } = await step(state, tensor(x, [4, 4]));
+  assertEquals([...await data(packed)], placed(expected, [0, 64, 100]));
+  assertEquals([...await data(other)], [7 + expected.flat().reduce((a, b) => a + b)]);
+});
+
+Deno.test("a donated argument that is read is not packed over before", async () => {
+  const x = await toDevice(tensor(counted(0, 128)));
+  const swap = compile((x: Tensor) => pack([slice(x, 0, 64, 128), slice(x, 0, 0, 64)], [0, 64], 128), { donate: [0] });
+  assertEquals([...await data(await swap(x))], [...counted(64, 64), ...counted(0, 64)]);
+  const step = compile(
+    (x: Tensor) => pack([add(slice(x, 0, 0, 64), 1), multiply(slice(x, 0, 0, 64), 10)], [64, 0], 128),
+    {
+      donate: [0],
+    },
+  );
+  const [first, rest] = [counted(0, 64).map((v) => 10 * v), counted(1, 64)];
+  assertEquals([...await data(await step(tensor(counted(0, 128))))], [...first, ...rest]);
+});
+
+Deno.test("a donated argument that is handed through is not packed over", async () => {
+  const step = compile((a: Tensor, x: Tensor) => [pack([add(x, 1)], [0], SIZE), a], { donate: [0] });
+  const [packed, through] = await step(await old(), tensor(counted(0, 100)));
+  assertEquals([...await data(packed!)], placed([counted(1, 100)], [0]));
+  assertEquals([...await data(through!)], Array(SIZE).fill(99));
 });

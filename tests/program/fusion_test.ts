@@ -63,6 +63,7 @@ Deno.test("element-wise ops join the kernel of the product before them", async (
     },
     [randomTensor([6, 8], 1), randomTensor([8, 4], 2), randomTensor([4], 3), randomTensor([6, 4], 4)],
     reference,
+    { edges: { domain: (x) => within(x, 20) } }, // the sigmoid's slope shows each rounding of larger products
   );
 });
 
@@ -191,7 +192,14 @@ async function checkRandomGraph(seed: number): Promise<void> {
       product: (a, b) => tanh(matmul(a, b)),
       scaleBySum: (a, b) => multiply(a, tanh(sum(b))),
     });
-  await checkOp(f, inputs, (...x) => build(x.map((v) => v.data), hostOps), { gradientTolerance: 3e-4 });
+  await checkOp(f, inputs, (...x) => build(x.map((v) => v.data), hostOps), {
+    gradientTolerance: 3e-4,
+    edges: { domain: (x) => within(x, 1) }, // 14 ops on one another: larger numbers bend too much for differences
+  });
+}
+
+function within(x: number, limit: number): number {
+  return Math.max(-limit, Math.min(limit, x));
 }
 
 interface Ops<T> {

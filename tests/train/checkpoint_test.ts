@@ -1,41 +1,32 @@
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { sha256IfThere } from "../../src/io/files.ts";
 import { openSafetensors } from "../../src/io/safetensors.ts";
-import { compareSettings, listCheckpoints, sha256Of } from "../../src/train/checkpoint.ts";
+import { compareRuns, listCheckpoints, type RunSettings } from "../../src/train/checkpoint.ts";
+import type { Settings } from "../../src/train/task.ts";
 import { train, type TrainOptions } from "../../src/train/train.ts";
-import { MLP_METRICS, type MlpOptions, type MlpSpec, mlpTask } from "./mlp_task.ts";
+import { testInFolder } from "../testing/folders.ts";
+import { type MlpOptions, mlpTask } from "./mlp_task.ts";
 
-const common: TrainOptions<MlpSpec> = {
+const common: TrainOptions = {
   steps: 12,
   learningRate: (step) => 1e-2 / (1 + step),
-  schedule: { kind: "hyperbola" },
   seed: 5,
   logEvery: 3,
   checkpointEvery: 4,
   progress: false,
 };
-const run = (task: MlpOptions, options: Partial<TrainOptions<MlpSpec>>) =>
-  train(mlpTask({ dropout: 0.2, ...task }), MLP_METRICS, { ...common, ...options });
-
-function testInFolder(name: string, body: (dir: string) => Promise<void>): void {
-  Deno.test(name, async () => {
-    const dir = await Deno.makeTempDir();
-    try {
-      await body(dir);
-    } finally {
-      await Deno.remove(dir, { recursive: true });
-    }
-  });
-}
+const run = (task: MlpOptions, options: Partial<TrainOptions>) =>
+  train(mlpTask({ dropout: 0.2, ...task }), { ...common, ...options });
 
 const metricSteps = async (dir: string): Promise<number[]> =>
   (await Deno.readTextFile(`${dir}/metrics.jsonl`)).trimEnd().split("\n").map((line) => JSON.parse(line).step);
 
 testInFolder("checkpoints come every checkpointEvery steps and at the end; the last two stay", async (dir) => {
-  const { checkpoint } = await run({}, { dir, steps: 10 });
+  const { checkpoint } = await run({}, { out: dir, steps: 10 });
   assertEquals(await listCheckpoints(dir), ["step-00000008", "step-00000010"]);
   assertEquals(checkpoint, {
     path: `${dir}/step-00000010.safetensors`,
-    sha256: await sha256Of(`${dir}/step-00000010.safetensors`),
+    sha256: await sha256IfThere(`${dir}/step-00000010.safetensors`),
   });
   const archive = await openSafetensors(checkpoint!.path);
   const names = ["hidden.bias", "hidden.weight", "out.bias", "out.weight"];
@@ -47,100 +38,98 @@ testInFolder("checkpoints come every checkpointEvery steps and at the end; the l
   archive.close();
 });
 
-Deno.test("sha256Of() is that of the whole file", async () => {
-  const path = await Deno.makeTempFile(), bytes = new Uint8Array(300_001).map((_, i) => i * 7);
-  await Deno.writeFile(path, bytes);
-  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
-  assertEquals(await sha256Of(path), [...digest].map((b) => b.toString(16).padStart(2, "0")).join(""));
-  await Deno.remove(path);
-});
-
 for (const accumulate of [1, 3]) {
   testInFolder(`a run that is resumed twice ends with the same bytes, accumulating ${accumulate}`, async (dir) => {
-    const whole = await run({}, { dir: `${dir}/whole`, accumulate });
-    const part = { dir: `${dir}/part`, accumulate };
+    const whole = await run({}, { out: `${dir}/whole`, accumulate });
+    const part = { out: `${dir}/part`, accumulate };
     await assertRejects(() => run({ dies: 6 * accumulate }, part), Error, "no mini-batch");
     await assertRejects(() => run({ dies: 11 * accumulate }, { ...part, resume: true }), Error, "no mini-batch");
-    assertEquals(await listCheckpoints(part.dir), ["step-00000004", "step-00000008"]);
+    assertEquals(await listCheckpoints(part.out), ["step-00000004", "step-00000008"]);
     const resumed = await run({}, { ...part, resume: true });
     assertEquals(resumed.checkpoint!.sha256, whole.checkpoint!.sha256);
     assertEquals(resumed.loss, whole.loss);
     assertEquals(resumed.steps, 12);
-    assertEquals(await metricSteps(part.dir), await metricSteps(`${dir}/whole`));
+    assertEquals(await metricSteps(part.out), await metricSteps(`${dir}/whole`));
     const records = [whole, resumed].map(({ checkpoint }) => checkpoint!.path.replace(/safetensors$/, "json"));
     assertEquals(await Deno.readTextFile(records[1]!), await Deno.readTextFile(records[0]!));
   });
 }
 
 testInFolder("another seed or another order would not have given the same bytes", async (dir) => {
-  const a = await run({}, { dir: `${dir}/a` }), b = await run({}, { dir: `${dir}/b`, seed: 6 });
+  const a = await run({}, { out: `${dir}/a` }), b = await run({}, { out: `${dir}/b`, seed: 6 });
   assert(a.checkpoint!.sha256 !== b.checkpoint!.sha256);
 });
 
 testInFolder("a run that is complete is resumed as it is", async (dir) => {
-  const first = await run({}, { dir }), again = await run({}, { dir, resume: true });
+  const first = await run({}, { out: dir }), again = await run({}, { out: dir, resume: true });
   assertEquals(again.checkpoint, first.checkpoint);
   assertEquals(again.loss, first.loss);
   assertEquals(again.steps, 12);
 });
 
 testInFolder("a run can be continued in another folder, from a folder or a file", async (dir) => {
-  const whole = await run({}, { dir: `${dir}/whole` });
+  const whole = await run({}, { out: `${dir}/whole` });
   for (const from of [`${dir}/whole/step-00000008.json`, `${dir}/whole/step-00000008.safetensors`]) {
-    const resumed = await run({}, { dir: `${dir}/other`, resume: from, overwrite: true });
+    const resumed = await run({}, { out: `${dir}/other`, resume: from, overwrite: true });
     assertEquals(resumed.checkpoint!.sha256, whole.checkpoint!.sha256);
   }
-  assertEquals((await run({}, { dir: `${dir}/third`, resume: `${dir}/whole` })).steps, 12);
+  assertEquals((await run({}, { out: `${dir}/third`, resume: `${dir}/whole` })).steps, 12);
 });
 
 testInFolder("checkpoints after the one that a run continues from make room for its own", async (dir) => {
-  const { checkpoint } = await run({}, { dir });
+  const { checkpoint } = await run({}, { out: dir });
   await assertRejects(
-    () => run({ dies: 10 }, { dir, resume: `${dir}/step-00000008.json`, checkpointEvery: 9 }),
+    () => run({ dies: 10 }, { out: dir, resume: `${dir}/step-00000008.json`, checkpointEvery: 9 }),
     Error,
     "no mini-batch",
   );
   assertEquals(await listCheckpoints(dir), ["step-00000008", "step-00000009"]);
-  assertEquals((await run({}, { dir, resume: true })).checkpoint!.sha256, checkpoint!.sha256);
+  assertEquals((await run({}, { out: dir, resume: true })).checkpoint!.sha256, checkpoint!.sha256);
 });
 
 testInFolder("a new run does not start among the checkpoints of another, unless it may overwrite them", async (dir) => {
-  await run({}, { dir });
+  await run({}, { out: dir });
   await assertRejects(
-    () => run({}, { dir }),
+    () => run({}, { out: dir }),
     Error,
     `Cannot start a run in "${dir}": it holds the checkpoint "step-00000012" of an earlier run`,
   );
-  await run({}, { dir, steps: 5, overwrite: true });
+  await run({}, { out: dir, steps: 5, overwrite: true });
   assertEquals(await listCheckpoints(dir), ["step-00000004", "step-00000005"]);
   assertEquals(await metricSteps(dir), [3, 4, 5]);
 });
 
 testInFolder("a crash before the JSON is written leaves the older checkpoint valid", async (dir) => {
-  const whole = await run({}, { dir: `${dir}/whole` });
-  await assertRejects(() => run({ dies: 9 }, { dir: `${dir}/a` }), Error, "no mini-batch");
+  const whole = await run({}, { out: `${dir}/whole` });
+  await assertRejects(() => run({ dies: 9 }, { out: `${dir}/a` }), Error, "no mini-batch");
   const part = `${dir}/a`;
   await Deno.remove(`${part}/step-00000008.json`);
   await Deno.truncate(`${part}/step-00000008.safetensors`, 100);
   await Deno.writeTextFile(`${part}/metrics.jsonl`, '{"step": 9, "lo', { append: true });
-  const resumed = await run({}, { dir: part, resume: true });
+  const resumed = await run({}, { out: part, resume: true });
   assertEquals(resumed.checkpoint!.sha256, whole.checkpoint!.sha256);
   assertEquals(await metricSteps(part), await metricSteps(`${dir}/whole`));
   assertEquals([...Deno.readDirSync(part)].map((e) => e.name).filter((n) => n.includes("00004")), []);
 });
 
 testInFolder("a checkpoint of other settings is refused with the field and both values", async (dir) => {
-  await run({ settings: { data: { name: "a", size: 3 } } }, { dir, steps: 4, adamw: { weightDecay: 0.1 } });
-  const resume = { dir, steps: 4, adamw: { weightDecay: 0.1 }, resume: true };
-  const data = { data: { name: "a", size: 3 } };
-  const cases: [MlpOptions, Partial<TrainOptions<MlpSpec>>, string][] = [
+  const data = { data: { name: "a", size: 3 } }, settings = { lr: 0.1, sep: true };
+  const same = { out: dir, steps: 4, adamw: { weightDecay: 0.1 }, settings }, resume = { ...same, resume: true };
+  await run({ settings: data }, same);
+  const cases: [MlpOptions, Partial<TrainOptions>, string][] = [
     [{ settings: { data: { name: "b", size: 3 } } }, {}, '"task.data.name" was "a" and is "b" now'],
     [{ settings: data }, { seed: 6 }, '"seed" was 5 and is 6 now'],
     [{ settings: data }, { steps: 5 }, '"steps" was 4 and is 5 now'],
     [{ settings: data }, { clip: 1 }, '"clip" was null and is 1 now'],
     [{ settings: data }, { accumulate: 2 }, '"accumulate" was 1 and is 2 now'],
     [{ settings: data }, { adamw: { weightDecay: 0.2 } }, '"adamw.weightDecay" was 0.1 and is 0.2 now'],
-    [{ settings: data }, { schedule: { kind: "line" } }, '"schedule.kind" was "hyperbola" and is "line" now'],
+    [{ settings: data }, { settings: { lr: 0.2, sep: true } }, "--lr was 0.1 and is 0.2 now"],
+    [{ settings: data }, { settings: { lr: 0.1 } }, '"sep" was true and is no setting now'],
+    [
+      { settings: data },
+      { settings: { lr: 0.1, sep: true, mask: 0.5 } },
+      "--mask is 0.5 now, and the checkpoint does not",
+    ],
     [{ settings: data, hidden: 9 }, {}, '"task.hidden" was 8 and is 9 now'],
     [{ settings: { data, more: true } }, {}, '"task.data.name" was "a" and is not set now'],
   ];
@@ -150,26 +139,27 @@ testInFolder("a checkpoint of other settings is refused with the field and both 
   assertEquals((await run({ settings: data }, resume)).steps, 4);
 });
 
-Deno.test("compareSettings() finds fields that one side lacks", () => {
-  compareSettings({ a: { b: null, c: 1 } }, { a: { c: 1, b: null } }, "x");
-  for (const [a, b] of [[{ a: 1 }, {}], [{}, { a: 1 }], [{ a: null }, { a: { b: 1 } }]]) {
-    let message = "";
-    try {
-      compareSettings(a!, b!, "x.json");
-    } catch (error) {
-      message = (error as Error).message;
-    }
-    assert(message.startsWith('Cannot resume from "x.json": "a" was '), message);
+Deno.test("compareRuns() finds fields that one side lacks, in the task's and the trainer's settings", () => {
+  const both = (own: Settings): RunSettings => ({ flags: {}, task: own, trainer: own });
+  compareRuns(both({ a: { b: null, c: 1 } }), both({ a: { c: 1, b: null } }), "x");
+  for (const [a, b] of [[{ a: 1 }, {}], [{}, { a: 1 }], [{ a: null }, { a: { b: 1 } }]] as [Settings, Settings][]) {
+    const refusal = 'Cannot resume from "x.json": "';
+    assertThrows(
+      () => compareRuns({ flags: {}, task: a, trainer: {} }, both(b), "x.json"),
+      Error,
+      `${refusal}task.a" was `,
+    );
+    assertThrows(() => compareRuns({ flags: {}, task: b, trainer: a }, both(b), "x.json"), Error, `${refusal}a" was `);
   }
 });
 
 testInFolder("a checkpoint that cannot be used is refused in a sentence", async (dir) => {
-  await run({}, { dir, steps: 4 });
+  await run({}, { out: dir, steps: 4 });
   const json = `${dir}/step-00000004.json`, file = `${dir}/step-00000004.safetensors`;
   const text = await Deno.readTextFile(json), bytes = await Deno.readFile(file);
   const refused = async (sentence: string, hidden = 8): Promise<void> => {
     const error = await assertRejects(
-      () => run({ hidden, settings: { hidden: 8 } }, { dir, steps: 4, resume: true }),
+      () => run({ hidden, settings: { hidden: 8 } }, { out: dir, steps: 4, resume: true }),
       Error,
     );
     assertEquals(error.message.slice(0, sentence.length), sentence);
@@ -203,14 +193,14 @@ testInFolder("a checkpoint that cannot be used is refused in a sentence", async 
   await refused(`Cannot resume from "${file}": "hidden.weight" must be [4,9]: it is [4,8]`, 9);
 
   await assertRejects(
-    () => run({}, { dir, steps: 4, resume: `${dir}/none` }),
+    () => run({}, { out: dir, steps: 4, resume: `${dir}/none` }),
     Error,
     `Cannot resume from "${dir}/none": the folder has no checkpoint (step-*.json)`,
   );
   await assertRejects(
-    () => run({}, { dir, steps: 4, resume: `${dir}/none.json` }),
+    () => run({}, { out: dir, steps: 4, resume: `${dir}/none.json` }),
     Error,
     `Cannot resume from "${dir}/none.json": there is no such file`,
   );
-  await assertRejects(() => run({}, { resume: true }), Error, "Cannot resume: no folder is given");
+  await assertRejects(() => run({}, { resume: true }), Error, 'Cannot resume: "out" must name the folder');
 });

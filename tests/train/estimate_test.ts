@@ -1,63 +1,65 @@
-import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
+import { assert, assertAlmostEquals, assertEquals, assertRejects } from "@std/assert";
 import { defaultDevice, openDevice, setDefaultDevice } from "../../src/gpu/device.ts";
+import { groupingBytes } from "../../src/grit/group.ts";
 import { configs } from "../../src/models/config.ts";
 import { Spec } from "../../src/nn/spec.ts";
 import { ParameterLayout } from "../../src/optim/layout.ts";
+import { add, tanh } from "../../src/ops/elementwise.ts";
 import { matmul } from "../../src/ops/matmul.ts";
 import { mean } from "../../src/ops/reduce.ts";
-import { tanh } from "../../src/ops/elementwise.ts";
-import { data, tensor, toDevice } from "../../src/program/compile.ts";
+import { data, tensor } from "../../src/program/compile.ts";
 import type { Tensor } from "../../src/program/graph.ts";
-import { placeholder } from "../../src/program/program.ts";
-import { mapTree } from "../../src/program/tree.ts";
-import { estimatePretraining } from "../../src/tasks/pretraining_memory.ts";
-import { describeMemory, estimateMemory, largestBatch, type MemoryTask } from "../../src/train/estimate.ts";
+import { collecting, pairRecipes } from "../../src/recipes/mod.ts";
+import { describeMemory, estimateMemory, largestBatch, type MemoryEstimate } from "../../src/train/estimate.ts";
+import { startingExtra, startingState, startingValues } from "../../src/train/start.ts";
 import { buildStep } from "../../src/train/step.ts";
-import type { Task } from "../../src/train/task.ts";
+import type { Objective } from "../../src/train/task.ts";
 
 type MlpSpec = { first: Spec; second: Spec };
 type Input = { x: Tensor };
-const task: MemoryTask<MlpSpec, Record<string, never>, Input> = {
+type Extra = { mean: Tensor };
+const objective = (batch: number): Objective<MlpSpec, Extra, Input> => ({
   spec: { first: new Spec([96, 512], { normal: 0.1 }), second: new Spec([512, 64], { normal: 0.1 }) },
-  extra: {},
-  loss: (p, extra, { x }) => ({ loss: mean(matmul(tanh(matmul(x, p.first)), p.second)), metrics: {}, extra }),
-};
-const rows = (batch: number): Input => ({ x: placeholder({ shape: [batch, 96], dtype: "f32" }) });
-
-Deno.test("estimateMemory() gives the bytes that a step then holds, and takes none itself", async () => {
-  const device = await openDevice();
-  setDefaultDevice(device);
-  const estimate = await estimateMemory(task, rows(128), [], { logEvery: 1 });
-  assertEquals(device.memory.bytes, 0);
-
-  const layout = new ParameterLayout(task.spec);
-  const zeros = () => layout.flats.map(({ size }) => tensor(new Float32Array(size)));
-  const state = await toDevice({
-    optimizer: { values: zeros(), first: zeros(), second: zeros() },
-    extra: {},
-    healthy: tensor(1),
-    ring: tensor(new Float32Array(2), [1, 2]),
-    sums: [],
-  });
-  const step = buildStep(task as Task<MlpSpec, Record<string, never>, Input>, layout, []);
-  const input = {
-    adamw: { rate: tensor(0.1), correction1: tensor(1), correction2: tensor(1) },
-    key: tensor(Uint32Array.of(1, 2)),
-    row: tensor(Uint32Array.of(0)),
-  };
-  const batch = mapTree(rows(128), ({ size, shape }) => tensor(new Float32Array(size), shape));
-  const next = await step.forward(state, batch, input);
-  await data(next.ring);
-  assertAlmostEquals(estimate.total, device.memory.bytes, 0.001 * device.memory.bytes);
-  step.forward.destroy();
+  input: { x: { shape: [batch, 96], dtype: "f32" } },
+  extra: ({ second }) => ({ mean: second }),
+  loss: (p, extra, { x }) => ({
+    loss: mean(matmul(tanh(matmul(x, p.first)), p.second)),
+    metrics: { mean: mean(extra.mean) },
+    extra: { mean: add(extra.mean, p.second) },
+  }),
 });
 
-Deno.test("estimateMemory() counts the sums of accumulation and the moments", async () => {
-  const plain = await estimateMemory(task, rows(8), []);
-  const accumulated = await estimateMemory(task, rows(8), [], { accumulate: 4 });
-  assertEquals(plain.parameters, 4 * (96 * 512 + 512 * 64));
-  assertEquals(plain.optimizer, 2 * plain.parameters);
-  assertEquals([plain.sums, accumulated.sums], [0, plain.parameters]);
+for (const trainable of [undefined, (name: string) => name === "second"]) {
+  const frozen = trainable ? ", with frozen parameters" : "";
+  Deno.test(`estimateMemory() gives the bytes that a step then holds, and takes none itself${frozen}`, async () => {
+    const device = await openDevice(), own = { ...objective(128), ...(trainable ? { trainable } : {}) };
+    setDefaultDevice(device);
+    const estimate = await estimateMemory(own, { logEvery: 1, clip: 1 });
+    assertEquals(device.memory.bytes, 0);
+
+    const layout = new ParameterLayout(own.spec, own), start = startingValues(own.spec, 1);
+    const sizes = { rows: 1, columns: 2, steps: 1 };
+    const state = await startingState(layout, start, startingExtra(own, start), sizes, undefined);
+    const { gradients, update } = buildStep(own, layout, { clip: 1 }), row = tensor(Uint32Array.of(0));
+    const batch = { x: tensor(new Float32Array(128 * 96), [128, 96]) };
+    const key = tensor(Uint32Array.of(1, 2));
+    const next = await gradients(state, batch, { key, step: tensor(0), epoch: tensor(0), keep: tensor(0), row });
+    const adamw = { rate: tensor(0.1), correction1: tensor(1), correction2: tensor(1) };
+    await data((await update(next, { adamw, row })).norms);
+    assertAlmostEquals(estimate.total, device.memory.bytes, 0.001 * device.memory.bytes);
+    gradients.destroy(), update.destroy();
+  });
+}
+
+Deno.test("estimateMemory() counts parameters, moments and gradients, of frozen ones only the parameters", async () => {
+  const bytes = (
+    { parameters, optimizer, gradients, extra, batch }: MemoryEstimate,
+  ): number[] => [parameters, optimizer, gradients, extra, batch];
+  const first = 4 * 96 * 512, second = 4 * 512 * 64, x = 4 * 8 * 96, all = first + second;
+  assertEquals(bytes(await estimateMemory(objective(8))), [all, 2 * all, all, second, x]);
+  assertEquals(bytes(await estimateMemory(objective(8), { accumulate: 4 })), [all, 2 * all, all, second, x]);
+  const frozen = { ...objective(8), trainable: (name: string) => name === "second" };
+  assertEquals(bytes(await estimateMemory(frozen)), [all, 2 * second, second, second, x]);
 });
 
 Deno.test("largestBatch() finds the last batch that fits in a handful of estimates", async () => {
@@ -75,14 +77,57 @@ Deno.test("largestBatch() finds the last batch that fits in a handful of estimat
   assertEquals(await largestBatch(5050, bytes, { least: 2 }), 0);
 });
 
-Deno.test("the memory of pre-training is linear in the batch and shows queue and grouping", async () => {
-  const estimate = (batch: number, queue = 0) =>
-    estimatePretraining(configs.tiny, { batch, textLength: 12, queue, ...(queue ? { subQueue: 64 } : {}) });
-  const [small, large, queued] = [await estimate(8), await estimate(16), await estimate(8, 256)];
+Deno.test("a batch that an op refuses does not fit", async () => {
+  const asked: number[] = [];
+  const upTo = (most: number, error: () => Error) => (batch: number): Promise<number> => {
+    asked.push(batch);
+    return batch > most ? Promise.reject(error()) : Promise.resolve(1000 + 10 * batch);
+  };
+  const refusal = (): Error => new RangeError("Cannot do that");
+  for (const most of [1, 2, 3, 100, 4097, 60_000]) {
+    asked.length = 0;
+    assertEquals(await largestBatch(1e9, upTo(most, refusal)), most);
+    assert(asked.length <= 2 * Math.log2(65536), `${asked.length} estimates: ${asked}`);
+  }
+  assertEquals(await largestBatch(2000, upTo(60_000, refusal)), 100);
+  assertEquals(await largestBatch(2000, upTo(99, refusal)), 99);
+  assertEquals(await largestBatch(1e9, upTo(1, refusal), { least: 2 }), 0);
+  const fault = (): Error => new TypeError("a fault of the program");
+  await assertRejects(() => largestBatch(1e9, upTo(99, fault)), TypeError, "a fault of the program");
+});
+
+/** The memory of a recipe of tiny on captions of 12 tokens. */
+async function estimated(name: keyof typeof pairRecipes, batch: number, queue = 0): Promise<MemoryEstimate> {
+  const config = configs.tiny, view = { resolution: config.vision.resolution, transform: "train" } as const;
+  const { fields, objective } = pairRecipes[name];
+  const values = Object.fromEntries(Object.entries(fields).map(([key, field]) => [key, field.default]));
+  const own = objective({ config, batch, textLength: 12, view }, values as never);
+  return await estimateMemory(collecting(own as never, queue, config.embedding));
+}
+
+Deno.test("the memory of pre-training is linear in the batch and shows queues and grouping", async () => {
+  const [small, large, queued] = [
+    await estimated("grit", 8),
+    await estimated("grit", 16),
+    await estimated("grit", 8, 256),
+  ];
   assertAlmostEquals(large.intermediates / small.intermediates, 2, 0.4);
   assertEquals(small.extra, 0);
   assertEquals(queued.extra, 2 * 256 * configs.tiny.embedding * 4);
-  assert(queued.grouping >= 2 * 256 * 64 * 4, "both similarity matrices of every sub-queue");
-  assert(describeMemory(queued).includes("grouping"));
-  assertEquals((await defaultDevice()).memory.bytes > 0, true);
+  const grouping = await groupingBytes(configs.tiny.embedding, 256, 64);
+  assert(grouping >= 2 * 256 * 64 * 4, "both similarity matrices of every sub-queue");
+  assert(describeMemory({ ...queued, grouping } as MemoryEstimate).includes("grouping"));
+  assert((await defaultDevice()).memory.bytes > 0);
+});
+
+Deno.test("the memory of recipes with momentum encoders shows these and their queues", async () => {
+  const [grit, albef, retrieval] = [
+    await estimated("grit", 8),
+    await estimated("albef", 8),
+    await estimated("retrieval", 8),
+  ];
+  const queues = 2 * 1024 * configs.tiny.embedding * 4, copies = grit.parameters;
+  assert(albef.extra > queues + 0.9 * copies && albef.extra < queues + 1.1 * copies, `${albef.extra}, ${copies}`);
+  assert(retrieval.extra > queues && retrieval.extra < albef.extra, `${retrieval.extra}`); // no head of MLM
+  assert(albef.intermediates > grit.intermediates);
 });

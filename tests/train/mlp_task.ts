@@ -7,6 +7,7 @@ import { dropout } from "../../src/ops/random.ts";
 import { mean, sum } from "../../src/ops/reduce.ts";
 import { tensor } from "../../src/program/compile.ts";
 import type { Tensor } from "../../src/program/graph.ts";
+import type { Avals } from "../../src/program/tree.ts";
 import type { Settings, Task } from "../../src/train/task.ts";
 
 export type MlpSpec = { hidden: { weight: Spec; bias: Spec }; out: { weight: Spec; bias: Spec } };
@@ -39,6 +40,15 @@ function example(index: number): { x: number[]; y: number } {
   return { x, y: x[0]! * 1.5 - x[1]! + 0.5 * x[2]! * x[3]! };
 }
 
+/** Shapes of a mini-batch. */
+export function mlpInput({ batch = 8 }: MlpOptions = {}): Avals<MlpBatch> {
+  return {
+    x: { shape: [batch, WIDTH], dtype: "f32" },
+    y: { shape: [batch, 1], dtype: "f32" },
+    flag: { shape: [], dtype: "f32" },
+  };
+}
+
 /** Mini-batch `number`. */
 export function mlpBatch(number: number, { batch = 8, bad }: MlpOptions = {}): MlpBatch {
   const rows = Array.from({ length: batch }, (_, i) => example(number * batch + i));
@@ -53,16 +63,16 @@ export function mlpBatch(number: number, { batch = 8, bad }: MlpOptions = {}): M
 
 /** The task; it saves which mini-batch comes next. */
 export function mlpTask(options: MlpOptions = {}): MlpTask {
-  const { batch = 8, batches = Infinity, dropout: rate = 0, hidden = 8, dies = Infinity, calls } = options;
-  let next = 0;
+  const { batch = 8, dropout: rate = 0, hidden = 8 } = options;
   return {
     spec: {
       hidden: { weight: new Spec([WIDTH, hidden], { normal: 0.5 }), bias: new Spec([hidden], { constant: 0 }) },
       out: { weight: new Spec([hidden, 1], { normal: 0.5 }), bias: new Spec([1], { constant: 0 }) },
     },
+    input: mlpInput(options),
     settings: { hidden, batch, dropout: rate, ...options.settings },
-    extra: { seen: tensor(0) },
-    loss(p, { seen }, { x, y, flag }, key) {
+    extra: () => ({ seen: tensor(0) }),
+    loss(p, { seen }, { x, y, flag }, { key }) {
       const h = tanh(add(matmul(x, p.hidden.weight), p.hidden.bias));
       const kept = rate ? dropout(h, rate, key) : h;
       const error = mean(square(subtract(add(matmul(kept, p.out.weight), p.out.bias), y)));
@@ -74,6 +84,14 @@ export function mlpTask(options: MlpOptions = {}): MlpTask {
         extra: { seen: add(seen, batch) },
       };
     },
+    data: mlpData(options),
+  };
+}
+
+function mlpData(options: MlpOptions): MlpTask["data"] {
+  const { batch = 8, batches = Infinity, dies = Infinity, calls } = options;
+  let next = 0;
+  return {
     next() {
       if (next === dies) return Promise.reject(new Error(`no mini-batch ${next}`));
       if (next >= batches) return Promise.resolve(undefined);
@@ -92,6 +110,3 @@ export function mlpTask(options: MlpOptions = {}): MlpTask {
     },
   };
 }
-
-/** Names of its metrics. */
-export const MLP_METRICS: readonly string[] = ["error", "length"];

@@ -1,18 +1,19 @@
 import { assert, assertAlmostEquals, assertEquals, assertRejects } from "@std/assert";
 import { openDevice, setDefaultDevice } from "../../src/gpu/device.ts";
 import { openSafetensors } from "../../src/io/safetensors.ts";
+import { initialize } from "../../src/nn/spec.ts";
 import { ParameterLayout } from "../../src/optim/layout.ts";
-import { data, read, tensor, toDevice } from "../../src/program/compile.ts";
-import type { Tensor } from "../../src/program/graph.ts";
+import { data, read, tensor } from "../../src/program/compile.ts";
 import { leaves } from "../../src/program/tree.ts";
-import { buildStep, type StepInput, type TrainState } from "../../src/train/step.ts";
-import { type Metrics, train, type TrainOptions } from "../../src/train/train.ts";
+import { startingExtra, startingState, startingValues } from "../../src/train/start.ts";
+import { buildStep } from "../../src/train/step.ts";
+import type { Metrics } from "../../src/train/report.ts";
+import { train, type TrainOptions } from "../../src/train/train.ts";
 import { assertClose } from "../testing/reference.ts";
-import { MLP_METRICS, mlpBatch, type MlpExtra, type MlpOptions, type MlpSpec, mlpTask } from "./mlp_task.ts";
+import { mlpBatch, type MlpOptions, type MlpTask, mlpTask } from "./mlp_task.ts";
 
-const common = { steps: 20, learningRate: () => 1e-2, progress: false } satisfies TrainOptions<MlpSpec>;
-const run = (task: MlpOptions, options: Partial<TrainOptions<MlpSpec>> = {}) =>
-  train(mlpTask(task), MLP_METRICS, { ...common, ...options });
+const common = { steps: 20, learningRate: () => 1e-2, progress: false } satisfies TrainOptions;
+const run = (task: MlpOptions, options: Partial<TrainOptions> = {}) => train(mlpTask(task), { ...common, ...options });
 const values = async (params: Parameters<typeof leaves>[0]): Promise<number[]> =>
   (await read(leaves(params))).flatMap((v) => [...v]);
 
@@ -21,7 +22,7 @@ Deno.test("train() lowers the loss, reports means and writes them as JSON lines"
   const result = await run({ calls }, {
     steps: 110,
     logEvery: 25,
-    dir,
+    out: dir,
     onMetrics: (m) => void metrics.push(m),
     learningRate: (step) => 1e-2 / (1 + step / 100),
   });
@@ -52,11 +53,16 @@ Deno.test("the losses of a run are means over its first and last tenth", async (
 
 Deno.test("evaluate gets parameters that later steps leave alone, every evaluateEvery steps and at the end", async () => {
   const seen: [number, number[], ReturnType<typeof leaves>][] = [];
-  const { params } = await run({}, {
-    evaluateEvery: 8,
-    evaluate: async (p, step) => void seen.push([step, await values(p), leaves(p)]),
-  });
+  const task: MlpTask = {
+    ...mlpTask(),
+    async evaluate(p, step) {
+      seen.push([step, await values(p), leaves(p)]);
+      return { step, bias: seen.at(-1)![1][0]! };
+    },
+  };
+  const { params, evaluation } = await train(task, { ...common, evaluateEvery: 8 });
   assertEquals(seen.map(([step]) => step), [8, 16, 20]);
+  assertEquals(evaluation, { step: 20, bias: (await values(params))[0]! });
   for (const [, then, tensors] of seen) assertEquals(await values(tensors), then);
   assert(String(seen[0]![1]) !== String(seen[1]![1]));
   assertEquals(await values(params), seen[2]![1]);
@@ -73,7 +79,7 @@ for (const accumulate of [1, 2]) {
   Deno.test(`gradients are clipped before the moments see them, accumulating ${accumulate}`, async () => {
     const dir = await Deno.makeTempDir();
     const norm = async (clip: number | undefined): Promise<number> => {
-      const options = { steps: 1, accumulate, dir, overwrite: true, ...(clip ? { clip } : {}) };
+      const options = { steps: 1, accumulate, out: dir, overwrite: true, ...(clip ? { clip } : {}) };
       const { checkpoint } = await run({}, options);
       const archive = await openSafetensors(checkpoint!.path);
       let squares = 0;
@@ -110,9 +116,10 @@ for (const what of ["NaN", "Infinity", "gradient"] as const) {
 Deno.test("a loss that is not finite is found within accumulated mini-batches, before a checkpoint is written", async () => {
   const dir = await Deno.makeTempDir();
   await assertRejects(
-    () => run({ bad: { from: 7, what: "NaN" } }, { dir, steps: 9, accumulate: 3, checkpointEvery: 1, logEvery: 9 }),
+    () =>
+      run({ bad: { from: 7, what: "NaN" } }, { out: dir, steps: 9, accumulate: 3, checkpointEvery: 1, logEvery: 9 }),
     Error,
-    "Training stopped at step 3: the loss is not finite (loss NaN, gradient norm NaN) on mini-batch 7",
+    "Training stopped at step 3: the loss is not finite (loss NaN, gradient norm NaN) on mini-batch 7 and mini-batch 8; the parameters",
   );
   const names = [...Deno.readDirSync(dir)].map((e) => e.name).sort();
   assertEquals(names, [
@@ -125,39 +132,28 @@ Deno.test("a loss that is not finite is found within accumulated mini-batches, b
 for (const what of ["NaN", "Infinity", "gradient"] as const) {
   for (const accumulate of [1, 2]) {
     Deno.test(`no bit of parameters and moments changes at or after a ${what}, accumulating ${accumulate}`, async () => {
-      const task = mlpTask({}), layout = new ParameterLayout(task.spec);
-      const { forward, apply } = buildStep(task, layout, MLP_METRICS, { accumulate, clip: 1 });
-      const zeros = () => layout.flats.map((f) => tensor(new Float32Array(f.size)));
-      let state: TrainState<MlpExtra> = await toDevice({
-        optimizer: {
-          values: layout.flats.map((f, i) => tensor(new Float32Array(f.size).fill(0.1 + i))),
-          first: zeros(),
-          second: zeros(),
-        },
-        extra: { seen: tensor(0) },
-        healthy: tensor(1),
-        ring: tensor(new Float32Array(8 * 4), [8, 4]),
-        sums: accumulate > 1 ? zeros() : [],
-      });
-      const input = (row: number): StepInput => ({
-        adamw: { rate: tensor(0.1), correction1: tensor(1), correction2: tensor(1) },
-        key: tensor(Uint32Array.of(1, 2)),
-        row: tensor(Uint32Array.of(row)),
-      });
+      const task = mlpTask({}), layout = new ParameterLayout(task.spec), start = startingValues(task.spec, 1);
+      const { gradients, update } = buildStep(task, layout, { accumulate, clip: 1 });
+      const sizes = { rows: 8, columns: 3, steps: 8 };
+      let state = await startingState(layout, start, startingExtra(task, start), sizes, undefined);
+      const row = tensor(Uint32Array.of(0)),
+        adamw = { rate: tensor(0.1), correction1: tensor(1), correction2: tensor(1) };
       const step = async (bad: number): Promise<string> => {
         for (let micro = 0; micro < accumulate; micro++) {
           const isBad = bad === micro ? { bad: { from: 0, what } } : {};
-          state = await forward(state, mlpBatch(0, isBad), input(micro));
+          const key = tensor(Uint32Array.of(1, 2)), keep = tensor(micro ? 1 : 0);
+          const input = { key, step: tensor(0), epoch: tensor(0), keep, row };
+          state = await gradients(state, mlpBatch(0, isBad), input);
         }
-        if (apply) state = await apply(state, input(0));
+        state = await update(state, { adamw, row });
         return (await read(leaves(state.optimizer))).map((v) => [...v]).join();
       };
-      const start = await step(-1), good = await step(-1);
-      assert(start !== good);
+      const first = await step(-1), good = await step(-1);
+      assert(first !== good);
       assertEquals(await step(accumulate - 1), good);
       assertEquals(await step(-1), good);
-      assertEquals([...await data(state.healthy as Tensor)], [0]);
-      forward.destroy(), apply?.destroy();
+      assertEquals([...await data(state.healthy)], [0]);
+      gradients.destroy(), update.destroy();
     });
   }
 }
@@ -166,7 +162,7 @@ Deno.test("the end of the task ends the run, with a checkpoint and losses of wha
   const dir = await Deno.makeTempDir();
   const metrics: Metrics[] = [];
   const result = await run({ batches: 13 }, {
-    dir,
+    out: dir,
     accumulate: 2,
     logEvery: 4,
     onMetrics: (m) => void metrics.push(m),
@@ -196,32 +192,25 @@ Deno.test("train() refuses options that make no sense", async () => {
     RangeError,
     '"learningRate" must give at least 0 for step 0',
   );
-  await assertRejects(
-    () => train(mlpTask(), ["errors"], common),
-    RangeError,
-    'Cannot log the metric "errors": the task\'s loss gives error, length',
-  );
 });
 
 Deno.test("one task can be trained twice, and starts from the same values", async () => {
   const task = mlpTask({ batches: 10 }), first: number[] = [];
   for (let i = 0; i < 2; i++) {
-    task.restore!(new Map([["next", new TextEncoder().encode("0")]]));
-    const { loss } = await train(task, MLP_METRICS, common);
+    task.data.restore!(new Map([["next", new TextEncoder().encode("0")]]));
+    const { loss } = await train(task, common);
     first.push(loss.first);
   }
   assertEquals(first[0], first[1]);
 });
 
-Deno.test("train() starts from given values and lets the task choose the others", async () => {
-  const task = {
-    ...mlpTask(),
-    initial: (_: string, shape: readonly number[]) => new Float32Array(shape[0]! * (shape[1] ?? 1)).fill(2),
-  };
-  const initial = new Map([["out.bias", Float32Array.of(7)]]);
-  const { params } = await train(task, MLP_METRICS, { ...common, steps: 1, initial, learningRate: () => 0 });
+Deno.test("train() starts from given values, and from the specs' where none are given", async () => {
+  const initial = new Map([["out.bias", Float32Array.of(7)]]), options = { ...common, steps: 1, learningRate: () => 0 };
+  const { params } = await train(mlpTask(), { ...options, seed: 4, initial });
   assertEquals([...await data(params.out.bias)], [7]);
-  assertEquals([...await data(params.hidden.bias)], Array(8).fill(2));
+  const drawn = initialize(mlpTask().spec, 4);
+  assertEquals(await data(params.hidden.weight), drawn.hidden.weight.node.host);
+  assertEquals(await data(params.out.weight), drawn.out.weight.node.host);
 });
 
 Deno.test("GPU memory is constant over 200 steps and that of the process flat", async () => {
