@@ -1,5 +1,5 @@
 /**
- * A Worker that reads images. The first message tells how, every further one is a list of files.
+ * A Worker that reads images. The first message tells how, every further one is a list of files, and the last asks it to end.
  *
  * @module
  */
@@ -28,6 +28,16 @@ export interface WorkerRequest {
   readonly requests: readonly ImageRequest[];
 }
 
+/** Last message to the Worker: it decodes what it has begun and reads no more. */
+export interface WorkerEnd {
+  readonly end: true;
+}
+
+/** Last message of the Worker: no native code runs in it any more, so that it can be terminated. */
+export interface WorkerEnded {
+  readonly ended: true;
+}
+
 /** What the Worker answers. */
 export interface WorkerAnswer {
   readonly id: number;
@@ -41,19 +51,27 @@ export interface WorkerAnswer {
 const AT_ONCE = 2;
 
 const scope = self as unknown as {
-  onmessage: (event: MessageEvent<WorkerSettings | WorkerRequest>) => void;
-  postMessage(message: WorkerAnswer, transfer: Transferable[]): void;
+  onmessage: (event: MessageEvent<WorkerSettings | WorkerRequest | WorkerEnd>) => void;
+  postMessage(message: WorkerAnswer | WorkerEnded, transfer?: Transferable[]): void;
 };
 
-let reader: ImageReader;
+let reader: ImageReader, ending = false;
+const reading = new Set<Promise<WorkerAnswer>>();
 
 scope.onmessage = async ({ data }) => {
   if ("plan" in data) {
     reader = new ImageReader(data.plan, data.cacheBytes);
-    return;
+  } else if ("end" in data) {
+    ending = true;
+    await Promise.allSettled(reading);
+    scope.postMessage({ ended: true });
+  } else {
+    const answering = readAll(data);
+    reading.add(answering);
+    const answer = await answering;
+    reading.delete(answering);
+    if (!ending) scope.postMessage(answer, [answer.images.buffer]);
   }
-  const answer = await readAll(data);
-  scope.postMessage(answer, [answer.images.buffer]);
 };
 
 async function readAll({ id, requests }: WorkerRequest): Promise<WorkerAnswer> {
@@ -61,7 +79,7 @@ async function readAll({ id, requests }: WorkerRequest): Promise<WorkerAnswer> {
   const images = new Uint8Array(Math.ceil(requests.length * size / 4) * 4), failures: [number, string][] = [];
   let next = 0;
   const readSome = async (): Promise<void> => {
-    for (let place = next++; place < requests.length; place = next++) {
+    for (let place = next++; place < requests.length && !ending; place = next++) {
       const { path, seed, fork } = requests[place]!;
       try {
         images.set(await reader.read(path, new Random(seed).fork(...fork)), place * size);

@@ -146,14 +146,14 @@ export class Loader {
     }
   }
 
-  /** Ends the Workers. Batches that are being read fail. */
-  close(): void {
-    this.#pool.close();
+  /** Batches that are being read fail at once; waits until the Workers have ended. */
+  async close(): Promise<void> {
+    await this.#pool.close();
   }
 
   /** Closes the loader at the end of an `await using` block. */
-  [Symbol.asyncDispose](): Promise<void> {
-    return Promise.resolve(this.close());
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
   }
 
   async #load(number: number, indices: Int32Array, epoch: number): Promise<Batch> {
