@@ -6,7 +6,7 @@ import { captionScene } from "../../src/data/scenes/language.ts";
 import { resolveSceneOptions, type SceneOptions } from "../../src/data/scenes/options.ts";
 import { canonical, drawScenes, type Scene, type SceneObject, SPLITS } from "../../src/data/scenes/world.ts";
 import { sceneFiles, writeScenes } from "../../src/data/scenes/write.ts";
-import { withFolder } from "../testing/folder.ts";
+import { withFolder } from "../testing/folders.ts";
 
 const counts = { train: 600, val: 100, test: 100 };
 const world = { seed: 7, counts, objects: [1, 4], twins: 0.25 } as const;

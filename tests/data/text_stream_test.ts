@@ -1,6 +1,6 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { type Cutter, decode, LineCutter, ListCutter, readChunks } from "../../src/data/text_stream.ts";
-import { withFolder } from "../testing/folder.ts";
+import { withFolder } from "../testing/folders.ts";
 
 /** The pieces of a text that comes in the given chunks. */
 function cutAll(cutter: Cutter, chunks: readonly Uint8Array[]): string[] {

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { buildTokenizer, loadTokenizer, type Tokenizer, writeTokenizer } from "../../src/data/tokenizer.ts";
-import { withFolder } from "../testing/folder.ts";
+import { withFolder } from "../testing/folders.ts";
 
 const captions = [
   "A small red ring to the left of a big blue cube.",
@@ -128,7 +128,11 @@ Deno.test("loadTokenizer() refuses broken files with a sentence", () =>
     await refused("c.json", '{"model": {"type": "WordPiece"}}', "is not a tokenizer.json");
     await refused("vocab.txt", "[PAD]\n[UNK]\n[CLS]\n[SEP]\ndog\n", "has no token [MASK]");
     await refused("empty.txt", "", "has no token [PAD]");
-    await assertRejects(() => loadTokenizer(`${folder}/none.json`), Deno.errors.NotFound);
+    await assertRejects(
+      () => loadTokenizer(`${folder}/none.json`),
+      SyntaxError,
+      `there is no file "${folder}/none.json"`,
+    );
   }));
 
 Deno.test("buildTokenizer() refuses captions without words and a size without room", () => {

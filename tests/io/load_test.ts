@@ -19,7 +19,7 @@ import {
   TINY,
   vitShapes,
 } from "./shapes.ts";
-import { withFolder } from "../testing/folder.ts";
+import { withFolder } from "../testing/folders.ts";
 import { archiveOf, counting, filled } from "./testing.ts";
 
 const OFFICIAL: Record<string, Record<string, [dtype: string, ...shape: number[]]>> = JSON.parse(

@@ -11,7 +11,7 @@ import {
   timmNames,
   writeSafetensors,
 } from "../../mod.ts";
-import { withFolder } from "../testing/folder.ts";
+import { withFolder } from "../testing/folders.ts";
 import { albefShapes, huggingFaceBertShapes, huggingFaceVitShapes, TINY, vitShapes } from "./shapes.ts";
 import { counting } from "./testing.ts";
 

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { DTYPES, type NamedTensor, toFloat32, toInt32, toUint32 } from "../../src/io/dtype.ts";
 import { openSafetensors, parseSafetensors, writeSafetensors } from "../../src/io/safetensors.ts";
-import { withFolder } from "../testing/folder.ts";
+import { withFolder } from "../testing/folders.ts";
 import { counting, safetensorsBytes } from "./testing.ts";
 import { assertRefused } from "../testing/refusals.ts";
 

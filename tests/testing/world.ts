@@ -7,7 +7,7 @@ import { sceneFiles, writeScenes } from "../../src/data/scenes/write.ts";
 import { buildTokenizer, type Tokenizer } from "../../src/data/tokenizer.ts";
 import type { AlbefConfig } from "../../src/models/config.ts";
 import type { Tree } from "../../src/program/tree.ts";
-import type { PairSetup } from "../../src/recipes/recipe.ts";
+import type { RecipeSetup } from "../../src/recipes/recipe.ts";
 
 /** Examples: images of two captions each. */
 export const EXAMPLES = 21;
@@ -52,7 +52,7 @@ export class World implements AsyncDisposable {
   }
 
   /** What a recipe is told. */
-  setup(batch: number, dropout: number): PairSetup {
+  setup(batch: number, dropout: number): RecipeSetup {
     const view = { resolution: 16, transform: "train", cropArea: null, randAugment: false } as const;
     return { config: this.config(dropout), batch, textLength: LENGTH, view, tokenizer: this.tokenizer };
   }
