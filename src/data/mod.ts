@@ -46,6 +46,6 @@ export {
   writeTokenizer,
 } from "./tokenizer.ts";
 export { Random, type RandomState } from "../random/random.ts";
-export { type Split as SceneSplit } from "./scenes/world.ts";
+export { type SceneSplit } from "./scenes/world.ts";
 export { type SceneFiles, sceneFiles, type SceneProgress, writeScenes } from "./scenes/write.ts";
 export { type SceneOptions } from "./scenes/options.ts";

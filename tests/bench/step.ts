@@ -4,7 +4,7 @@ import { type AlbefSpec, albefSpec } from "../../src/models/albef.ts";
 import { type AlbefConfig, configs } from "../../src/models/config.ts";
 import { initialValues, specEntries } from "../../src/nn/spec.ts";
 import { ParameterLayout } from "../../src/optim/layout.ts";
-import { data, tensor, toDevice } from "../../src/program/compile.ts";
+import { tensor, toDevice, toHost } from "../../src/program/compile.ts";
 import type { Tensor } from "../../src/program/graph.ts";
 import type { KernelTime, Program } from "../../src/program/program.ts";
 import {
@@ -118,7 +118,7 @@ export class BenchStep {
 
   /** Waits for the step and returns its loss. */
   async loss(): Promise<number> {
-    return (await data(this.state.ring))[0]!;
+    return (await toHost(this.state.ring))[0]!;
   }
 
   destroy(): void {

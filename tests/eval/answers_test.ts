@@ -4,7 +4,7 @@ import { type Candidates, rankAnswers, type RankOptions } from "../../src/eval/a
 import type { PatchedPairs } from "../../src/models/albef.ts";
 import { type Vqa, vqaSpec } from "../../src/models/vqa.ts";
 import { initialize } from "../../src/nn/spec.ts";
-import { compile, item, read, tensor } from "../../src/program/compile.ts";
+import { compile, item, tensor, toHost } from "../../src/program/compile.ts";
 import { entries, leaves, type Tree } from "../../src/program/tree.ts";
 import { vqaLoss } from "../../src/recipes/vqa.ts";
 import { config, patches, texts } from "../models/sizes.ts";
@@ -18,7 +18,7 @@ const candidates: Candidates = texts(8, 5, 77);
 
 async function rank(options: RankOptions): Promise<{ [name: string]: number[] }> {
   const run = compile((p: Vqa & Tree, q: PatchedPairs, c: Candidates) => rankAnswers(p, q, c, { config }, options));
-  const found = entries(await run(params, questions(2), candidates)), values = await read(found.map(([, t]) => t));
+  const found = entries(await run(params, questions(2), candidates)), values = await toHost(found.map(([, t]) => t));
   run.destroy();
   return Object.fromEntries(found.map(([name], i) => [name, Array.from(values[i]!)]));
 }

@@ -1,7 +1,7 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { decodeImage } from "../../src/data/images.ts";
 import { retrievalSet } from "../../src/eval/retrieval_set.ts";
-import { data } from "../../src/program/compile.ts";
+import { toHost } from "../../src/program/compile.ts";
 import { LENGTH, World } from "../testing/world.ts";
 
 const sizes = { resolution: 16, maxLength: LENGTH };
@@ -18,7 +18,7 @@ Deno.test("retrievalSet() holds every caption with the place of its image", asyn
 Deno.test("retrievalSet() loads the images that are asked for, as bytes", async () => {
   await using world = await World.make(4);
   const { images } = retrievalSet(world.dataset, world.tokenizer, sizes);
-  const words = await data(await images.load([2, 0])) as Uint32Array;
+  const words = await toHost(await images.load([2, 0])) as Uint32Array;
   const expected = [2, 0].map((i) => decodeImage(world.dataset.entry(i).image, 256));
   assertEquals(
     [...new Uint8Array(words.slice().buffer)],

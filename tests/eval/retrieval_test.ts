@@ -19,7 +19,7 @@ import { initialize } from "../../src/nn/spec.ts";
 import { gather } from "../../src/ops/gather.ts";
 import { matmul } from "../../src/ops/matmul.ts";
 import { slice } from "../../src/ops/shape.ts";
-import { compile, evaluate, read, tensor } from "../../src/program/compile.ts";
+import { compile, evaluate, tensor, toHost } from "../../src/program/compile.ts";
 import type { Tensor } from "../../src/program/graph.ts";
 import type { Tree } from "../../src/program/tree.ts";
 import { config, patches, texts } from "../models/sizes.ts";
@@ -61,7 +61,7 @@ async function allScores(): Promise<{ cosine: Float32Array; match: Float32Array 
     const logits = matchLogits(p, gather(text.states, which), context, { config });
     return [matmul(image.features, text.features, { transposeB: true }), slice(logits, 1, 1, 2)];
   });
-  const [cosine, match] = await read(
+  const [cosine, match] = await toHost(
     await score(params, pixels, words.ids, words.mask, images, which),
   ) as Float32Array[];
   score.destroy();

@@ -29,7 +29,7 @@ import { randomKey } from "../../src/ops/random.ts";
 import { broadcastTo, mean, sum } from "../../src/ops/reduce.ts";
 import { concat, reshape } from "../../src/ops/shape.ts";
 import { softmax } from "../../src/ops/softmax.ts";
-import { compile, read, tensor } from "../../src/program/compile.ts";
+import { compile, tensor, toHost } from "../../src/program/compile.ts";
 import type { Tensor } from "../../src/program/graph.ts";
 import { entries, type Tree } from "../../src/program/tree.ts";
 import { gritLoss } from "../../src/recipes/grit.ts";
@@ -89,7 +89,7 @@ export async function settingOf(golden: Golden, file: string): Promise<Setting> 
 export async function run(args: Tree[], fn: (...args: Loose[]) => Tree): Promise<Map<string, Float32Array>> {
   const compiled = compile(fn as (...args: Tree[]) => Tree);
   const found = entries(await compiled(...args));
-  const values = await read(found.map(([, t]) => t));
+  const values = await toHost(found.map(([, t]) => t));
   compiled.destroy();
   return new Map(found.map(([path], i) => [path, values[i] as Float32Array]));
 }
@@ -339,11 +339,11 @@ async function trainOn(setting: Setting, rate: number, steps: number): Promise<L
       ...out.r.negatives,
       ...(t === 1 ? { grads: out.grads } : {}),
     };
-    const found = entries(shown as Tree), values = await read(found.map(([, x]) => x));
+    const found = entries(shown as Tree), values = await toHost(found.map(([, x]) => x));
     rows.push(Object.fromEntries(found.map(([path], i) => [path, values[i]])));
   }
   step.destroy();
-  const values = await read(state.values);
+  const values = await toHost(state.values);
   return { rows, after: layout.unpackHost(values as Float32Array[]), layout };
 }
 

@@ -15,7 +15,7 @@ import { randomKey } from "../../src/ops/random.ts";
 import { mean, sum } from "../../src/ops/reduce.ts";
 import { concat, slice } from "../../src/ops/shape.ts";
 import { logSoftmax, softmax } from "../../src/ops/softmax.ts";
-import { compile, read, tensor } from "../../src/program/compile.ts";
+import { compile, tensor, toHost } from "../../src/program/compile.ts";
 import type { Tensor } from "../../src/program/graph.ts";
 import { entries, type Tree } from "../../src/program/tree.ts";
 import { albefLoss } from "../../src/recipes/albef.ts";
@@ -154,7 +154,7 @@ function makeStep(
 }
 
 async function values(tree: Tree): Promise<Map<string, Float32Array>> {
-  const found = entries(tree), read_ = await read(found.map(([, t]) => t));
+  const found = entries(tree), read_ = await toHost(found.map(([, t]) => t));
   return new Map(found.map(([path], i) => [path, read_[i] as Float32Array]));
 }
 

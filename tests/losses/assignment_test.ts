@@ -8,7 +8,7 @@ import { crossEntropy } from "../../src/ops/cross_entropy.ts";
 import { cast } from "../../src/ops/elementwise.ts";
 import { mean } from "../../src/ops/reduce.ts";
 import { concat, stack } from "../../src/ops/shape.ts";
-import { compile, data, read, tensor } from "../../src/program/compile.ts";
+import { compile, tensor, toHost } from "../../src/program/compile.ts";
 import type { Tensor } from "../../src/program/graph.ts";
 import type { Tree } from "../../src/program/tree.ts";
 import { config, patches, randoms, texts } from "../models/sizes.ts";
@@ -23,7 +23,7 @@ Deno.test("drawAssignment() draws two different images: the own one and another,
   );
   const x = randoms([count, count], 3), counts = [0, 0, 0];
   for (let t = 0; t < times; t += per) {
-    const rows = await data(await many(x, tensor(Uint32Array.of(3, t))));
+    const rows = await toHost(await many(x, tensor(Uint32Array.of(3, t))));
     for (let row = 0; row < per; row++) {
       const of = (part: number, i: number): number => rows[(row * 3 + part) * count + i]!;
       for (let own = 0; own < count; own++) {
@@ -54,7 +54,7 @@ Deno.test("textAssignmentLogits() do not train the projection that images are dr
     return [loss, grads.vision_proj.weight, grads.ta_head.weight, grads.visual_encoder.cls_token];
   });
   const batch = { patches: patches(3, 1), ...texts(3, 6, 2) }, words = tensor(Uint32Array.of(1, 2));
-  const results = await read(await run(initialize(textAssignmentSpec(config), 5), batch, words)) as Float32Array[];
+  const results = await toHost(await run(initialize(textAssignmentSpec(config), 5), batch, words)) as Float32Array[];
   for (const values of results) assert(values.every(Number.isFinite));
   assert(results[1]!.every((x) => x === 0));
   assert(results[2]!.some((x) => x !== 0) && results[3]!.some((x) => x !== 0));

@@ -1,7 +1,7 @@
 import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
 import { valueAndGrad } from "../../src/autograd/grad.ts";
 import { itcLoss, itcMomentumLoss, type ItcOptions } from "../../src/losses/itc.ts";
-import { compile, item, read, tensor } from "../../src/program/compile.ts";
+import { compile, item, tensor, toHost } from "../../src/program/compile.ts";
 import type { Tensor } from "../../src/program/graph.ts";
 import { assertClose, randomTensor } from "../testing/reference.ts";
 
@@ -26,7 +26,7 @@ async function lossOf(q: Features, options: ItcOptions): Promise<{ loss: number;
     const [loss, g] = valueAndGrad((q: Features) => itcLoss(q, q.temp, options))(q);
     return [loss, g.image, g.text, g.temp];
   });
-  const [loss, ...grads] = await read(await step(q)) as Float32Array[];
+  const [loss, ...grads] = await toHost(await step(q)) as Float32Array[];
   step.destroy();
   return { loss: loss![0]!, grads };
 }

@@ -1,7 +1,7 @@
 import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
 import { valueAndGrad } from "../../src/autograd/grad.ts";
 import { mlmLoss } from "../../src/losses/mlm.ts";
-import { compile, read, tensor } from "../../src/program/compile.ts";
+import { compile, tensor, toHost } from "../../src/program/compile.ts";
 import type { Tensor } from "../../src/program/graph.ts";
 import { randomTensor } from "../testing/reference.ts";
 
@@ -26,7 +26,7 @@ async function lossOf(
     const [loss, g] = valueAndGrad((q: Inputs) => mlmLoss(q, labels, soft))(q);
     return [loss, g.queries, g.keys, g.bias];
   });
-  const [loss, ...grads] = await read(
+  const [loss, ...grads] = await toHost(
     await step(inputs(), tensor(Int32Array.from(labels), [batch, length])),
   ) as Float32Array[];
   step.destroy();

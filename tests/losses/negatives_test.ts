@@ -8,7 +8,7 @@ import {
 } from "../../src/losses/negatives.ts";
 import { randomKey } from "../../src/ops/random.ts";
 import { stack } from "../../src/ops/shape.ts";
-import { compile, data, read, tensor } from "../../src/program/compile.ts";
+import { compile, tensor, toHost } from "../../src/program/compile.ts";
 import type { Tensor } from "../../src/program/graph.ts";
 import { randomTensor } from "../testing/reference.ts";
 
@@ -28,7 +28,7 @@ async function draw(
   const rows: number[][] = [];
   for (let t = 0; t < times; t += per) {
     const ids = tensor(Uint32Array.from(imageIds ?? [0]));
-    const values = await data(await many(tensor(logits, [count, count]), tensor(Uint32Array.of(7, t)), ids));
+    const values = await toHost(await many(tensor(logits, [count, count]), tensor(Uint32Array.of(7, t)), ids));
     for (let i = 0; i < per; i++) rows.push(Array.from(values.subarray(i * count, (i + 1) * count)));
   }
   many.destroy();
@@ -93,7 +93,7 @@ Deno.test("pairNegatives() compares a side's queries with the other side's keys,
         [0, 1, 2].reduce((n, k) => n + queries.node.host![i * width + k]! * keys.node.host![j * width + k]!, 0);
       return [0, 1, 2, 3, 4].filter((j) => ids[j] !== id).reduce((a, b) => similarity(b) > similarity(a) ? b : a);
     });
-  const [ofTexts, ofImages] = await read([images, texts]);
+  const [ofTexts, ofImages] = await toHost([images, texts]);
   assertEquals([...ofTexts!], hardest(queries.text, keys.image));
   assertEquals([...ofImages!], hardest(queries.image, keys.text));
   choose.destroy();

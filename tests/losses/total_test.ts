@@ -1,6 +1,6 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { total } from "../../src/losses/total.ts";
-import { compile, read, tensor } from "../../src/program/compile.ts";
+import { compile, tensor, toHost } from "../../src/program/compile.ts";
 import type { Tensor } from "../../src/program/graph.ts";
 
 Deno.test("total() adds weighted terms and gives them without their weights", async () => {
@@ -8,7 +8,7 @@ Deno.test("total() adds weighted terms and gives them without their weights", as
     const { loss, terms } = total({ first: () => a, second: () => b }, { second: 0.5 });
     return [loss, terms.first!, terms.second!];
   });
-  const [loss, first, second] = await read(await run(tensor(3), tensor(4)));
+  const [loss, first, second] = await toHost(await run(tensor(3), tensor(4)));
   assertEquals([loss![0], first![0], second![0]], [5, 3, 4]);
   run.destroy();
 });

@@ -9,7 +9,7 @@ import {
   startQueues,
 } from "../../src/models/momentum.ts";
 import { initialize } from "../../src/nn/spec.ts";
-import { compile, read, tensor } from "../../src/program/compile.ts";
+import { compile, tensor, toHost } from "../../src/program/compile.ts";
 import type { Tensor } from "../../src/program/graph.ts";
 import { config, randoms } from "./sizes.ts";
 
@@ -44,7 +44,7 @@ async function checkRing(length: number, count: number, batches: number): Promis
       texts.splice(row * 4, 4, ...values[1]!);
       ids[row] = id;
     });
-    const found = await read([queues.images, queues.texts, queues.pointer, queues.ids!]);
+    const found = await toHost([queues.images, queues.texts, queues.pointer, queues.ids!]);
     assertEquals(found.map((values) => [...values]), [images, texts, [(n + 1) * count % length], ids]);
   }
   advance.destroy();

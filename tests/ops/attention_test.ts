@@ -9,7 +9,7 @@ import type { AttentionAttrs } from "../../src/ops/attention_kernel.ts";
 import { grad } from "../../src/autograd/grad.ts";
 import { multiply } from "../../src/ops/elementwise.ts";
 import { sum } from "../../src/ops/reduce.ts";
-import { compile, data, tensor } from "../../src/program/compile.ts";
+import { compile, tensor, toHost } from "../../src/program/compile.ts";
 import type { HostArray, Op, Tensor } from "../../src/program/graph.ts";
 import type { Lowering } from "../../src/program/lowering.ts";
 import random from "../../kernels/random.wgsl" with { type: "text" };
@@ -237,8 +237,8 @@ Deno.test("attention() of one tensor as q, k and v binds no memory twice, nor do
   }
   const [out, dx] = await run(...args) as [Tensor, Tensor];
   const [wanted, , dq, dk, dv] = reference(c, [x, x, x, g]) as [Float64Array, ...Float64Array[]];
-  assertNear(await data(out), wanted, 2e-5, 0.01, "out");
-  assertNear(await data(dx), dq!.map((v, i) => v + dk![i]! + dv![i]!), 1e-4, 0.01, "dx");
+  assertNear(await toHost(out), wanted, 2e-5, 0.01, "out");
+  assertNear(await toHost(dx), dq!.map((v, i) => v + dk![i]! + dv![i]!), 1e-4, 0.01, "dx");
 });
 
 Deno.test("the formulas' gradients agree with finite differences", () => {

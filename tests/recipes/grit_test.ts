@@ -3,7 +3,7 @@ import { valueAndGradAux } from "../../src/autograd/grad.ts";
 import { type Albef, albefSpec } from "../../src/models/albef.ts";
 import { initialize } from "../../src/nn/spec.ts";
 import { randomKey } from "../../src/ops/random.ts";
-import { compile, read, tensor } from "../../src/program/compile.ts";
+import { compile, tensor, toHost } from "../../src/program/compile.ts";
 import type { Tensor } from "../../src/program/graph.ts";
 import { entries, leaves, type Tree } from "../../src/program/tree.ts";
 import { gritLoss, type GritOptions, type MaskedPairs } from "../../src/recipes/grit.ts";
@@ -34,7 +34,7 @@ async function step(
     return { loss, grads, ...terms, negatives, features } as Tree;
   });
   const result = await run(initialize(albefSpec(config), 3), batch, tensor(Uint32Array.of(1, number)));
-  const values = await read(leaves(result));
+  const values = await toHost(leaves(result));
   run.destroy();
   return new Map(entries(result).map(([name], i) => [name, values[i] as Float32Array]));
 }

@@ -8,7 +8,7 @@ import { buildTokenizer, type Tokenizer } from "../../src/data/tokenizer.ts";
 import type { AlbefConfig } from "../../src/models/config.ts";
 import type { ParametersOf, SpecTree } from "../../src/nn/spec.ts";
 import { randomKey } from "../../src/ops/random.ts";
-import { compile, read, tensor } from "../../src/program/compile.ts";
+import { compile, tensor, toHost } from "../../src/program/compile.ts";
 import type { Tensor } from "../../src/program/graph.ts";
 import { placeholders } from "../../src/program/program.ts";
 import { entries, signature, type Tree } from "../../src/program/tree.ts";
@@ -123,7 +123,9 @@ export async function valuesOf<A extends Tree[]>(
   run: (...args: A) => Tree,
   args: A,
 ): Promise<Map<string, Float32Array>> {
-  const compiled = compile(run), found = entries(await compiled(...args)), values = await read(found.map(([, t]) => t));
+  const compiled = compile(run),
+    found = entries(await compiled(...args)),
+    values = await toHost(found.map(([, t]) => t));
   compiled.destroy();
   return new Map(found.map(([name], i) => [name, values[i] as Float32Array]));
 }
