@@ -4,9 +4,9 @@
  * @module
  */
 
-/** A line on standard error that replaces the one before on a terminal. */
+/** A line on standard error that replaces the one before on a terminal; in a browser lines of the console. */
 export class ProgressLine {
-  readonly #terminal: boolean = Deno.stderr.isTerminal();
+  readonly #terminal: boolean = globalThis.Deno?.stderr.isTerminal() ?? false;
   #open = false;
 
   /** Shows a line; off a terminal each line stands by itself. */
@@ -28,7 +28,8 @@ export class ProgressLine {
   }
 
   #write(text: string): void {
-    Deno.stderr.writeSync(new TextEncoder().encode(text));
+    if (globalThis.Deno) Deno.stderr.writeSync(new TextEncoder().encode(text));
+    else console.info(text.trimEnd());
   }
 }
 

@@ -3,6 +3,7 @@
  * than Deno's (wgpu). DIR is a folder of values from the official code, tests/golden/data if not given; with PART, only rows
  * run whose name contains it. One row per file; the last line counts; the exit status is 1 if anything failed.
  */
+import { withFolder } from "../testing/folders.ts";
 import { openChromium, setUpChromium } from "./chromium.ts";
 import type { Row } from "./rows.ts";
 
@@ -11,13 +12,19 @@ const SILENCE = 240;
 
 const here = new URL(".", import.meta.url);
 
-async function bundle(): Promise<string> {
-  const { success, stdout, stderr } = await new Deno.Command("deno", {
-    args: ["bundle", "--quiet", "--no-lock", "--platform", "browser", new URL("page.ts", here).href],
+/**
+ * Makes page.js and its parts in a folder. A part is what is imported when it is needed: so the page never asks for the native
+ * code and Node's modules that decode images, which no browser has.
+ */
+async function bundle(folder: string): Promise<void> {
+  const { success, stderr } = await new Deno.Command("deno", {
+    args: [
+      ...["bundle", "--quiet", "--no-lock", "--platform", "browser", "--code-splitting", "--outdir", folder],
+      new URL("page.ts", here).href,
+    ],
     stdin: "null",
   }).output();
   if (!success) throw new Error(`Cannot bundle page.ts: ${new TextDecoder().decode(stderr)}`);
-  return new TextDecoder().decode(stdout);
 }
 
 /** Counts what the page reports and prints its rows. */
@@ -56,7 +63,7 @@ class Report {
   }
 }
 
-/** The page, its program, the golden files and the places that rows are posted to. */
+/** The page, its program from a folder, the golden files and the places that rows are posted to. */
 function serve(program: string, dir: string, report: Report): Deno.HttpServer<Deno.NetAddr> {
   const page =
     `<!doctype html><meta charset="utf-8"><title>Gritstone</title><script type="module" src="/page.js"></script>`;
@@ -64,8 +71,8 @@ function serve(program: string, dir: string, report: Report): Deno.HttpServer<De
     const { pathname } = new URL(request.url);
     if (request.method === "POST") return receive(pathname, await request.json(), report);
     if (pathname === "/") return new Response(page, { headers: { "content-type": "text/html" } });
-    if (pathname === "/page.js") return new Response(program, { headers: { "content-type": "text/javascript" } });
     if (pathname.startsWith("/golden/")) return await file(dir + decodeURIComponent(pathname.slice("/golden".length)));
+    if (pathname.endsWith(".js")) return await file(program + pathname, "text/javascript");
     return new Response(null, { status: 404 });
   });
 }
@@ -79,9 +86,9 @@ function receive(path: string, body: any, report: Report): Response {
   return new Response();
 }
 
-async function file(path: string): Promise<Response> {
+async function file(path: string, type = "application/octet-stream"): Promise<Response> {
   try {
-    return new Response(await Deno.readFile(path));
+    return new Response(await Deno.readFile(path), { headers: { "content-type": type } });
   } catch {
     return new Response(null, { status: 404 });
   }
@@ -96,10 +103,13 @@ async function main(dir: string, part: string): Promise<number> {
   for (const signal of ["SIGINT", "SIGTERM"] as const) {
     Deno.addSignalListener(signal, () => report.finish(`Interrupted by ${signal}`));
   }
-  await using server = serve(await bundle(), dir, report);
-  await using browser = await openChromium(`http://127.0.0.1:${server.addr.port}/#${encodeURIComponent(part)}`);
-  browser.ended.then((text) => report.finish(`The browser ended before the page did:\n${text}`));
-  const reason = await report.end;
+  const reason = await withFolder(async (program) => {
+    await bundle(program);
+    await using server = serve(program, dir, report);
+    await using browser = await openChromium(`http://127.0.0.1:${server.addr.port}/#${encodeURIComponent(part)}`);
+    browser.ended.then((text) => report.finish(`The browser ended before the page did:\n${text}`));
+    return await report.end;
+  });
   if (reason) report.failed++, console.log(reason);
   if (report.passed + report.failed === 0) report.failed++, console.log(`No name of a row contains "${part}"`);
   console.log(`${report.passed} passed, ${report.failed} failed`);
