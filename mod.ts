@@ -3,10 +3,10 @@
  * around them, on any GPU that WebGPU reaches.
  *
  * ```ts
- * import { add, compile, data, type Tensor, tensor } from "./mod.ts";
+ * import { add, compile, toHost, type Tensor, tensor } from "./mod.ts";
  *
  * const increment = compile((x: Tensor) => add(x, 1));
- * console.log(await data(await increment(tensor([1, 2, 3])))); // Float32Array(3) [ 2, 3, 4 ]
+ * console.log(await toHost(await increment(tensor([1, 2, 3])))); // Float32Array(3) [ 2, 3, 4 ]
  * ```
  *
  * @module
@@ -31,12 +31,11 @@ export {
   compile,
   type Compiled,
   type CompileOptions,
-  data,
   evaluate,
   item,
-  read,
   tensor,
   toDevice,
+  toHost,
 } from "./src/program/compile.ts";
 export { type CompileProgress, type KernelTime, Program } from "./src/program/program.ts";
 export { type Aval, type DType, type HostArray, Tensor } from "./src/program/graph.ts";
@@ -89,7 +88,7 @@ export { argmax } from "./src/ops/argmax.ts";
 export { topK } from "./src/ops/top_k.ts";
 export { transpose } from "./src/ops/transpose.ts";
 export { patchify, patchifyBytes, type PatchifyBytesOptions, type Rgb } from "./src/ops/patchify.ts";
-export { updateRows } from "./src/ops/update_rows.ts";
+export { ringUpdate } from "./src/ops/ring_update.ts";
 export { groupingWalk } from "./src/ops/grouping_walk.ts";
 
 // Layers and parameters.

@@ -37,9 +37,9 @@ import {
   type PairObjective,
   type PairRecipe,
   pairRecipes,
-  type PairSetup,
   ProgressLine,
   readSettingsFile,
+  type RecipeSetup,
   RetrievalEvaluator,
   type RetrievalResult,
   type RetrievalSet,
@@ -123,7 +123,7 @@ interface Run {
   readonly text: string;
   readonly resumable: settings.SettingsRecord;
   /** The recipe's objective. */
-  objective(setup: PairSetup): AnyObjective;
+  objective(setup: RecipeSetup): AnyObjective;
 }
 
 async function readRun(args: readonly string[]): Promise<Run> {
@@ -255,7 +255,7 @@ function modelConfig(options: Common, tokenizer: Tokenizer): AlbefConfig {
   };
 }
 
-function setupOf(options: Common, config: AlbefConfig, stepsPerEpoch: number): PairSetup {
+function setupOf(options: Common, config: AlbefConfig, stepsPerEpoch: number): RecipeSetup {
   const { augment, batch, textLength, remat, seed } = options;
   const view: ImageOptions = {
     resolution: config.vision.resolution,

@@ -56,6 +56,12 @@ export type MaskedTensors = {
   readonly mlmLabels: Tensor;
 };
 
+/** The tokenizer of a collate function, which knows its shapes without one. @throws {TypeError} If there is none. */
+export function givenTokenizer(tokenizer: Tokenizer | undefined): Tokenizer {
+  if (tokenizer) return tokenizer;
+  throw new TypeError('Cannot collate: "tokenizer" must be given; without it there are shapes only');
+}
+
 /** Shape of `count` images of a view. @throws {RangeError} If the view's resolution is odd. */
 export function imageShape(view: ImageOptions, count: number): Aval {
   return { shape: [count, imageWords(view)], dtype: "u32" };

@@ -3,7 +3,15 @@
  *
  * @module
  */
-import type { ImageRequest, ImageResult, WorkerAnswer, WorkerRequest, WorkerSettings } from "./image_worker.ts";
+import type {
+  ImageRequest,
+  ImageResult,
+  WorkerAnswer,
+  WorkerEnd,
+  WorkerEnded,
+  WorkerRequest,
+  WorkerSettings,
+} from "./image_worker.ts";
 import type { ImagePlan } from "./transform.ts";
 
 /** A request and the number that decides which Worker, and so which cache, serves it. */
@@ -36,9 +44,9 @@ export class ImagePool {
     return results;
   }
 
-  /** Ends the Workers; what they were reading is given up. */
-  close(): void {
-    for (const worker of this.#workers) worker.stop(new Error("Cannot read images: the loader is closed"));
+  /** Gives up what is being read, at once, and waits until the Workers have ended. */
+  async close(): Promise<void> {
+    await Promise.all(this.#workers.map((worker) => worker.close()));
   }
 }
 
@@ -46,18 +54,21 @@ export class ImagePool {
 class PoolWorker {
   readonly #worker: Worker;
   readonly #waiting = new Map<number, PromiseWithResolvers<WorkerAnswer>>();
+  readonly #ended = Promise.withResolvers<void>();
   #next = 0;
   #stopped: Error | undefined;
 
   constructor(settings: WorkerSettings) {
     this.#worker = new Worker(new URL("./image_worker.ts", import.meta.url), { type: "module" });
-    this.#worker.onmessage = ({ data }: MessageEvent<WorkerAnswer>) => {
+    this.#worker.onmessage = ({ data }: MessageEvent<WorkerAnswer | WorkerEnded>) => {
+      if ("ended" in data) return this.#terminate();
       this.#waiting.get(data.id)?.resolve(data);
       this.#waiting.delete(data.id);
     };
     this.#worker.onerror = (event) => {
       event.preventDefault();
-      this.stop(new Error(`Cannot read images: a Worker stopped (${event.message})`));
+      this.#giveUp(new Error(`Cannot read images: a Worker stopped (${event.message})`));
+      this.#terminate();
     };
     this.#worker.postMessage(settings);
   }
@@ -70,10 +81,21 @@ class PoolWorker {
     return answer.promise;
   }
 
-  stop(reason: Error): void {
+  /** Terminating a Worker while it decodes would pull its memory from under the decoder's threads, so it is asked to end. */
+  close(): Promise<void> {
+    this.#giveUp(new Error("Cannot read images: the loader is closed"));
+    this.#worker.postMessage({ end: true } satisfies WorkerEnd);
+    return this.#ended.promise;
+  }
+
+  #giveUp(reason: Error): void {
     this.#stopped ??= reason;
-    this.#worker.terminate();
     for (const answer of this.#waiting.values()) answer.reject(reason);
     this.#waiting.clear();
+  }
+
+  #terminate(): void {
+    this.#worker.terminate();
+    this.#ended.resolve();
   }
 }

@@ -1,5 +1,5 @@
 /**
- * A Worker that reads images. The first message tells how, every further one is a list of files.
+ * A Worker that reads images. The first message tells how, every further one is a list of files, and the last asks it to end.
  *
  * @module
  */
@@ -29,6 +29,16 @@ export interface WorkerRequest {
   readonly requests: readonly ImageRequest[];
 }
 
+/** Last message to the Worker: it decodes what it has begun and reads no more. */
+export interface WorkerEnd {
+  readonly end: true;
+}
+
+/** Last message of the Worker: no native code runs in it any more, so that it can be terminated. */
+export interface WorkerEnded {
+  readonly ended: true;
+}
+
 /** The bytes of every view of an image, or why there are none. */
 export type ImageResult = readonly Uint8Array<ArrayBuffer>[] | string;
 
@@ -43,19 +53,27 @@ export interface WorkerAnswer {
 const AT_ONCE = 2;
 
 const scope = self as unknown as {
-  onmessage: (event: MessageEvent<WorkerSettings | WorkerRequest>) => void;
-  postMessage(message: WorkerAnswer, transfer: Transferable[]): void;
+  onmessage: (event: MessageEvent<WorkerSettings | WorkerRequest | WorkerEnd>) => void;
+  postMessage(message: WorkerAnswer | WorkerEnded, transfer?: Transferable[]): void;
 };
 
-let reader: ImageReader;
+let reader: ImageReader, ending = false;
+const reading = new Set<Promise<ImageResult[]>>();
 
 scope.onmessage = async ({ data }) => {
   if ("views" in data) {
     reader = new ImageReader(data.views, data.cacheBytes);
-    return;
+  } else if ("end" in data) {
+    ending = true;
+    await Promise.allSettled(reading);
+    scope.postMessage({ ended: true });
+  } else {
+    const answering = readAll(data.requests);
+    reading.add(answering);
+    const results = await answering;
+    reading.delete(answering);
+    if (!ending) scope.postMessage({ id: data.id, results }, results.flatMap(buffersOf));
   }
-  const results = await readAll(data.requests);
-  scope.postMessage({ id: data.id, results }, results.flatMap(buffersOf));
 };
 
 function buffersOf(result: ImageResult): ArrayBuffer[] {
@@ -66,7 +84,9 @@ async function readAll(requests: readonly ImageRequest[]): Promise<ImageResult[]
   const results: ImageResult[] = [];
   let next = 0;
   const readSome = async (): Promise<void> => {
-    for (let place = next++; place < requests.length; place = next++) results[place] = await readOne(requests[place]!);
+    for (let place = next++; place < requests.length && !ending; place = next++) {
+      results[place] = await readOne(requests[place]!);
+    }
   };
   await Promise.all(Array.from({ length: AT_ONCE }, readSome));
   return results;

@@ -128,15 +128,15 @@ export class Loader<E extends Example, B extends Tree> {
     }
   }
 
-  /** Ends the Workers. Batches that are being read fail. */
-  close(): void {
+  /** Batches that are being read fail at once; waits until the Workers have ended. */
+  async close(): Promise<void> {
     this.#closed = true;
-    this.#pool.close();
+    await this.#pool.close();
   }
 
   /** Closes the loader at the end of an `await using` block. */
-  [Symbol.asyncDispose](): Promise<void> {
-    return Promise.resolve(this.close());
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
   }
 
   async #load(number: number, indices: Int32Array, epoch: number): Promise<Batch<B>> {

@@ -27,6 +27,13 @@ export {
   pairCollate,
   type PairCollateOptions,
 } from "./pair_collate.ts";
+export {
+  type AnswerTensors,
+  type VqaBatch,
+  vqaCollate,
+  type VqaCollateOptions,
+  type VqaExample,
+} from "./vqa_collate.ts";
 export { type Batch, type BatchesOptions, Loader, type LoaderOptions } from "./loader.ts";
 export {
   buildTokenizer,
@@ -39,6 +46,6 @@ export {
   writeTokenizer,
 } from "./tokenizer.ts";
 export { Random, type RandomState } from "../random/random.ts";
-export { type Split as SceneSplit } from "./scenes/world.ts";
+export { type SceneSplit } from "./scenes/world.ts";
 export { type SceneFiles, sceneFiles, type SceneProgress, writeScenes } from "./scenes/write.ts";
 export { type SceneOptions } from "./scenes/options.ts";

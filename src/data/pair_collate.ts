@@ -8,6 +8,7 @@ import type { Tensor } from "../program/graph.ts";
 import type { CaptionPair } from "./caption_pairs.ts";
 import {
   type Collate,
+  givenTokenizer,
   imageShape,
   maskedShapes,
   type MaskedTensors,
@@ -65,7 +66,7 @@ export function pairCollate({ view, maxLength, tokenizer }: PairCollateOptions):
     }),
     collate: (pairs, [images]) => ({
       images: images!,
-      ...tokenTensors(needed(tokenizer), pairs.map(({ caption }) => caption), maxLength),
+      ...tokenTensors(givenTokenizer(tokenizer), pairs.map(({ caption }) => caption), maxLength),
       imageIds: tensor(Uint32Array.from(pairs, ({ imageId }) => imageId)),
     }),
   };
@@ -84,12 +85,7 @@ export function mlmCollate(options: MlmCollateOptions): Collate<CaptionPair, Mlm
     shapes: (count) => ({ ...pair.shapes(count), ...maskedShapes(count, maxLength) }),
     collate: (pairs, images, random) => {
       const batch = pair.collate(pairs, images, random);
-      return { ...batch, ...maskedTokens(batch, needed(tokenizer), probability, random) };
+      return { ...batch, ...maskedTokens(batch, givenTokenizer(tokenizer), probability, random) };
     },
   };
-}
-
-function needed(tokenizer: Tokenizer | undefined): Tokenizer {
-  if (tokenizer) return tokenizer;
-  throw new TypeError('Cannot collate: "tokenizer" must be given; without it there are shapes only');
 }

@@ -7,7 +7,7 @@
 import type { PairModel } from "../models/albef.ts";
 import { gather } from "../ops/gather.ts";
 import { matmul } from "../ops/matmul.ts";
-import { compile, type Compiled, read, tensor, toDevice } from "../program/compile.ts";
+import { compile, type Compiled, tensor, toDevice, toHost } from "../program/compile.ts";
 import type { Tensor } from "../program/graph.ts";
 import type { Tree } from "../program/tree.ts";
 import { best, PairList, positionsByCandidate, ranksIn, type Shortlists, whole } from "./_shortlists.ts";
@@ -130,7 +130,7 @@ export class RetrievalEvaluator<P = unknown> {
   async #inBatches(count: number, run: (indices: readonly number[]) => Promise<Tensor>): Promise<Tensor> {
     let out: Float32Array | undefined, width = 0;
     for (let from = 0; from < count; from += this.#batch) {
-      const [rows] = await read([await run(indicesFrom(from, this.#batch, count))]);
+      const [rows] = await toHost([await run(indicesFrom(from, this.#batch, count))]);
       width = rows!.length / this.#batch;
       out ??= new Float32Array(count * width);
       out.set((rows as Float32Array).subarray(0, Math.min(this.#batch, count - from) * width), from * width);
@@ -147,12 +147,12 @@ export class RetrievalEvaluator<P = unknown> {
   ): Promise<{ ranks: Float64Array; lists: Shortlists }> {
     const [count, width] = rows.shape as [number, number], length = columns.shape[0]!;
     const block = Math.min(count, Math.max(1, Math.floor(2 ** 22 / length)));
-    const [values] = await read([rows]) as [Float32Array];
+    const [values] = await toHost([rows]) as [Float32Array];
     const ranks = new Float64Array(count), candidates = new Uint32Array(count * k);
     for (let from = 0; from < count; from += block) {
       const at = indicesFrom(from, block, count);
       const part = tensor(takeRows(values, width, at, Float32Array), [block, width]);
-      const [scores] = await read([await this.#similarities(part, columns)]) as [Float32Array];
+      const [scores] = await toHost([await this.#similarities(part, columns)]) as [Float32Array];
       for (let row = from; row < Math.min(count, from + block); row++) {
         const own = scores.subarray((row - from) * length, (row - from + 1) * length);
         ranks[row] = rank(own, (c) => isOwn(row, c));
@@ -190,7 +190,7 @@ export class RetrievalEvaluator<P = unknown> {
         await this.#match!(params as Tree, states, which, ...textRows(texts, at.map((p) => pairs.texts[p]!))),
       );
     }
-    const values = await read(logits);
+    const values = await toHost(logits);
     pairs.deliver((pair) => values[Math.floor(pair / this.#batch)]![pair % this.#batch]!);
   }
 }

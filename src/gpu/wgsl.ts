@@ -14,7 +14,7 @@
 export interface Specialization {
   /** Values of constants by name. */
   readonly consts?: Readonly<Record<string, number | boolean>>;
-  /** Texts that `//#for` lines go through, by name. */
+  /** Words that `//#each` lines go through, by name. */
   readonly lists?: Readonly<Record<string, readonly string[]>>;
   /** Texts of hooks by name. */
   readonly hooks?: Readonly<Record<string, string>>;

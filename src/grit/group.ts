@@ -8,7 +8,7 @@ import { gather } from "../ops/gather.ts";
 import { groupingWalk } from "../ops/grouping_walk.ts";
 import { matmul } from "../ops/matmul.ts";
 import { reshape } from "../ops/shape.ts";
-import { compile, type Compiled, data, tensor } from "../program/compile.ts";
+import { compile, type Compiled, tensor, toHost } from "../program/compile.ts";
 import type { Tensor } from "../program/graph.ts";
 import { placeholder } from "../program/program.ts";
 import type { Grouping, GroupingSearch } from "./sampler.ts";
@@ -50,7 +50,7 @@ export function gpuGrouping(): GpuGrouping {
       const { rows, starts, sizes } = padded(grouping, first, together);
       const shape = [together, m];
       const found = await walks(image, text, tensor(rows, shape), tensor(starts), tensor(sizes));
-      const flat = await data(found);
+      const flat = await toHost(found);
       for (let g = 0; g < together && first + g < subQueues.length; g++) {
         chains.push(flat.subarray(g * m, g * m + subQueues[first + g]!));
       }

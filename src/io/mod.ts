@@ -6,6 +6,9 @@
 export { type Archive, type LazyTensor, type TensorInfo } from "./archive.ts";
 export { type Dtype, type DTYPE_BITS, type NamedTensor, type TensorData } from "./dtype.ts";
 export { type NameRule, type NameTable } from "./names.ts";
+export { albefNames, albefNamesForAnswers, albefNamesForTwoImages } from "./names_albef.ts";
+export { bertNames } from "./names_bert.ts";
+export { huggingFaceVitNames, timmNames } from "./names_vit.ts";
 export { openCheckpoint } from "./checkpoint.ts";
 export { type ExportOptions, exportParameters } from "./export.ts";
 export { type LoadOptions, loadParameters } from "./load.ts";

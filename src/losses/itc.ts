@@ -57,8 +57,8 @@ export function itcMomentumLoss(
 ): Tensor {
   const scale = divide(1, temperature), targets = pairTargets(image.shape[0]!, ids);
   const direction = (queries: Tensor, momentumQueries: Tensor, all: Tensor): Tensor => {
-    const constant = stopGradient(all), teacher = { queries: momentumQueries, keys: constant, scale };
-    return mean(softmaxLoss({ queries, keys: constant, scale }, { targets, ...distilled(teacher, alpha) }));
+    const constant = stopGradient(all), soft = { queries: momentumQueries, keys: constant, scale };
+    return mean(softmaxLoss({ queries, keys: constant, scale }, { targets, ...distilled(soft, alpha) }));
   };
   const i2t = direction(image, keys.features.image, keys.text);
   const t2i = direction(text, keys.features.text, keys.image);

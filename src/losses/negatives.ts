@@ -18,12 +18,12 @@ export type NegativeKind = typeof NEGATIVE_KINDS[number];
 export const NEGATIVE_KINDS = ["top1", "multinomial", "random"] as const;
 
 /** Which pairs of a batch do not belong together, u32 [B]. */
-export interface PairNegatives {
+export type PairNegatives = {
   /** An image for each text. */
   readonly images: Tensor;
   /** A text for each image. */
   readonly texts: Tensor;
-}
+};
 
 /** What is taken from columns that must not be chosen; the row itself gets twice as much, so that it is the last choice. */
 export const EXCLUDED = 1e30;

@@ -136,13 +136,13 @@ function rowBlock(logits: Logits, options: SoftmaxLossOptions, tile: number): Te
   const { hard = 1, soft } = options;
   const total = soft ? add(operand(hard), operand(soft.weight)) : operand(hard);
   const share = positiveShare(options.targets);
-  const teacher = soft && { logits: soft.logits, weight: soft.weight, lse: logSumExpOf(soft.logits, cuts) };
+  const second = soft && { logits: soft.logits, weight: soft.weight, lse: logSumExpOf(soft.logits, cuts) };
 
   /** Target weights of the columns of one cut: [R, C]. */
   const weights = (cut: Range): Tensor => {
     const own = multiply(hardTile(options.targets, cut, share), hard);
-    if (!teacher) return own;
-    return add(own, multiply(exp(subtract(logitTile(teacher.logits, cut), column(teacher.lse))), teacher.weight));
+    if (!second) return own;
+    return add(own, multiply(exp(subtract(logitTile(second.logits, cut), column(second.lse))), second.weight));
   };
   const forward = (queries: Tensor, keys: Tensor, bias: Tensor, scale: Tensor): Tensor[] => {
     const own = { queries, keys, bias, scale };
@@ -158,14 +158,14 @@ function rowBlock(logits: Logits, options: SoftmaxLossOptions, tile: number): Te
   };
   /** Sum over the cut's columns of weight * logit, [R]; a single label is picked without a matrix of weights. */
   const drawnTo = (s: Tensor, cut: Range): Tensor => {
-    if ("labels" in options.targets && !teacher) return multiply(pickLabels(s, options.targets.labels, cut.from), hard);
+    if ("labels" in options.targets && !second) return multiply(pickLabels(s, options.targets.labels, cut.from), hard);
     return sum(multiply(weights(cut), s), { axes: [1] });
   };
   /** The sum of a row's target weights: 0 for a row whose label is negative and that has no soft target. */
   const mass = (): Tensor => {
     if (!("labels" in options.targets)) return total;
     const valid = labelValid(options.targets.labels);
-    return teacher ? add(multiply(valid, hard), operand(teacher.weight)) : multiply(valid, hard);
+    return second ? add(multiply(valid, hard), operand(second.weight)) : multiply(valid, hard);
   };
   const loss = customVjp(
     (...args) => forward(...args as [Tensor, Tensor, Tensor, Tensor]),

@@ -6,7 +6,7 @@
 import { initialValues, Spec } from "../nn/spec.ts";
 import { add, cast, greaterEqual, multiply, subtract } from "../ops/elementwise.ts";
 import { concat, stopGradient } from "../ops/shape.ts";
-import { updateRows } from "../ops/update_rows.ts";
+import { ringUpdate } from "../ops/ring_update.ts";
 import { tensor } from "../program/compile.ts";
 import type { Tensor } from "../program/graph.ts";
 import {
@@ -73,10 +73,10 @@ export function advanceQueues(queues: KeyQueues, images: Tensor, texts: Tensor, 
   const { pointer } = queues, length = queues.images.shape[0]!, count = images.shape[0]!;
   const next = add(pointer, count);
   return {
-    images: updateRows(queues.images, images, pointer),
-    texts: updateRows(queues.texts, texts, pointer),
+    images: ringUpdate(queues.images, images, pointer),
+    texts: ringUpdate(queues.texts, texts, pointer),
     pointer: subtract(next, multiply(cast(greaterEqual(next, length), "u32"), length)),
-    ...(queues.ids && ids ? { ids: updateRows(queues.ids, ids, pointer) } : {}),
+    ...(queues.ids && ids ? { ids: ringUpdate(queues.ids, ids, pointer) } : {}),
   };
 }
 

@@ -5,7 +5,7 @@
  */
 import { defaultDevice, type Device } from "../gpu/device.ts";
 import { readBack, upload } from "../gpu/storage.ts";
-import { type Aval, type DType, type HostArray, type Node, sameShape, sizeOf, type Tensor } from "./graph.ts";
+import { type Aval, type DType, type HostArray, type Node, sameShape, sizeOf, Tensor } from "./graph.ts";
 import { type CompileProgress, type KernelTime, placeholder, Program } from "./program.ts";
 import { entries, fromLeaves, leaves, mapTree, signature, type Tree } from "./tree.ts";
 
@@ -177,16 +177,25 @@ export async function toDevice<T extends Tree>(tree: T, device?: Device): Promis
   const target = device ?? await defaultDevice();
   await evaluateOn(tree, () => Promise.resolve(target));
   const away = [...new Set(leaves(tree))].filter((t) => t.node.storage[t.index]?.device !== target);
-  const values = await read(away);
+  const values = await readAll(away);
   for (const [i, t] of away.entries()) t.node.storage[t.index] = await upload(target, values[i]!, `${t}`);
   return tree;
 }
 
 /**
- * The values of tensors on the host, with one wait for all of them (one for each device). Each read-back costs some 10 ms: read
- * seldom, read many.
+ * The values of a tensor on the host, or of several with one wait for all of them. Each wait costs some 10 ms: ask seldom, ask for
+ * many. Values are read from the device that they are on.
+ *
+ * @throws {Error} If the memory of one was donated to a later call.
  */
-export async function read(tensors: readonly Tensor[]): Promise<HostArray[]> {
+export function toHost(tensor: Tensor): Promise<HostArray>;
+/** The values of several tensors, in their order. */
+export function toHost(tensors: readonly Tensor[]): Promise<HostArray[]>;
+export async function toHost(tensors: Tensor | readonly Tensor[]): Promise<HostArray | HostArray[]> {
+  return tensors instanceof Tensor ? (await readAll([tensors]))[0]! : await readAll(tensors);
+}
+
+async function readAll(tensors: readonly Tensor[]): Promise<HostArray[]> {
   await evaluate(tensors as Tensor[]);
   const storages = tensors.map((t) => t.node.storage[t.index]);
   const donated = tensors.find((_, i) => storages[i]?.donated);
@@ -206,15 +215,10 @@ function hostBytes({ size, dtype }: Tensor): number {
   return size * arrays[dtype].BYTES_PER_ELEMENT;
 }
 
-/** The value of one tensor on the host. */
-export async function data(t: Tensor): Promise<HostArray> {
-  return (await read([t]))[0]!;
-}
-
 /** The value of a scalar. */
 export async function item(t: Tensor): Promise<number> {
   if (!sameShape(t.shape, []) && t.size !== 1) {
     throw new RangeError(`Cannot take the value of a ${t}: it must hold 1 element`);
   }
-  return (await data(t))[0]!;
+  return (await toHost(t))[0]!;
 }

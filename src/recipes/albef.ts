@@ -73,7 +73,7 @@ export function albefLoss(
   const x = encodePairs(p, batch, context), keys = encodeKeys(momentum, queues, batch, branch(context, 5));
   const similar = { queries: x.features, keys: keys.features, temperature: p.temp };
   const negatives = pairNegatives(kind, similar, context.key, batch.imageIds);
-  const taught = () => ({
+  const soft = () => ({
     logits: maskedLogits(momentum, batch, keys.imageStates, branch(context, 6)),
     alpha,
   });
@@ -81,7 +81,7 @@ export function albefLoss(
     ...total({
       itc: () => itcMomentumLoss(x.features, p.temp, keys, { alpha }),
       itm: () => itmLoss(p, x, negatives, branch(context, 3)),
-      mlm: () => mlmLoss(maskedLogits(p, batch, x.image.states, branch(context, 4)), batch.mlmLabels, taught()),
+      mlm: () => mlmLoss(maskedLogits(p, batch, x.image.states, branch(context, 4)), batch.mlmLabels, soft()),
     }, weights),
     features: { image: stopGradient(x.features.image), text: stopGradient(x.features.text) },
     negatives,

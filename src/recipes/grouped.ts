@@ -13,7 +13,7 @@ import { GritSampler } from "../grit/sampler.ts";
 import { decodeState, encodeState } from "../grit/state.ts";
 import type { PairFeatures, PairModel } from "../models/albef.ts";
 import type { ParametersOf, SpecTree } from "../nn/spec.ts";
-import { updateRows } from "../ops/update_rows.ts";
+import { ringUpdate } from "../ops/ring_update.ts";
 import { compile, type Compiled, tensor } from "../program/compile.ts";
 import type { Tensor } from "../program/graph.ts";
 import type { Avals, Tree } from "../program/tree.ts";
@@ -64,7 +64,7 @@ export function collecting<S extends SpecTree, X extends Tree, B extends PairBat
     loss(p, { own, image, text }, { row, ...batch }, context) {
       const { features, extra = own, ...result } = objective.loss(p, own, batch as unknown as B, context);
       const queues = image && text
-        ? { image: updateRows(image, features.image, row), text: updateRows(text, features.text, row) }
+        ? { image: ringUpdate(image, features.image, row), text: ringUpdate(text, features.text, row) }
         : {};
       return { ...result, extra: { own: extra, ...queues } };
     },
@@ -193,8 +193,8 @@ class FeaturePass<P> {
     const empty = (): Tensor => tensor(new Float32Array(rows * embedding), [rows, embedding]);
     this.#queues = { image: empty(), text: empty() };
     this.#step = compile((queues: PairFeatures, params: Tree, { images, ids, mask }: PairBatch, row: Tensor) => ({
-      image: updateRows(queues.image, model.image(params as P, images).features, row),
-      text: updateRows(queues.text, model.text(params as P, { ids, mask }).features, row),
+      image: ringUpdate(queues.image, model.image(params as P, images).features, row),
+      text: ringUpdate(queues.text, model.text(params as P, { ids, mask }).features, row),
     }), { donate: [0] });
   }
 

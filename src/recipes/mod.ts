@@ -1,6 +1,6 @@
 /**
  * Recipes: what a paper trains, and how, one file each. `pairRecipes` are those on images and captions, by the name that
- * `--recipe` takes.
+ * `--recipe` takes; the others have examples of their own kind.
  *
  * @module
  */
@@ -19,7 +19,16 @@ export {
   type Numbered,
   queueRows,
 } from "./grouped.ts";
-export { type PairLoss, type PairObjective, type PairRecipe, type PairSetup, patched } from "./recipe.ts";
+export { nlvr2, type NlvrBatch, type NlvrExample, nlvrFields, textAssignment } from "./nlvr.ts";
+export {
+  type PairLoss,
+  type PairObjective,
+  type PairRecipe,
+  patched,
+  type Recipe,
+  type RecipeObjective,
+  type RecipeSetup,
+} from "./recipe.ts";
 export {
   retrieval,
   type RetrievalExtra,
@@ -28,6 +37,7 @@ export {
   retrievalLoss,
   type RetrievalMomentum,
 } from "./retrieval.ts";
+export { vqa, type VqaExtra, vqaFields, vqaLoss, type VqaMomentum } from "./vqa.ts";
 
 /** The recipes on images and captions by name; a new one is a line here. */
 export const pairRecipes = { grit, albef, retrieval };

@@ -6,6 +6,7 @@
  */
 import type { CaptionPair } from "../data/caption_pairs.ts";
 import type { Collate } from "../data/collate.ts";
+import type { Example } from "../data/dataset.ts";
 import type { PairBatch } from "../data/pair_collate.ts";
 import type { Tokenizer } from "../data/tokenizer.ts";
 import type { ImageOptions } from "../data/transform.ts";
@@ -16,17 +17,17 @@ import type { Fields, Values } from "../settings/field.ts";
 import type { Tree } from "../program/tree.ts";
 import type { LossResult, Objective, StepContext } from "../train/task.ts";
 
-/** What a recipe on image-caption pairs is told beside its own settings. */
-export interface PairSetup {
+/** What a recipe is told beside its own settings. */
+export interface RecipeSetup {
   /** Sizes of the model. */
   readonly config: AlbefConfig;
-  /** Pairs of a mini-batch. */
+  /** Examples of a mini-batch. */
   readonly batch: number;
-  /** Tokens per caption, [CLS] included. */
+  /** Tokens per caption, question or sentence, [CLS] included. */
   readonly textLength: number;
   /** What happens to an image. */
   readonly view: ImageOptions;
-  /** Turns captions into ids; shapes, and so estimates, are known without it. */
+  /** Turns texts into ids; shapes, and so estimates, are known without it. */
   readonly tokenizer?: Tokenizer;
   /** Compute the layers' intermediates again in the backward pass instead of keeping them. @default false */
   readonly remat?: boolean;
@@ -36,16 +37,32 @@ export interface PairSetup {
   readonly seed?: number;
 }
 
+/** An objective with the way from examples to its mini-batches. */
+export interface RecipeObjective<E extends Example, S extends SpecTree, X extends Tree, B extends Tree>
+  extends Objective<S, X, B> {
+  /** Makes mini-batches of examples. */
+  readonly collate: Collate<E, B>;
+}
+
+/** A recipe that makes objectives O. */
+export interface Recipe<F extends Fields, O> {
+  /** What it is, for the help. */
+  readonly title: string;
+  /** Its settings. */
+  readonly fields: F;
+  /** The objective that they make. */
+  objective(setup: RecipeSetup, values: Values<F>): O;
+}
+
 /** A loss of pairs, with the features that it has computed anyway, constants: GRIT groups by them. */
 export interface PairLoss<X extends Tree> extends LossResult<X> {
   /** Features of the mini-batch, constants. */
   readonly features: PairFeatures;
 }
 
-/** An objective on image-caption pairs, with the way from examples to its mini-batches and from its parameters to retrieval. */
-export interface PairObjective<S extends SpecTree, X extends Tree, B extends PairBatch> extends Objective<S, X, B> {
-  /** Makes mini-batches of examples. */
-  readonly collate: Collate<CaptionPair, B>;
+/** An objective on image-caption pairs, with the way from its parameters to retrieval. */
+export interface PairObjective<S extends SpecTree, X extends Tree, B extends PairBatch>
+  extends RecipeObjective<CaptionPair, S, X, B> {
   /** Encodes images and texts for retrieval and feature passes. */
   readonly model: PairModel<ParametersOf<S>>;
   /** Traced once; see `Objective`. */
@@ -53,16 +70,15 @@ export interface PairObjective<S extends SpecTree, X extends Tree, B extends Pai
 }
 
 /** A recipe on image-caption pairs. */
-export interface PairRecipe<F extends Fields, S extends SpecTree, X extends Tree, B extends PairBatch> {
-  /** What it is, for the help. */
-  readonly title: string;
-  /** Its settings. */
-  readonly fields: F;
-  /** The objective that they make. */
-  objective(setup: PairSetup, values: Values<F>): PairObjective<S, X, B>;
-}
+export type PairRecipe<F extends Fields, S extends SpecTree, X extends Tree, B extends PairBatch> = Recipe<
+  F,
+  PairObjective<S, X, B>
+>;
 
-/** A mini-batch as the models take it. */
-export function patched({ images, ids, mask }: PairBatch, { vision }: AlbefConfig): PatchedPairs {
+/** Images and texts of a mini-batch as the models take them. */
+export function patched(
+  { images, ids, mask }: Pick<PairBatch, "images" | "ids" | "mask">,
+  { vision }: AlbefConfig,
+): PatchedPairs {
   return { patches: imagePatches(images, vision), ids, mask };
 }

@@ -12,7 +12,7 @@ import { openSafetensors, writeSafetensors } from "../io/safetensors.ts";
 import type { SpecTree } from "../nn/spec.ts";
 import { compareSettings, type SettingsRecord } from "../settings/record.ts";
 import type { ParameterLayout, ParameterPlace } from "../optim/layout.ts";
-import { data, tensor } from "../program/compile.ts";
+import { tensor, toHost } from "../program/compile.ts";
 import { type HostArray, sizeOf, type Tensor } from "../program/graph.ts";
 import { entries, mapTree, type Tree } from "../program/tree.ts";
 import type { TrainState } from "./step.ts";
@@ -100,7 +100,7 @@ function tensorsOf<S extends SpecTree, X extends Tree>(state: TrainState<X>, lay
     name,
     dtype: dtypes[t.dtype],
     shape: t.shape,
-    read: async () => named(name, dtypes[t.dtype], t.shape, await data(t)),
+    read: async () => named(name, dtypes[t.dtype], t.shape, await toHost(t)),
   }));
   return [...flat, ...extra];
 }
@@ -113,7 +113,7 @@ function partsOf(whole: Tensor, places: readonly ParameterPlace[], prefix: strin
     dtype: "F32",
     shape,
     read: async () => {
-      const values = await (host ??= data(whole));
+      const values = await (host ??= toHost(whole));
       if (i === places.length - 1) host = undefined;
       return named(prefix + name, "F32", shape, values.slice(offset, offset + sizeOf(shape)));
     },

@@ -7,7 +7,7 @@ import { defaultDevice } from "../gpu/device.ts";
 import { formatBytes } from "../gpu/errors.ts";
 import type { LineFile } from "../io/files.ts";
 import { processBytes } from "../io/terminal.ts";
-import { read } from "../program/compile.ts";
+import { toHost } from "../program/compile.ts";
 import type { Tree } from "../program/tree.ts";
 import type { Counters } from "./checkpoint.ts";
 import { formatSeconds, Rate } from "./progress.ts";
@@ -65,7 +65,7 @@ export async function readMetrics(
   pending: readonly Pending[],
   names: readonly string[],
 ): Promise<Readings> {
-  const [metrics, norms] = await read([state.metrics, state.norms]), columns = 1 + names.length;
+  const [metrics, norms] = await toHost([state.metrics, state.norms]), columns = 1 + names.length;
   const steps = [...new Set(pending.map((p) => p.step))];
   const value = (row: number, column: number): number => metrics![row * columns + column]!;
   for (const [i, step] of steps.entries()) {

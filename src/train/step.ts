@@ -18,7 +18,7 @@ import type { ParameterLayout } from "../optim/layout.ts";
 import { add, isFinite, multiply } from "../ops/elementwise.ts";
 import { randomKey } from "../ops/random.ts";
 import { concat, reshape, stopGradient } from "../ops/shape.ts";
-import { updateRows } from "../ops/update_rows.ts";
+import { ringUpdate } from "../ops/ring_update.ts";
 import { compile, type Compiled, type CompileOptions } from "../program/compile.ts";
 import type { Tensor } from "../program/graph.ts";
 import { placeholder, placeholders } from "../program/program.ts";
@@ -100,7 +100,7 @@ export function buildStep<S extends SpecTree, X extends Tree, B extends Tree>(
         : gradients.map((g, i) => add(multiply(state.gradients[i]!, input.keep), multiply(g, 1 / accumulate))),
       extra: result.extra ?? state.extra,
       healthy,
-      metrics: updateRows(state.metrics, concat(row, 1), input.row),
+      metrics: ringUpdate(state.metrics, concat(row, 1), input.row),
     };
   }, settings) as Step<X, B>["gradients"];
   const update = compile((state: TrainState<X>, input: UpdateInput): TrainState<X> => {
@@ -110,7 +110,7 @@ export function buildStep<S extends SpecTree, X extends Tree, B extends Tree>(
       ...state,
       optimizer: adamw(state.optimizer, clipped, layout.buffers, input.adamw, { ...options.adamw, apply: healthy }),
       healthy,
-      norms: updateRows(state.norms, reshape(norm, [1, 1]), input.row),
+      norms: ringUpdate(state.norms, reshape(norm, [1, 1]), input.row),
     };
   }, settings) as Step<X, B>["update"];
   return { gradients, update };

@@ -5,13 +5,13 @@ import { matmul } from "../../src/ops/matmul.ts";
 import { dropout, foldIn, randomKey } from "../../src/ops/random.ts";
 import { mean, sum } from "../../src/ops/reduce.ts";
 import { stopGradient } from "../../src/ops/shape.ts";
-import { compile, data, item, read, tensor } from "../../src/program/compile.ts";
+import { compile, item, tensor, toHost } from "../../src/program/compile.ts";
 import { apply, type Op, type Tensor } from "../../src/program/graph.ts";
 import { checkOp } from "../testing/check_op.ts";
 import { assertClose, randomTensor } from "../testing/reference.ts";
 import { placeholder } from "../testing/run_op.ts";
 
-const lists = async (tensors: readonly Tensor[]): Promise<number[][]> => (await read(tensors)).map((d) => [...d]);
+const lists = async (tensors: readonly Tensor[]): Promise<number[][]> => (await toHost(tensors)).map((d) => [...d]);
 
 Deno.test("grad() gives a tree like the parameters, zero where they do not reach the loss", async () => {
   const params = { layers: [{ w: tensor([1, 2]) }, { w: tensor([3, 4]) }], unused: tensor([7], [1, 1]) };
@@ -102,12 +102,12 @@ Deno.test("customVjp() uses the rule that it is given, for several results, in f
   assertEquals(da, [0, 0]);
   assertClose(db!, [Math.E, 1]);
   const twice = grad((b: Tensor) => sum(grad((a: Tensor) => sum(clipped(a, b)[0]!))(at[0]!)))(at[1]!);
-  assertEquals([...await data(twice)], [100, 100]);
+  assertEquals([...await toHost(twice)], [100, 100]);
 });
 
 Deno.test("stopGradient() keeps the value and stops the gradient", async () => {
   const f = grad((x: Tensor) => sum(multiply(stopGradient(square(x)), x)));
-  assertEquals([...await data(f(tensor([2, 3])))], [4, 9]);
+  assertEquals([...await toHost(f(tensor([2, 3])))], [4, 9]);
 });
 
 Deno.test("checkpoint() changes neither values nor gradients, also twice, nested and with dropout", async () => {
@@ -119,7 +119,7 @@ Deno.test("checkpoint() changes neither values nor gradients, also twice, nested
   const args = [{ w: tensor(w.data, w.shape) }, tensor(x.data, x.shape)] as const;
   const run = async (f: typeof block) => {
     const [value, { w: gradient }] = await compile(valueAndGrad(loss(f)))(...args);
-    return [await item(value), ...await data(gradient)];
+    return [await item(value), ...await toHost(gradient)];
   };
   const plain = await run(block), deep = await run((a, b) => block(block(a, b), b));
   assertClose(await run(checkpoint(block)), plain);
@@ -127,7 +127,7 @@ Deno.test("checkpoint() changes neither values nor gradients, also twice, nested
   assertClose(await run(checkpoint(nested)), deep);
   const curvature = (f: (v: Tensor) => Tensor) => grad((v: Tensor) => sum(square(grad((u: Tensor) => sum(f(u)))(v))));
   const at = tensor([0.3, -0.8]), cube = (v: Tensor) => multiply(square(v), tanh(v));
-  assertClose(await data(curvature(checkpoint(cube))(at)), await data(curvature(cube)(at)));
+  assertClose(await toHost(curvature(checkpoint(cube))(at)), await toHost(curvature(cube)(at)));
 });
 
 Deno.test("a function that returns no scalar, or passes an op without a gradient rule, is refused", async () => {

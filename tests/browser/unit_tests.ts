@@ -29,7 +29,7 @@ const files: Readonly<Record<string, () => Promise<unknown>>> = {
   "ops/softmax_test.ts": () => import("../ops/softmax_test.ts"),
   "ops/top_k_test.ts": () => import("../ops/top_k_test.ts"),
   "ops/transpose_test.ts": () => import("../ops/transpose_test.ts"),
-  "ops/update_rows_test.ts": () => import("../ops/update_rows_test.ts"),
+  "ops/ring_update_test.ts": () => import("../ops/ring_update_test.ts"),
   "program/bindings_test.ts": () => import("../program/bindings_test.ts"),
   "program/compile_test.ts": () => import("../program/compile_test.ts"),
   "program/donation_test.ts": () => import("../program/donation_test.ts"),

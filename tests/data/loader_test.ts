@@ -172,7 +172,7 @@ for (const [what, entry, reason, more] of bad) {
     await assertRejects(run, Error, "Cannot load entry 5: ");
     assertEquals(seen, [0, 1]);
     await assertRejects(() => Array.fromAsync(loader.batches(inOrder(2), { epoch: 0 })), Error, reason);
-    loader.close();
+    await loader.close();
   });
 
   Deno.test(`Loader skips ${what} on request, lists it and takes another example instead`, async () => {
@@ -214,7 +214,7 @@ Deno.test("Loader reads ahead as far as it is told and no further", async () => 
     assertEquals(asked, expected);
   }
   await batches.return();
-  loader.close();
+  await loader.close();
 });
 
 Deno.test("Loader ends cleanly when a consumer stops early, and can give further batches", async () => {
@@ -226,9 +226,37 @@ Deno.test("Loader ends cleanly when a consumer stops early, and can give further
 Deno.test("Loader fails the batches that are being read when it is closed", async () => {
   const loader = loaderOf(grey);
   const batches = loader.batches(inOrder(2), { epoch: 0 }), first = batches.next();
-  loader.close();
+  const closing = loader.close();
   await assertRejects(() => first, Error, "the loader is closed");
   await assertRejects(() => Array.fromAsync(loader.batches(inOrder(2), { epoch: 0 })), Error, "the loader is closed");
+  await closing;
+});
+
+Deno.test("Loader lets its Workers decode what they have begun before it terminates them", async () => {
+  const Plain = Worker, events: string[] = [];
+  class Watched extends Plain {
+    constructor(url: URL, options: WorkerOptions) {
+      super(url, options);
+      this.addEventListener("message", ({ data }) => events.push("ended" in data ? "ended" : "answer"));
+    }
+    override terminate(): void {
+      events.push("terminate");
+      super.terminate();
+    }
+  }
+  Object.assign(globalThis, { Worker: Watched });
+  try {
+    const loader = loaderOf(photos, { workers: 2 });
+    const first = loader.batches(inOrder(12), { epoch: 0 }).next();
+    const closing = loader.close();
+    await assertRejects(() => first, Error, "the loader is closed");
+    assertEquals(events, []);
+    await closing;
+  } finally {
+    Object.assign(globalThis, { Worker: Plain });
+  }
+  for (const event of ["ended", "terminate"]) assertEquals(events.filter((e) => e === event).length, 2, `${events}`);
+  assert(events.indexOf("ended") < events.indexOf("terminate"));
 });
 
 Deno.test("Loader passes an error of the order or the data set on", async () => {

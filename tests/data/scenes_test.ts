@@ -6,19 +6,11 @@ import { captionScene } from "../../src/data/scenes/language.ts";
 import { resolveSceneOptions, type SceneOptions } from "../../src/data/scenes/options.ts";
 import { canonical, drawScenes, type Scene, type SceneObject, SPLITS } from "../../src/data/scenes/world.ts";
 import { sceneFiles, writeScenes } from "../../src/data/scenes/write.ts";
+import { withFolder } from "../testing/folders.ts";
 
 const counts = { train: 600, val: 100, test: 100 };
 const world = { seed: 7, counts, objects: [1, 4], twins: 0.25 } as const;
 const few: SceneOptions = { train: 12, val: 3, test: 3, size: 64, seed: 5, objects: [1, 4] };
-
-async function inFolder(test: (folder: string) => Promise<void>): Promise<void> {
-  const folder = await Deno.makeTempDir();
-  try {
-    await test(folder);
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
-}
 
 async function readJson(path: string) {
   return JSON.parse(await Deno.readTextFile(path));
@@ -166,7 +158,7 @@ Deno.test("captionScene() gives different captions, of 24 plain words at most, f
 });
 
 Deno.test("writeScenes() writes COCO captions, facts and pictures that belong together", async () => {
-  await inFolder(async (folder) => {
+  await withFolder(async (folder) => {
     const progress: number[] = [];
     assert(await writeScenes(folder, few, ({ done, total }) => progress.push(done, total)));
     assertEquals([progress.length, progress.at(-2), progress.at(-1)], [36, 18, 18]);
@@ -194,7 +186,7 @@ Deno.test("writeScenes() writes COCO captions, facts and pictures that belong to
 });
 
 Deno.test("writeScenes() draws every object inside the picture, apart from the others and in its colour", async () => {
-  await inFolder(async (folder) => {
+  await withFolder(async (folder) => {
     await writeScenes(folder, { ...few, objects: [4, 4] });
     const files = sceneFiles(folder, "train");
     for (const { file_name, objects } of (await readJson(files.facts)).images) {
@@ -216,7 +208,7 @@ Deno.test("writeScenes() draws every object inside the picture, apart from the o
 });
 
 Deno.test("writeScenes() writes the same bytes again, leaves a whole folder alone and finishes an unfinished one", async () => {
-  await inFolder(async (folder) => {
+  await withFolder(async (folder) => {
     const bytes = async (name: string) => {
       const files = SPLITS.map((split) => sceneFiles(`${folder}/${name}`, split));
       const first = `${files[0]!.images}/000000000000.png`;
@@ -242,7 +234,7 @@ Deno.test("writeScenes() writes the same bytes again, leaves a whole folder alon
 });
 
 Deno.test("writeScenes() refuses a folder with other scenes or other files, and leaves it as it is", async () => {
-  await inFolder(async (folder) => {
+  await withFolder(async (folder) => {
     await writeScenes(`${folder}/a`, few);
     await assertRejects(
       () => writeScenes(`${folder}/a`, { ...few, seed: 6 }),
@@ -258,7 +250,7 @@ Deno.test("writeScenes() refuses a folder with other scenes or other files, and 
 });
 
 Deno.test("writeScenes() refuses bad options before it touches the folder", async () => {
-  await inFolder(async (folder) => {
+  await withFolder(async (folder) => {
     const cases: [SceneOptions, string][] = [
       [{ train: 0 }, `"train" is 0, but it must be a whole number from 1 to 1000000`],
       [{ val: -1 }, `"val" is -1`],

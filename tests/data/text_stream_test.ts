@@ -1,5 +1,6 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { type Cutter, decode, LineCutter, ListCutter, readChunks } from "../../src/data/text_stream.ts";
+import { withFolder } from "../testing/folders.ts";
 
 /** The pieces of a text that comes in the given chunks. */
 function cutAll(cutter: Cutter, chunks: readonly Uint8Array[]): string[] {
@@ -113,12 +114,9 @@ Deno.test("readChunks() gives a file's bytes without a byte order mark, in chunk
 });
 
 Deno.test("readChunks() refuses a missing file and a folder", async () => {
-  const folder = await Deno.makeTempDir();
-  try {
+  await withFolder(async (folder) => {
     const read = (path: string) => () => Array.fromAsync(readChunks(path));
     await assertRejects(read(`${folder}/none`), Deno.errors.NotFound, `Cannot read "${folder}/none": there is no such`);
     await assertRejects(read(folder), TypeError, `Cannot read "${folder}": it must be a file, not a folder or a pipe`);
-  } finally {
-    await Deno.remove(folder);
-  }
+  });
 });

@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { buildTokenizer, loadTokenizer, type Tokenizer, writeTokenizer } from "../../src/data/tokenizer.ts";
+import { withFolder } from "../testing/folders.ts";
 
 const captions = [
   "A small red ring to the left of a big blue cube.",
@@ -7,15 +8,6 @@ const captions = [
   "Two red rings; the cube is 12 cm wide",
   "un café bleu",
 ];
-
-async function inFolder(run: (folder: string) => Promise<void>): Promise<void> {
-  const folder = await Deno.makeTempDir();
-  try {
-    await run(folder);
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
-}
 
 function pieces(tokenizer: Tokenizer): string[] {
   const { vocab } = (tokenizer.toJSON() as { model: { vocab: Record<string, number> } }).model;
@@ -99,7 +91,7 @@ Deno.test("encodeBatch() pads with padId and masks the padding", () => {
 });
 
 Deno.test("writeTokenizer() writes a tokenizer.json that loadTokenizer() reads back identically", () =>
-  inFolder(async (folder) => {
+  withFolder(async (folder) => {
     for (const size of [40, 8192]) {
       const tokenizer = buildTokenizer(captions, { size });
       await writeTokenizer(tokenizer, `${folder}/tokenizer.json`);
@@ -113,7 +105,7 @@ Deno.test("writeTokenizer() writes a tokenizer.json that loadTokenizer() reads b
   }));
 
 Deno.test("loadTokenizer() reads a BERT vocab.txt with ids as line numbers", () =>
-  inFolder(async (folder) => {
+  withFolder(async (folder) => {
     const vocabulary = ["[PAD]", "[unused0]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "play", "##ing", "##s", "dog", "'"];
     for (const end of ["\n", "\r\n"]) {
       await Deno.writeTextFile(`${folder}/vocab.txt`, vocabulary.join(end) + end);
@@ -125,7 +117,7 @@ Deno.test("loadTokenizer() reads a BERT vocab.txt with ids as line numbers", () 
   }));
 
 Deno.test("loadTokenizer() refuses broken files with a sentence", () =>
-  inFolder(async (folder) => {
+  withFolder(async (folder) => {
     const refused = async (name: string, text: string, message: string): Promise<void> => {
       await Deno.writeTextFile(`${folder}/${name}`, text);
       const error = await assertRejects(() => loadTokenizer(`${folder}/${name}`), SyntaxError, message);
@@ -136,7 +128,11 @@ Deno.test("loadTokenizer() refuses broken files with a sentence", () =>
     await refused("c.json", '{"model": {"type": "WordPiece"}}', "is not a tokenizer.json");
     await refused("vocab.txt", "[PAD]\n[UNK]\n[CLS]\n[SEP]\ndog\n", "has no token [MASK]");
     await refused("empty.txt", "", "has no token [PAD]");
-    await assertRejects(() => loadTokenizer(`${folder}/none.json`), Deno.errors.NotFound);
+    await assertRejects(
+      () => loadTokenizer(`${folder}/none.json`),
+      SyntaxError,
+      `there is no file "${folder}/none.json"`,
+    );
   }));
 
 Deno.test("buildTokenizer() refuses captions without words and a size without room", () => {

@@ -1,4 +1,4 @@
-import { assert, assertAlmostEquals, assertEquals, assertRejects } from "@std/assert";
+import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
 import { recallFromScores, UNSCORED } from "../../src/eval/recall.ts";
 import {
   evaluateRetrieval,
@@ -6,18 +6,32 @@ import {
   type RetrievalOptions,
   type RetrievalSet,
 } from "../../src/eval/retrieval.ts";
-import { type Albef, albefSpec, encodeImage, encodeText, matchLogits } from "../../src/models/albef.ts";
+import {
+  type Albef,
+  albefPairs,
+  albefSpec,
+  encodeImage,
+  encodeText,
+  matchLogits,
+  type PairModel,
+} from "../../src/models/albef.ts";
 import { initialize } from "../../src/nn/spec.ts";
 import { gather } from "../../src/ops/gather.ts";
 import { matmul } from "../../src/ops/matmul.ts";
 import { slice } from "../../src/ops/shape.ts";
-import { compile, evaluate, read, tensor } from "../../src/program/compile.ts";
+import { compile, evaluate, tensor, toHost } from "../../src/program/compile.ts";
 import type { Tensor } from "../../src/program/graph.ts";
 import type { Tree } from "../../src/program/tree.ts";
 import { config, patches, texts } from "../models/sizes.ts";
+import { assertRefused } from "../testing/refusals.ts";
 
 const [imageCount, textCount, length] = [5, 11, 6];
 const params = initialize(albefSpec(config), 4), pixels = patches(imageCount, 1), words = texts(textCount, length, 2);
+/** ALBEF on patches, not on packed bytes. */
+const model: Required<PairModel<Albef>> = {
+  ...albefPairs(config),
+  image: (p, patches) => encodeImage(p, patches, { config }),
+};
 const imageOf = Array.from({ length: textCount }, (_, t) => (t * 3) % imageCount);
 
 function setOf(loads: number[][] = []): RetrievalSet {
@@ -42,12 +56,12 @@ async function allScores(): Promise<{ cosine: Float32Array; match: Float32Array 
     Tensor,
   ];
   const score = compile((p: Albef & Tree, x: Tensor, ids: Tensor, mask: Tensor, images: Tensor, which: Tensor) => {
-    const image = encodeImage(p, x, config), text = encodeText(p, ids, { mask }, config);
+    const image = encodeImage(p, x, { config }), text = encodeText(p, { ids, mask }, { config });
     const context = { mask: gather(mask, which), image: gather(image.states, images) };
-    const logits = matchLogits(p, gather(text.states, which), context, config);
+    const logits = matchLogits(p, gather(text.states, which), context, { config });
     return [matmul(image.features, text.features, { transposeB: true }), slice(logits, 1, 1, 2)];
   });
-  const [cosine, match] = await read(
+  const [cosine, match] = await toHost(
     await score(params, pixels, words.ids, words.mask, images, which),
   ) as Float32Array[];
   score.destroy();
@@ -63,7 +77,7 @@ const scores = allScores();
 Deno.test("with shortlists of everything the second stage scores every pair, in any batches", async () => {
   const { cosine, match } = await scores;
   for (const batch of [3, 64]) {
-    const result = await evaluateRetrieval(params, config, setOf(), { k: 100, batch, keepScores: true });
+    const result = await evaluateRetrieval(params, model, setOf(), { k: 100, batch, keepScores: true });
     assertEquals(result.candidates, { images: imageCount, texts: textCount, k: 100 });
     assertEquals(result.cosine, recallFromScores(cosine, transposed(cosine), imageOf));
     assertEquals(result.reranked, recallFromScores(match, transposed(match), imageOf));
@@ -74,7 +88,7 @@ Deno.test("with shortlists of everything the second stage scores every pair, in 
 
 Deno.test("only pairs on a shortlist are scored, and an own candidate that is on none counts as missed", async () => {
   const { cosine, match } = await scores, k = 2;
-  const { reranked, scores: kept } = await evaluateRetrieval(params, config, setOf(), {
+  const { reranked, scores: kept } = await evaluateRetrieval(params, model, setOf(), {
     k,
     batch: 4,
     keepScores: true,
@@ -97,8 +111,8 @@ Deno.test("only pairs on a shortlist are scored, and an own candidate that is on
 
 Deno.test("an evaluator serves again, in whole batches only, and tells its progress", async () => {
   const told: number[][] = [], loads: number[][] = [];
-  const options: RetrievalOptions<Albef> = { k: 3, batch: 2, progress: (done, total) => told.push([done, total]) };
-  const evaluator = new RetrievalEvaluator(config, options);
+  const options: RetrievalOptions = { k: 3, batch: 2, progress: (done, total) => told.push([done, total]) };
+  const evaluator = new RetrievalEvaluator(model, options);
   const first = await evaluator.evaluate(params, setOf(loads)), second = await evaluator.evaluate(params, setOf());
   assertEquals(first, second);
   assertEquals(loads, [[0, 1], [2, 3], [4, 4], [0, 1], [2, 3], [4, 4]]);
@@ -107,18 +121,29 @@ Deno.test("an evaluator serves again, in whole batches only, and tells its progr
 });
 
 Deno.test("with k = 0 there is no second stage", async () => {
-  const loads: number[][] = [], result = await evaluateRetrieval(params, config, setOf(loads), { k: 0, batch: 5 });
+  const loads: number[][] = [], result = await evaluateRetrieval(params, model, setOf(loads), { k: 0, batch: 5 });
   assertEquals(result.reranked, undefined);
   assertEquals(loads, [[0, 1, 2, 3, 4]]);
   const { cosine } = await scores;
   assertEquals(result.cosine, recallFromScores(cosine, transposed(cosine), imageOf));
 });
 
+Deno.test("a model without a matching head is evaluated by the cosine alone, whatever k is", async () => {
+  const { image, text } = model, loads: number[][] = [];
+  const result = await evaluateRetrieval(params, { image, text }, setOf(loads), { k: 3, batch: 5, keepScores: true });
+  const { cosine } = await scores;
+  assertEquals(result, {
+    candidates: { images: imageCount, texts: textCount, k: 0 },
+    cosine: recallFromScores(cosine, transposed(cosine), imageOf),
+  });
+  assertEquals(loads, [[0, 1, 2, 3, 4]], "images are encoded once");
+});
+
 Deno.test("evaluateRetrieval() refuses sets whose parts do not fit", async () => {
-  const refused = async (change: Partial<RetrievalSet>, sentence: string): Promise<void> => {
-    await assertRejects(() => evaluateRetrieval(params, config, { ...setOf(), ...change }), RangeError, sentence);
-  };
-  await refused({ imageOf: imageOf.with(0, 9) }, "belongs to image 9");
-  await refused({ imageOf: imageOf.map((i) => i === 2 ? 1 : i) }, "image 2 has none");
-  await refused({ imageOf: imageOf.slice(1) }, "must hold 10 texts of 6 tokens");
+  const on = (imageOf: number[]) => () => evaluateRetrieval(params, model, { ...setOf(), imageOf });
+  await assertRefused(
+    [on(imageOf.with(0, 9)), "belongs to image 9"],
+    [on(imageOf.map((i) => i === 2 ? 1 : i)), "image 2 has none"],
+    [on(imageOf.slice(1)), "must hold 10 texts of 6 tokens"],
+  );
 });

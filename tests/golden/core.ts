@@ -9,9 +9,8 @@ import {
   type Albef,
   albefSpec,
   encodeImage,
-  encodeText,
+  encodePairs,
   matchLogits,
-  pretrainLoss,
   TEMPERATURE_BOUNDS,
 } from "../../src/models/albef.ts";
 import { bertEmbed, bertFusion, bertMultimodal, bertText, mlmTransform } from "../../src/models/bert.ts";
@@ -30,9 +29,10 @@ import { randomKey } from "../../src/ops/random.ts";
 import { broadcastTo, mean, sum } from "../../src/ops/reduce.ts";
 import { concat, reshape } from "../../src/ops/shape.ts";
 import { softmax } from "../../src/ops/softmax.ts";
-import { compile, read, tensor } from "../../src/program/compile.ts";
+import { compile, tensor, toHost } from "../../src/program/compile.ts";
 import type { Tensor } from "../../src/program/graph.ts";
 import { entries, type Tree } from "../../src/program/tree.ts";
+import { gritLoss } from "../../src/recipes/grit.ts";
 import { type Golden, type Loose, toTensor, Verdict } from "./golden.ts";
 
 /** The sizes that a set's config states. */
@@ -89,7 +89,7 @@ export async function settingOf(golden: Golden, file: string): Promise<Setting> 
 export async function run(args: Tree[], fn: (...args: Loose[]) => Tree): Promise<Map<string, Float32Array>> {
   const compiled = compile(fn as (...args: Tree[]) => Tree);
   const found = entries(await compiled(...args));
-  const values = await read(found.map(([, t]) => t));
+  const values = await toHost(found.map(([, t]) => t));
   compiled.destroy();
   return new Map(found.map(([path], i) => [path, values[i] as Float32Array]));
 }
@@ -201,7 +201,7 @@ export function headOf(
   const words = p.text_encoder.bert.embeddings.word_embeddings.weight, { bias } = p.text_encoder.cls.predictions;
   const transformed = mlmTransform(p.text_encoder, states, text);
   return {
-    loss: mlmLoss(transformed, words, bias, labels),
+    loss: mlmLoss({ queries: transformed, keys: words, bias }, labels),
     logits: add(matmul(transformed, words, { transposeB: true }), bias),
   };
 }
@@ -226,17 +226,17 @@ async function itcSet(setting: Setting): Promise<Verdict> {
   const { verdict, config, params } = setting, { patch: _, ...batch } = stepInput(setting);
   const results = await run([params, batch], (own, c) => {
     const [loss, grads, aux] = valueAndGradAux((p: Albef) => {
-      const image = encodeImage(p, patchify(c.image, config.vision.patch), config).features;
-      const text = encodeText(p, c.ids, { mask: c.mask }, config).features;
+      const { features } = encodePairs(p, { ...c, patches: patchify(c.image, config.vision.patch) }, { config });
+      const { image, text } = features;
       const scaled = (a: Tensor, b: Tensor): Tensor => divide(matmul(a, b, { transposeB: true }), p.temp);
       const aux = {
         image,
         text,
         i2t: scaled(image, text),
         t2i: scaled(text, image),
-        hard: itcLoss(image, text, p.temp, { consistency: 0 }),
+        hard: itcLoss(features, p.temp, { consistency: 0 }),
       };
-      return [itcLoss(image, text, p.temp), aux];
+      return [itcLoss(features, p.temp), aux];
     })(own);
     return { loss, grads, ...aux };
   });
@@ -259,17 +259,18 @@ async function itmSet(setting: Setting): Promise<Verdict> {
   const results = await run([params, batch, labels], (own, c, labels) => {
     const [loss, grads, aux] = valueAndGradAux((p: Albef) => {
       const patches = patchify(c.image, config.vision.patch);
-      const image = encodeImage(p, patches, config), text = encodeText(p, c.ids, { mask: c.mask }, config);
+      const { image, text } = encodePairs(p, { ...c, patches }, { config });
       const i2t = divide(matmul(image.features, text.features, { transposeB: true }), p.temp);
       const t2i = divide(matmul(text.features, image.features, { transposeB: true }), p.temp);
       const images = chooseNegatives(t2i, "top1", key), texts = chooseNegatives(i2t, "top1", key);
-      const r = pretrainLoss(p, { ...c, patches }, key, config, { negatives: "top1", weights: { itc: 0, mlm: 0 } });
+      const options = { negatives: "top1", weights: { itc: 0, mlm: 0 } } as const;
+      const r = gritLoss(p, { ...c, patches }, { config, key }, options);
       const states = concat([text.states, text.states, gather(text.states, texts)], 0);
       const context = {
         mask: concat([c.mask, c.mask, gather(c.mask, texts)], 0),
         image: concat([image.states, gather(image.states, images), image.states], 0),
       };
-      const logits = matchLogits(p, states, context, config);
+      const logits = matchLogits(p, states, context, { config });
       return [r.loss, {
         i2t: zeroDiagonal(softmax(i2t)),
         t2i: zeroDiagonal(softmax(t2i)),
@@ -307,17 +308,17 @@ async function trainOn(setting: Setting, rate: number, steps: number): Promise<L
   const layout = new ParameterLayout(albefSpec(config), { bounds: { temp: TEMPERATURE_BOUNDS } });
   const host = new Map(entries(params as Tree).map(([name, t]) => [name, t.node.host as Float32Array]));
   const flat = layout.packHost((name) => host.get(name)!).map((f) => tensor(f));
-  const zeros = (): Tensor[] => layout.flats.map((f) => tensor(new Float32Array(f.size)));
-  let state: AdamWState = { values: flat, first: zeros(), second: zeros() };
+  const zeros = (): Tensor[] => layout.buffers.map((b) => tensor(new Float32Array(b.size)));
+  let state: AdamWState = { values: flat, mu: zeros(), nu: zeros() };
   const step = compile((state: AdamWState, c: Loose, hyper: Loose) => {
     const p = layout.unpack(state.values) as Albef;
     const [loss, grads, r] = valueAndGradAux((p: Albef) => {
       const patches = patchify(c.image, config.vision.patch), key = randomKey(hyper.key);
-      const r = pretrainLoss(p, { ...c, patches }, key, config, { negatives: "top1" });
+      const r = gritLoss(p, { ...c, patches }, { config, key }, { negatives: "top1" });
       return [r.loss, r];
     })(p);
     return {
-      state: adamw(state, layout.pack(grads), layout.flats, hyper.step),
+      state: adamw(state, layout.pack(grads), layout.buffers, hyper.step),
       loss,
       r: r as Loose,
       grads: grads as Loose,
@@ -334,18 +335,15 @@ async function trainOn(setting: Setting, rate: number, steps: number): Promise<L
     state = out.state;
     const shown = {
       loss: out.loss,
-      itc: out.r.itc,
-      itm: out.r.itm,
-      mlm: out.r.mlm,
-      images: out.r.negativeImages,
-      texts: out.r.negativeTexts,
+      ...out.r.terms,
+      ...out.r.negatives,
       ...(t === 1 ? { grads: out.grads } : {}),
     };
-    const found = entries(shown as Tree), values = await read(found.map(([, x]) => x));
+    const found = entries(shown as Tree), values = await toHost(found.map(([, x]) => x));
     rows.push(Object.fromEntries(found.map(([path], i) => [path, values[i]])));
   }
   step.destroy();
-  const values = await read(state.values);
+  const values = await toHost(state.values);
   return { rows, after: layout.unpackHost(values as Float32Array[]), layout };
 }
 
@@ -375,7 +373,7 @@ async function pretrainSet(setting: Setting): Promise<Verdict> {
     labels: input("mlm_labels"),
     mask: input("attention_mask"),
   }], (p, c) => {
-    const { states } = encodeImage(p, patchify(c.image, config.vision.patch), config);
+    const { states } = encodeImage(p, patchify(c.image, config.vision.patch), { config });
     return {
       logits:
         headOf(p, bertMultimodal(p.text_encoder, c.ids, { mask: c.mask, image: states }, config.text), c.labels, config)

@@ -1,25 +1,11 @@
 /** The set of ALBEF's pre-training with momentum encoders, queues and soft targets. */
 import { valueAndGradAux } from "../../src/autograd/grad.ts";
-import {
-  type Albef,
-  albefSpec,
-  encodeImage,
-  encodeText,
-  matchLogits,
-  TEMPERATURE_BOUNDS,
-} from "../../src/models/albef.ts";
+import type { PairNegatives } from "../../src/losses/negatives.ts";
+import { type Albef, albefSpec, encodePairs, matchLogits, TEMPERATURE_BOUNDS } from "../../src/models/albef.ts";
 import { bertMultimodal } from "../../src/models/bert.ts";
 import type { AlbefConfig } from "../../src/models/config.ts";
-import {
-  consultTeacher,
-  type MomentumOptions,
-  momentumPretrainLoss,
-  type Queues,
-  TAUGHT,
-  type Teacher,
-  updateTeacher,
-} from "../../src/models/momentum.ts";
-import { adamw, type AdamWState, type AdamWStep, stepInputs } from "../../src/optim/adamw.ts";
+import { encodeKeys, type KeyQueues, type MomentumEncoders, momentumEncoders } from "../../src/models/momentum.ts";
+import { adamw, type AdamWState, type AdamWStep, ema, stepInputs } from "../../src/optim/adamw.ts";
 import { ParameterLayout } from "../../src/optim/layout.ts";
 import { add, divide, equal, iota, multiply, negate } from "../../src/ops/elementwise.ts";
 import { gather } from "../../src/ops/gather.ts";
@@ -29,9 +15,11 @@ import { randomKey } from "../../src/ops/random.ts";
 import { mean, sum } from "../../src/ops/reduce.ts";
 import { concat, slice } from "../../src/ops/shape.ts";
 import { logSoftmax, softmax } from "../../src/ops/softmax.ts";
-import { compile, read, tensor } from "../../src/program/compile.ts";
+import { compile, tensor, toHost } from "../../src/program/compile.ts";
 import type { Tensor } from "../../src/program/graph.ts";
 import { entries, type Tree } from "../../src/program/tree.ts";
+import { albefLoss } from "../../src/recipes/albef.ts";
+import type { GritOptions } from "../../src/recipes/grit.ts";
 import { compareGradients, headOf, type Setting, settingOf, zeroDiagonal } from "./core.ts";
 import type { Golden, Loose, Value, Verdict } from "./golden.ts";
 
@@ -41,7 +29,7 @@ export function momentumName(path: string): string {
 }
 
 /** Queues of the official layout [d, Q] as rows. */
-export function queuesOf(weights: ReadonlyMap<string, Value>): Queues {
+export function queuesOf(weights: ReadonlyMap<string, Value>): KeyQueues {
   const rows = (name: string): Tensor => {
     const { data, shape } = weights.get(name)!, [width, length] = shape as [number, number];
     return tensor(transposed(data, width, length), [length, width]);
@@ -65,35 +53,34 @@ export function officialQueue(rows: ArrayLike<number>, shape: readonly number[])
   return transposed(rows, shape[1]!, shape[0]!);
 }
 
-type State = { readonly optimizer: AdamWState; readonly teacher: Teacher; readonly queues: Queues };
-type Draws = { readonly images: Tensor; readonly texts: Tensor };
+type State = { readonly optimizer: AdamWState; readonly momentum: MomentumEncoders; readonly queues: KeyQueues };
 
 /** Similarities with all keys and their soft targets, [B, B + Q] each: what the loss holds in tiles only. */
 export function similarities(
   features: Tensor,
-  teacher: Tensor,
+  momentumFeatures: Tensor,
   keys: Tensor,
   temperature: Tensor,
 ): { sim: Tensor; soft: Tensor } {
   const scaled = (rows: Tensor): Tensor => divide(matmul(rows, keys, { transposeB: true }), temperature);
-  return { sim: scaled(features), soft: softmax(scaled(teacher)) };
+  return { sim: scaled(features), soft: softmax(scaled(momentumFeatures)) };
 }
 
 /** Values of one step that are no results of the loss function. */
 function shown(
   p: Albef,
   state: State,
-  teacher: Teacher,
+  momentum: MomentumEncoders,
   batch: Loose,
-  draws: Draws,
+  draws: PairNegatives,
   config: AlbefConfig,
   alpha: number,
 ): Loose {
-  const image = encodeImage(p, batch.patches, config), text = encodeText(p, batch.ids, { mask: batch.mask }, config);
-  const { keys, imageStates } = consultTeacher(teacher, state.queues, batch, config);
+  const { image, text } = encodePairs(p, batch, { config });
+  const keys = encodeKeys(momentum, state.queues, batch, { config });
   const count = image.features.shape[0]!;
-  const direction = (features: Tensor, teacherFeatures: Tensor, all: Tensor): Loose => {
-    const { sim, soft } = similarities(features, teacherFeatures, all, p.temp);
+  const direction = (features: Tensor, momentumFeatures: Tensor, all: Tensor): Loose => {
+    const { sim, soft } = similarities(features, momentumFeatures, all, p.temp);
     const own = equal(iota(sim.shape, 0), iota(sim.shape, 1));
     const targets = add(multiply(soft, alpha), multiply(own, 1 - alpha));
     const loss = mean(negate(sum(multiply(targets, logSoftmax(sim)), { axes: [1] })));
@@ -114,13 +101,13 @@ function shown(
   return {
     image_feat: image.features,
     text_feat: text.features,
-    image_feat_m: keys.imageTeacher,
-    text_feat_m: keys.textTeacher,
-    i2t: direction(image.features, keys.imageTeacher, keys.textKeys),
-    t2i: direction(text.features, keys.textTeacher, keys.imageKeys),
-    itm_logits: matchLogits(p, pairs, context, config),
+    image_feat_m: keys.features.image,
+    text_feat_m: keys.features.text,
+    i2t: direction(image.features, keys.features.image, keys.text),
+    t2i: direction(text.features, keys.features.text, keys.image),
+    itm_logits: matchLogits(p, pairs, context, { config }),
     mlm_logits: masked(p, image.states),
-    mlm_logits_m: masked(teacher, imageStates),
+    mlm_logits_m: masked(momentum, keys.imageStates),
     temp: p.temp,
   };
 }
@@ -130,60 +117,58 @@ function makeStep(
   layout: ParameterLayout<ReturnType<typeof albefSpec>>,
   config: AlbefConfig,
   alpha: number,
-  momentum: number,
+  decay: number,
 ) {
-  return compile((state: State, batch: Loose, draws: Draws, hyper: { adamw: AdamWStep; key: Tensor }) => {
+  return compile((state: State, batch: Loose, draws: PairNegatives, hyper: { adamw: AdamWStep; key: Tensor }) => {
     const p = layout.unpack(state.optimizer.values), key = randomKey(hyper.key);
-    const teacher = updateTeacher(state.teacher, p as Tree, momentum);
+    const momentum = ema(state.momentum, p as Tree, decay), { queues } = state;
     const inputs = { ...batch, patches: patchify(batch.image, config.vision.patch) };
-    const loss = (options: MomentumOptions) => (own: Albef): [Tensor, Loose] => {
-      const r = momentumPretrainLoss(own, teacher, state.queues, inputs, key, config, {
-        alpha,
-        forced: draws,
-        ...options,
-      });
+    const loss = (weights: GritOptions["weights"] = {}, share = alpha) => (own: Albef): [Tensor, Loose] => {
+      const options = { negatives: draws, weights };
+      const r = albefLoss(own, { momentum, queues, alpha: share }, inputs, { config, key }, options);
       return [r.loss, r];
     };
     const only = (name: "itc" | "itm" | "mlm", weight = 1): Loose =>
-      valueAndGradAux(loss({ weights: { itc: 0, itm: 0, mlm: 0, [name]: weight } }))(p)[1];
-    const [total, grads, { itc, itm, mlm, queues }] = valueAndGradAux(loss({}))(p);
-    const mlmAt = (alpha: number): Tensor => loss({ alpha, weights: { itc: 0, itm: 0 } })(p)[0];
+      valueAndGradAux(loss({ itc: 0, itm: 0, mlm: 0, [name]: weight }))(p)[1];
+    const [total, grads, r] = valueAndGradAux(loss())(p);
+    const mlmAt = (alpha: number): Tensor => loss({ itc: 0, itm: 0 }, alpha)(p)[0];
     return {
-      state: { optimizer: adamw(state.optimizer, layout.pack(grads), layout.flats, hyper.adamw), teacher, queues },
+      state: {
+        optimizer: adamw(state.optimizer, layout.pack(grads), layout.buffers, hyper.adamw),
+        momentum,
+        queues: r.queues,
+      },
       out: {
         total,
-        itc,
-        itm,
-        mlm,
+        ...r.terms,
         grads,
         itcGrads: only("itc"),
         itmGrads: only("itm"),
         mlmGrads: only("mlm"),
         mlmHard: mlmAt(0),
         mlmSoft: mlmAt(1),
-        shown: shown(p, state, teacher, inputs, draws, config, alpha),
+        shown: shown(p, state, momentum, inputs, draws, config, alpha),
       } as Loose,
     };
   });
 }
 
 async function values(tree: Tree): Promise<Map<string, Float32Array>> {
-  const found = entries(tree), read_ = await read(found.map(([, t]) => t));
+  const found = entries(tree), read_ = await toHost(found.map(([, t]) => t));
   return new Map(found.map(([path], i) => [path, read_[i] as Float32Array]));
 }
 
 async function startOf(golden: Golden, file: string, { params, config }: Setting): Promise<Loose> {
   const layout = new ParameterLayout(albefSpec(config), { bounds: { temp: TEMPERATURE_BOUNDS } });
   const host = new Map(entries(params as Tree).map(([name, t]) => [name, t.node.host as Float32Array]));
-  const zeros = (): Tensor[] => layout.flats.map((f) => tensor(new Float32Array(f.size)));
-  const spec = albefSpec(config), taught = Object.fromEntries(TAUGHT.map((name) => [name, spec[name]]));
+  const zeros = (): Tensor[] => layout.buffers.map((b) => tensor(new Float32Array(b.size)));
   const state: State = {
     optimizer: {
       values: layout.packHost((name) => host.get(name)!).map((f) => tensor(f)),
-      first: zeros(),
-      second: zeros(),
+      mu: zeros(),
+      nu: zeros(),
     },
-    teacher: await golden.parameters(file, taught as Loose, momentumName) as Teacher,
+    momentum: await golden.parameters(file, momentumEncoders(albefSpec(config)), momentumName),
     queues: queuesOf(await golden.values(golden.sibling(file, "weights"))),
   };
   return { layout, state };
@@ -218,7 +203,7 @@ async function momentumSet(golden: Golden, file: string): Promise<Verdict> {
   return verdict;
 }
 
-function indices(inputs: ReadonlyMap<string, Value>, draw: string): Draws {
+function indices(inputs: ReadonlyMap<string, Value>, draw: string): PairNegatives {
   const of = (name: string): Tensor => tensor(Uint32Array.from(inputs.get(`${draw}_${name}_neg_idx`)!.data));
   return { images: of("image"), texts: of("text") };
 }
@@ -266,8 +251,7 @@ async function compareFirst(verdict: Verdict, out: ReadonlyMap<string, Float32Ar
   for (const [theirs, ours] of [["ita", "itc"], ["itm", "itm"], ["mlm", "mlm"]] as const) {
     compareGradients(verdict, out, `${ours}Grads.`, `grad_${theirs}.`);
   }
-  const teacher = await values(state.teacher);
-  for (const [path, copy] of teacher) {
+  for (const [path, copy] of await values(state.momentum)) {
     const name = `momentum_after.${momentumName(path)}`;
     if (verdict.values.has(name)) verdict.forward(name, copy);
   }

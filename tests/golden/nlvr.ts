@@ -1,14 +1,7 @@
 /** The sets of two-image reasoning: the model, and its pre-training by text assignment. */
 import { valueAndGradAux } from "../../src/autograd/grad.ts";
-import {
-  type Assignment,
-  type Nlvr,
-  nlvrLogits,
-  nlvrSpec,
-  type TextAssignment,
-  textAssignmentLogits,
-  textAssignmentSpec,
-} from "../../src/models/nlvr.ts";
+import { type Assignment, textAssignmentLogits } from "../../src/losses/assignment.ts";
+import { type Nlvr, nlvrLogits, nlvrSpec, type TextAssignment, textAssignmentSpec } from "../../src/models/nlvr.ts";
 import type { ParametersOf, SpecTree } from "../../src/nn/spec.ts";
 import { mapSpecs } from "../../src/nn/spec.ts";
 import { crossEntropy } from "../../src/ops/cross_entropy.ts";
@@ -35,7 +28,7 @@ async function nlvrSet(golden: Golden, file: string): Promise<Verdict> {
   const results = await run([params, batchOf(verdict.values), labels], (p, c, labels) => {
     const batch = { ...c, patches: patchify(c.image, config.vision.patch) };
     const [loss, grads, prediction] = valueAndGradAux((p: Nlvr) => {
-      const logits = nlvrLogits(p, batch, config);
+      const logits = nlvrLogits(p, batch, { config });
       return [mean(crossEntropy(logits, labels)[0]), logits];
     })(p);
     return { loss, grads, prediction };
@@ -83,7 +76,7 @@ async function textAssignmentSet(golden: Golden, file: string): Promise<Verdict>
   const results = await run([params, batchOf(inputs, count), assignment], (p, c, assignment) => {
     const batch = { ...c, patches: patchify(c.image, config.vision.patch) };
     const [loss, grads, r] = valueAndGradAux((p: TextAssignment) => {
-      const r = textAssignmentLogits(p, batch, () => assignment, config);
+      const r = textAssignmentLogits(p, batch, () => assignment, { config });
       return [mean(crossEntropy(r.logits, assignment.labels)[0]), r];
     })(p);
     return { loss, grads, pred: r.logits, labels: r.assignment.labels, weights: zeroDiagonal(softmax(r.similarities)) };

@@ -2,10 +2,18 @@
 import { valueAndGradAux } from "../../src/autograd/grad.ts";
 import { recallFromScores, type Recalls, UNSCORED } from "../../src/eval/recall.ts";
 import { evaluateRetrieval } from "../../src/eval/retrieval.ts";
-import { encodeImage, encodeText, type Matcher, matchLogits } from "../../src/models/albef.ts";
+import type { PairNegatives } from "../../src/losses/negatives.ts";
+import {
+  albefPairs,
+  encodeImage,
+  encodePairs,
+  type Matcher,
+  matchLogits,
+  type PairModel,
+} from "../../src/models/albef.ts";
 import type { AlbefConfig } from "../../src/models/config.ts";
-import { consultTeacher, type Queues, type Teacher, updateTeacher } from "../../src/models/momentum.ts";
-import { asMatcher, type Retrieval, retrievalLoss, retrievalSpec } from "../../src/models/retrieval.ts";
+import { encodeKeys, type KeyQueues, momentumEncoders } from "../../src/models/momentum.ts";
+import { asMatcher, type Retrieval, retrievalSpec } from "../../src/models/retrieval.ts";
 import { divide, equal, multiply, subtract } from "../../src/ops/elementwise.ts";
 import { gather } from "../../src/ops/gather.ts";
 import { matmul } from "../../src/ops/matmul.ts";
@@ -16,6 +24,8 @@ import { concat, reshape } from "../../src/ops/shape.ts";
 import { softmax } from "../../src/ops/softmax.ts";
 import { evaluate, tensor } from "../../src/program/compile.ts";
 import type { Tensor } from "../../src/program/graph.ts";
+import { ema } from "../../src/optim/adamw.ts";
+import { retrievalLoss, type RetrievalMomentum } from "../../src/recipes/retrieval.ts";
 import { albefConfig, compareGradients, run } from "./core.ts";
 import { type Golden, type Loose, toTensor, type Value, Verdict } from "./golden.ts";
 import { momentumName, officialQueue, queuesOf } from "./momentum.ts";
@@ -42,26 +52,30 @@ function compareRecalls(verdict: Verdict, name: string, ours: Recalls): void {
   verdict.close(`${name}.r_mean`, [ours.mean], [reference.r_mean], 1e-9);
 }
 
+/** The retrieval model on images as floats [B, 3, H, W], not on packed bytes. */
+function modelOf(config: AlbefConfig): PairModel<Retrieval> {
+  const { text, match } = albefPairs(config);
+  return {
+    image: (p, x) => encodeImage(asMatcher(p), patchify(x, config.vision.patch), { config }),
+    text: (p, tokens) => text(asMatcher(p), tokens),
+    match: (p, states, mask, image) => match(asMatcher(p), states, mask, image),
+  };
+}
+
 async function evalSet(golden: Golden, file: string): Promise<Verdict> {
   const verdict = new Verdict(file, await golden.values(file), golden.entry(file));
   const raw = golden.config(file), config = albefConfig(raw);
   const value = (name: string): Value => verdict.values.get(name)!;
   const params = await golden.parameters(file, retrievalSpec(config));
   const images = toTensor(value("image")), [, length] = value("input_ids").shape;
-  const { scores, reranked } = await evaluateRetrieval<Retrieval>(params, config, {
+  const { scores, reranked } = await evaluateRetrieval(params, modelOf(config), {
     images: {
       count: images.shape[0]!,
       load: (at) => evaluate(gather(images, tensor(Uint32Array.from(at)))),
     },
     texts: { ids: value("input_ids").data, mask: value("attention_mask").data, length: length! },
     imageOf: value("txt2img").data,
-  }, {
-    k: raw.k_test,
-    batch: 5,
-    keepScores: true,
-    unpack: asMatcher,
-    prepare: (x) => patchify(x, config.vision.patch),
-  });
+  }, { k: raw.k_test, batch: 5, keepScores: true });
   verdict.skip("image", "input_ids", "attention_mask", "txt2img");
   for (const direction of ["i2t", "t2i"] as const) compareScores(verdict, `score_${direction}`, scores![direction]);
   compareRecalls(verdict, "metrics", reranked!);
@@ -81,10 +95,8 @@ async function trainSet(golden: Golden, file: string): Promise<Verdict> {
   const verdict = new Verdict(file, await golden.values(file), golden.entry(file));
   const raw = golden.config(file), config = albefConfig(raw);
   const params = await golden.parameters(file, retrievalSpec(config));
-  const { text_encoder, visual_encoder, vision_proj, text_proj } = retrievalSpec(config);
-  const taught = { visual_encoder, vision_proj, text_encoder, text_proj };
-  const copies = await golden.parameters(file, taught, momentumName);
-  const start = queuesOf(await golden.values(golden.sibling(file, "weights"))) as Required<Queues>;
+  const copies = await golden.parameters(file, momentumEncoders(retrievalSpec(config)), momentumName);
+  const start = queuesOf(await golden.values(golden.sibling(file, "weights"))) as Required<KeyQueues>;
   const inputs = await golden.values(golden.sibling(file, "train_inputs"));
   const input = (name: string, dtype: "f32" | "u32"): Tensor => toTensor(inputs.get(name), dtype);
   const batch = {
@@ -93,27 +105,20 @@ async function trainSet(golden: Golden, file: string): Promise<Verdict> {
     mask: input("attention_mask", "f32"),
     imageIds: input("image_id", "u32"),
   };
-  const forced = { images: input("neg_image_idx", "u32"), texts: input("neg_text_idx", "u32") };
+  const negatives = { images: input("neg_image_idx", "u32"), texts: input("neg_text_idx", "u32") };
   const key = randomKey(tensor(Uint32Array.of(0, 0)));
   for (const [variant, scalars] of Object.entries(verdict.entry.scalars)) {
-    const alpha = variant.includes("distill") ? raw.alpha ?? 0.4 : 0, momentum = "queue_ptr_after" in scalars;
+    const alpha = variant.includes("distill") ? raw.alpha ?? 0.4 : 0, withMomentum = "queue_ptr_after" in scalars;
     const results = await run([params, copies, start, batch], (p, copies, queues, c) => {
       const inputs = { ...c, patches: patchify(c.image, config.vision.patch) };
-      const updated = updateTeacher(copies, p, raw.momentum);
-      const teacher = { ...updated, text_encoder: { bert: updated.text_encoder } };
+      const moved = ema(copies as Loose, p, raw.momentum ?? 0.995);
+      const encoders = { ...moved, text_encoder: { bert: moved.text_encoder } };
+      const momentum = withMomentum ? { encoders, queues, alpha } : undefined;
       const [, grads, r] = valueAndGradAux((p: Retrieval) => {
-        const r = retrievalLoss(asMatcher(p), inputs, key, config, {
-          alpha,
-          forced,
-          ...(momentum ? { momentum: { teacher, queues } } : {}),
-        });
-        return [r.loss, r];
+        const r = retrievalLoss(asMatcher(p), inputs, { config, key }, { momentum, negatives });
+        return [r.loss, r as Loose];
       })(p);
-      return {
-        ...r,
-        grads,
-        ...intermediates(asMatcher(p), momentum ? { teacher, queues } : undefined, inputs, forced, config),
-      };
+      return { ...r, grads, ...intermediates(asMatcher(p), momentum, inputs, negatives, config) };
     });
     compareVariant(verdict, variant, scalars, results);
   }
@@ -123,13 +128,13 @@ async function trainSet(golden: Golden, file: string): Promise<Verdict> {
 /** Values of a variant that are no results of the loss function. */
 function intermediates(
   p: Matcher,
-  momentum: { teacher: Teacher<Matcher>; queues: Required<Queues> } | undefined,
+  momentum: RetrievalMomentum | undefined,
   batch: Loose,
-  forced: { images: Tensor; texts: Tensor },
+  negatives: PairNegatives,
   config: AlbefConfig,
 ): Loose {
-  const image = encodeImage(p, batch.patches, config), text = encodeText(p, batch.ids, { mask: batch.mask }, config);
-  const lesson = momentum && consultTeacher(momentum.teacher, momentum.queues, batch, config);
+  const { image, text, features } = encodePairs(p, batch, { config });
+  const keys = momentum ? encodeKeys(momentum.encoders, momentum.queues, batch, { config }).features : features;
   const ids = reshape(batch.imageIds, [batch.imageIds.size, 1]);
   const columns = momentum ? concat([batch.imageIds, momentum.queues.ids], 0) : batch.imageIds;
   const same = equal(ids, reshape(columns, [1, columns.size]));
@@ -137,15 +142,15 @@ function intermediates(
   const weights = (rows: Tensor, keys: Tensor): Tensor =>
     multiply(softmax(divide(matmul(rows, keys, { transposeB: true }), p.temp)), others);
   const context = {
-    mask: concat([batch.mask, batch.mask, gather(batch.mask, forced.texts)], 0),
-    image: concat([image.states, gather(image.states, forced.images), image.states], 0),
+    mask: concat([batch.mask, batch.mask, gather(batch.mask, negatives.texts)], 0),
+    image: concat([image.states, gather(image.states, negatives.images), image.states], 0),
   };
-  const pairs = concat([text.states, text.states, gather(text.states, forced.texts)], 0);
+  const pairs = concat([text.states, text.states, gather(text.states, negatives.texts)], 0);
   return {
     sim_targets: divide(same, sum(same, { axes: [1], keepDims: true })),
-    weights_i2t: weights(image.features, lesson?.keys.textTeacher ?? text.features),
-    weights_t2i: weights(text.features, lesson?.keys.imageTeacher ?? image.features),
-    itm_logits: matchLogits(p, pairs, context, config),
+    weights_i2t: weights(features.image, keys.text),
+    weights_t2i: weights(features.text, keys.image),
+    itm_logits: matchLogits(p, pairs, context, { config }),
   };
 }
 
@@ -155,7 +160,7 @@ function compareVariant(
   scalars: Loose,
   results: ReadonlyMap<string, Float32Array>,
 ): void {
-  for (const [theirs, ours] of [["loss_itc", "itc"], ["loss_itm", "itm"]] as const) {
+  for (const [theirs, ours] of [["loss_itc", "terms.itc"], ["loss_itm", "terms.itm"]] as const) {
     const { value } = scalars[theirs];
     verdict.close(`${variant}.${theirs}`, results.get(ours)!, [value], 2e-5 * Math.abs(value) + 1e-6);
   }

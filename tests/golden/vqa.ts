@@ -1,11 +1,13 @@
 /** The set of visual question answering: training loss, distillation, ranking by both scores. */
 import { valueAndGrad } from "../../src/autograd/grad.ts";
+import { rankAnswers } from "../../src/eval/answers.ts";
 import type { AlbefConfig } from "../../src/models/config.ts";
-import { updateTeacher } from "../../src/models/momentum.ts";
-import { rankAnswers, type Vqa, vqaLoss, vqaSpec } from "../../src/models/vqa.ts";
+import { type Vqa, vqaSpec } from "../../src/models/vqa.ts";
 import { patchify } from "../../src/ops/patchify.ts";
+import { ema } from "../../src/optim/adamw.ts";
 import { tensor } from "../../src/program/compile.ts";
 import type { Tensor } from "../../src/program/graph.ts";
+import { vqaLoss } from "../../src/recipes/vqa.ts";
 import { albefConfig, compareGradients, run } from "./core.ts";
 import { type Golden, type Loose, toTensor, type Value, Verdict } from "./golden.ts";
 import { momentumName } from "./momentum.ts";
@@ -29,10 +31,10 @@ function questionsOf({ inputs }: Setting): Loose {
 function answersOf({ inputs }: Setting): Loose {
   const counts = [...inputs.get("answers_per_question")!.data];
   return {
-    ids: toTensor(inputs.get("answer_ids"), "u32"),
-    mask: toTensor(inputs.get("answer_mask")),
-    weights: toTensor(inputs.get("answer_weights")),
-    questions: tensor(Uint32Array.from(counts.flatMap((n, question) => Array<number>(n).fill(question)))),
+    answerIds: toTensor(inputs.get("answer_ids"), "u32"),
+    answerMask: toTensor(inputs.get("answer_mask")),
+    answerWeights: toTensor(inputs.get("answer_weights")),
+    answerQuestions: tensor(Uint32Array.from(counts.flatMap((n, question) => Array<number>(n).fill(question)))),
   };
 }
 
@@ -54,9 +56,9 @@ async function compareLosses(setting: Setting, copies: Vqa): Promise<void> {
   for (const name of Object.keys(verdict.entry.scalars).filter((n) => n.startsWith("loss"))) {
     const alpha = Number(/alpha(.+)$/.exec(name)?.[1]?.replace("p", ".") ?? 0);
     const results = await run([params, copies, questionsOf(setting), answersOf(setting)], (p, copies, q, answers) => {
-      const questions = { ...q, patches: patchify(q.image, config.vision.patch) };
-      const distill = alpha ? { distill: { teacher: updateTeacher(copies as Vqa, p, raw.momentum), alpha } } : {};
-      const [loss, grads] = valueAndGrad((p: Vqa) => vqaLoss(p, questions, answers, config, distill))(p);
+      const batch = { ...q, ...answers, patches: patchify(q.image, config.vision.patch) };
+      const momentum = alpha ? { model: ema(copies as Vqa, p, raw.momentum ?? 0.995), alpha } : undefined;
+      const [loss, grads] = valueAndGrad((p: Vqa) => vqaLoss(p, batch, { config }, momentum))(p);
       return { loss, grads };
     });
     verdict.scalar(name, results.get("loss")![0]!);
@@ -73,7 +75,7 @@ async function compareRanking(setting: Setting, prefix: string, candidates: stri
   const rank = (countFirstTokenTwice: boolean): Promise<Map<string, Float32Array>> =>
     run([params, questionsOf(setting), { ids, mask }], (p, q, c: { ids: Tensor; mask: Tensor }) => {
       const questions = { ...q, patches: patchify(q.image, config.vision.patch) };
-      return rankAnswers(p, questions, c, config, { k: raw.vqa_k ?? k, countFirstTokenTwice });
+      return rankAnswers(p, questions, c, { config }, { k: raw.vqa_k ?? k, countFirstTokenTwice });
     });
   const official = await rank(true), plain = await rank(false);
   verdict.exact(`${prefix}.topk_ids`, official.get("answers")!);

@@ -3,7 +3,7 @@ import { Device, openDevice } from "../../src/gpu/device.ts";
 import { DeviceLostError, formatBytes, KernelError, OutOfMemoryError } from "../../src/gpu/errors.ts";
 import { BufferUsage, MAP_MODE_READ } from "../../src/gpu/usage.ts";
 import { add } from "../../src/ops/elementwise.ts";
-import { compile, data, tensor } from "../../src/program/compile.ts";
+import { compile, tensor, toHost } from "../../src/program/compile.ts";
 import { apply, type Op, type Tensor } from "../../src/program/graph.ts";
 
 /** An op whose kernel is `code` and which asks for `workgroups`. */
@@ -48,7 +48,7 @@ Deno.test("a refused dispatch is named with its size and its values", async () =
 
 Deno.test("the device works on after an error", async () => {
   await assertRejects(() => compile(opOf("fn main("))(tensor([1])), KernelError);
-  assertEquals([...await data(add(tensor([1]), 1))], [2]);
+  assertEquals([...await toHost(add(tensor([1]), 1))], [2]);
 });
 
 Deno.test("a buffer beyond the adapter's limit is refused with its size, its purpose and what to lower", async () => {
@@ -93,7 +93,7 @@ Deno.test("a lost device is reported by the calls that follow, and nothing hangs
   const f = compile((x: Tensor) => add(x, 1), { device });
   const y = await f(tensor([1, 2]));
   device.gpu.destroy();
-  await assertRejects(() => data(y), DeviceLostError, `the device was lost`);
+  await assertRejects(() => toHost(y), DeviceLostError, `the device was lost`);
   await assertRejects(() => f(tensor([1, 2])), DeviceLostError, "start again from the last checkpoint");
   await assertRejects(() => compile((x: Tensor) => add(x, 9), { device })(tensor([1])), DeviceLostError);
 });

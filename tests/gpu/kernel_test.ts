@@ -1,6 +1,6 @@
 import { assertEquals, assertMatch, assertThrows } from "@std/assert";
 import { type Bindings, type BufferRef, kernel } from "../../src/gpu/kernel.ts";
-import { compile, data, tensor } from "../../src/program/compile.ts";
+import { compile, tensor, toHost } from "../../src/program/compile.ts";
 import { apply, type Op, type Tensor } from "../../src/program/graph.ts";
 
 function buffer(value: number): BufferRef {
@@ -91,7 +91,7 @@ Deno.test("uniforms are laid out as the GPU reads them", async () => {
   const i32 = (...values: number[]) => new Uint32Array(Int32Array.of(...values).buffer);
   const run = compile((t: Tensor) => apply(op, [t], null));
   const expected = [5, ...f32(0.5, -1), ...i32(-7, -1, 2, -3), 0, ...f32(2), 1, 2, 3, 4, 8, 9, ...f32(1, 2, 4), 42];
-  assertEquals(Array.from(await data(await run(tensor([0])))), expected);
+  assertEquals(Array.from(await toHost(await run(tensor([0])))), expected);
 });
 
 Deno.test("a kernel that names f16 outside of comments enables it", () => {

@@ -3,7 +3,7 @@ import { lazyTensors } from "../../src/io/archive.ts";
 import { planLoad } from "../../src/io/load.ts";
 import { openSafetensors } from "../../src/io/safetensors.ts";
 import { albefShapes, BASE, type Shapes } from "./shapes.ts";
-import { withFolder } from "./testing.ts";
+import { withFolder } from "../testing/folders.ts";
 
 const count = (shape: readonly number[]): number => shape.reduce((product, size) => product * size, 1);
 

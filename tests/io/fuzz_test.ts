@@ -12,7 +12,8 @@ import { readSafetensors } from "../../src/io/safetensors.ts";
 import { type ByteSource, memorySource } from "../../src/io/source.ts";
 import { encodePickleValue, makePickle, makePth, makeZip, tensor } from "./make_pth.ts";
 import { mutate, mutateIntegers, ODD_NUMBERS } from "./mutate.ts";
-import { safetensorsBytes, withFolder } from "./testing.ts";
+import { withFolder } from "../testing/folders.ts";
+import { safetensorsBytes } from "./testing.ts";
 
 const fixture = (name: string) => Deno.readFileSync(new URL(`./fixtures/${name}`, import.meta.url));
 

@@ -19,7 +19,8 @@ import {
   TINY,
   vitShapes,
 } from "./shapes.ts";
-import { archiveOf, counting, filled, withFolder } from "./testing.ts";
+import { withFolder } from "../testing/folders.ts";
+import { archiveOf, counting, filled } from "./testing.ts";
 
 const OFFICIAL: Record<string, Record<string, [dtype: string, ...shape: number[]]>> = JSON.parse(
   Deno.readTextFileSync(new URL("./fixtures/official_names.json", import.meta.url)),

@@ -6,7 +6,8 @@ import { openPth, pickKey, readPth } from "../../src/io/pth.ts";
 import { memorySource } from "../../src/io/source.ts";
 import { writeSafetensors } from "../../src/io/safetensors.ts";
 import { Call, makePickle, makePth, makeZip, Name, tensor, TupleOf } from "./make_pth.ts";
-import { counting, withFolder } from "./testing.ts";
+import { withFolder } from "../testing/folders.ts";
+import { counting } from "./testing.ts";
 
 const fixture = (name: string) => new URL(`./fixtures/${name}`, import.meta.url).pathname;
 

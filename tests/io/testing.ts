@@ -21,16 +21,6 @@ export function safetensorsBytes(header: unknown, data: Uint8Array | number = 0)
   return bytes;
 }
 
-/** Runs with a folder that is removed afterwards. */
-export async function withFolder<T>(use: (folder: string) => Promise<T>): Promise<T> {
-  const folder = await Deno.makeTempDir();
-  try {
-    return await use(folder);
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
-}
-
 /** An archive in memory. */
 export function archiveOf(tensors: Iterable<NamedTensor>, path = "x.safetensors"): Archive {
   const byName = new Map([...tensors].map((tensor) => [tensor.name, tensor]));

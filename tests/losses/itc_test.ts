@@ -1,7 +1,7 @@
 import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
 import { valueAndGrad } from "../../src/autograd/grad.ts";
 import { itcLoss, itcMomentumLoss, type ItcOptions } from "../../src/losses/itc.ts";
-import { compile, item, read, tensor } from "../../src/program/compile.ts";
+import { compile, item, tensor, toHost } from "../../src/program/compile.ts";
 import type { Tensor } from "../../src/program/graph.ts";
 import { assertClose, randomTensor } from "../testing/reference.ts";
 
@@ -23,10 +23,10 @@ function features(seed: number): Features {
 /** Loss and gradients. */
 async function lossOf(q: Features, options: ItcOptions): Promise<{ loss: number; grads: Float32Array[] }> {
   const step = compile((q: Features) => {
-    const [loss, g] = valueAndGrad((q: Features) => itcLoss(q.image, q.text, q.temp, options))(q);
+    const [loss, g] = valueAndGrad((q: Features) => itcLoss(q, q.temp, options))(q);
     return [loss, g.image, g.text, g.temp];
   });
-  const [loss, ...grads] = await read(await step(q)) as Float32Array[];
+  const [loss, ...grads] = await toHost(await step(q)) as Float32Array[];
   step.destroy();
   return { loss: loss![0]!, grads };
 }
@@ -80,13 +80,7 @@ Deno.test("itcLoss() takes the keys as constants unless it is told not to", asyn
 Deno.test("itcMomentumLoss() with its own batch as keys and no soft targets is itcLoss() without consistency", async () => {
   const q = features(13);
   const loss = compile((q: Features) =>
-    itcMomentumLoss(q.image, q.text, q.temp, {
-      imageKeys: q.image,
-      textKeys: q.text,
-      imageTeacher: q.image,
-      textTeacher: q.text,
-      alpha: 0,
-    })
+    itcMomentumLoss(q, q.temp, { features: q, image: q.image, text: q.text }, { alpha: 0 })
   );
   assertAlmostEquals(await item(await loss(q)), (await lossOf(q, { consistency: 0 })).loss, 1e-5);
   loss.destroy();

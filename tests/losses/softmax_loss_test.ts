@@ -2,7 +2,7 @@ import { assert, assertEquals } from "@std/assert";
 import { valueAndGrad } from "../../src/autograd/grad.ts";
 import { softmaxLoss, type SoftmaxLossOptions } from "../../src/losses/softmax_loss.ts";
 import { sum } from "../../src/ops/reduce.ts";
-import { compile, data, read, tensor } from "../../src/program/compile.ts";
+import { compile, tensor, toHost } from "../../src/program/compile.ts";
 import type { Tensor } from "../../src/program/graph.ts";
 import { checkOp, type CheckOptions, type Edges, type Values } from "../testing/check_op.ts";
 import { randomTensor } from "../testing/reference.ts";
@@ -62,7 +62,7 @@ for (const { name, count, choices, tile } of sizes) {
     const labels = Int32Array.from({ length: count }, (_, r) => r === 1 ? -100 : choices - 1 - r * 3);
     await checkOp(
       (rows, columns, bias, scale, labels) =>
-        softmaxLoss({ rows, columns, bias, scale }, options({ targets: { labels } })),
+        softmaxLoss({ queries: rows, keys: columns, bias, scale }, options({ targets: { labels } })),
       [...inputsOf(count, choices, 1), { data: labels, shape: [count], dtype: "i32" }],
       (rows, columns, bias, scale) =>
         crossEntropies(logits(rows!, columns!, bias!, scale!), (r, c) => labels[r] === c ? 1 : 0),
@@ -71,18 +71,18 @@ for (const { name, count, choices, tile } of sizes) {
   });
 
   Deno.test(`softmaxLoss() with ids: equal shares of all positives, ${name}`, async () => {
-    const rowIds = Uint32Array.from({ length: count }, (_, r) => r % 3);
-    const columnIds = Uint32Array.from({ length: choices }, (_, c) => c < 6 ? c % 3 : 0xffffffff);
+    const queryIds = Uint32Array.from({ length: count }, (_, r) => r % 3);
+    const keyIds = Uint32Array.from({ length: choices }, (_, c) => c < 6 ? c % 3 : 0xffffffff);
     await checkOp(
-      (rows, columns, bias, scale, rowIds, columnIds) =>
-        softmaxLoss({ rows, columns, bias, scale }, options({ targets: { rowIds, columnIds } })),
+      (rows, columns, bias, scale, queryIds, keyIds) =>
+        softmaxLoss({ queries: rows, keys: columns, bias, scale }, options({ targets: { queryIds, keyIds } })),
       [
         ...inputsOf(count, choices, 11),
-        { data: rowIds, shape: [count], dtype: "u32" },
-        { data: columnIds, shape: [choices], dtype: "u32" },
+        { data: queryIds, shape: [count], dtype: "u32" },
+        { data: keyIds, shape: [choices], dtype: "u32" },
       ],
       (rows, columns, bias, scale) =>
-        crossEntropies(logits(rows!, columns!, bias!, scale!), (r, c) => columnIds[c] === rowIds[r] ? 1 / 2 : 0),
+        crossEntropies(logits(rows!, columns!, bias!, scale!), (r, c) => keyIds[c] === queryIds[r] ? 1 / 2 : 0),
       gradients,
     );
   });
@@ -91,9 +91,9 @@ for (const { name, count, choices, tile } of sizes) {
     const labels = Int32Array.from({ length: count }, (_, r) => r === 2 ? -100 : r), hard = 0.6, weight = 0.4;
     await checkOp(
       (rows, columns, bias, scale, labels, tRows, tColumns, tBias, tScale) => {
-        const logits = { rows: tRows!, columns: tColumns!, bias: tBias!, scale: tScale! };
+        const logits = { queries: tRows!, keys: tColumns!, bias: tBias!, scale: tScale! };
         return softmaxLoss(
-          { rows: rows!, columns: columns!, bias: bias!, scale: scale! },
+          { queries: rows!, keys: columns!, bias: bias!, scale: scale! },
           options({ targets: { labels: labels! }, hard, soft: { logits, weight } }),
         );
       },
@@ -115,15 +115,15 @@ for (const { name, count, choices, tile } of sizes) {
 
 Deno.test("softmaxLoss() is exact where the logits are far apart", async () => {
   const rows = tensor(Float32Array.of(1, -1), [2, 1]), columns = tensor(Float32Array.of(1, -1, 0), [3, 1]);
-  const step = compile((rows: Tensor, columns: Tensor, scale: Tensor, labels: Tensor) => {
-    const [loss, grads] = valueAndGrad((q: { rows: Tensor; columns: Tensor; scale: Tensor }) =>
+  const step = compile((queries: Tensor, keys: Tensor, scale: Tensor, labels: Tensor) => {
+    const [loss, grads] = valueAndGrad((q: { queries: Tensor; keys: Tensor; scale: Tensor }) =>
       sum(softmaxLoss(q, { targets: { labels } }))
-    )({ rows, columns, scale });
-    return { loss, grads: [grads.rows, grads.columns, grads.scale] };
+    )({ queries, keys, scale });
+    return { loss, grads: [grads.queries, grads.keys, grads.scale] };
   });
   const { loss, grads } = await step(rows, columns, tensor(1000), tensor(Int32Array.of(0, 0)));
-  assertEquals([...await data(loss)], [2000], "the second row's own column is 2,000 below the largest");
-  const [ofRows, ofColumns, ofScale] = await read(grads);
+  assertEquals([...await toHost(loss)], [2000], "the second row's own column is 2,000 below the largest");
+  const [ofRows, ofColumns, ofScale] = await toHost(grads);
   assertEquals([...ofRows!], [0, -2000]);
   assertEquals([...ofColumns!], [1000, -1000, 0]);
   assertEquals([...ofScale!], [2]);
@@ -134,7 +134,7 @@ Deno.test("softmaxLoss() keeps one tile of logits at a time, not those of a bloc
   const [rows, columns, width, tile] = [256, 16384, 32, 2 ** 17];
   const zeros = (...shape: number[]): Tensor => tensor(new Float32Array(shape[0]! * shape[1]!), shape);
   const loss = compile((a: Tensor, b: Tensor, labels: Tensor) =>
-    softmaxLoss({ rows: a, columns: b }, { targets: { labels }, tile })
+    softmaxLoss({ queries: a, keys: b }, { targets: { labels }, tile })
   );
   const program = await loss.program(zeros(rows, width), zeros(columns, width), tensor(new Int32Array(rows)));
   assert(program.arenaBytes < 1.5 * 4 * tile, `${program.arenaBytes} bytes for tiles of ${4 * tile}`);

@@ -32,7 +32,7 @@ import { defaultDevice, Device, openDevice } from "../../src/gpu/device.ts";
 import { UnsupportedError } from "../../src/gpu/errors.ts";
 import { broadcastTo, sum } from "../../src/ops/reduce.ts";
 import { concat, reshape, slice } from "../../src/ops/shape.ts";
-import { compile, data, tensor } from "../../src/program/compile.ts";
+import { compile, tensor, toHost } from "../../src/program/compile.ts";
 import type { Tensor } from "../../src/program/graph.ts";
 import { checkOp, type CheckOptions, type Edges, elementwise } from "../testing/check_op.ts";
 import { assertClose, randomTensor } from "../testing/reference.ts";
@@ -191,17 +191,17 @@ Deno.test("maximum() and minimum() give each of two equal numbers half of the gr
   const a = tensor([1, 2, 3, 4]), b = tensor([1, 2, 0, 9]);
   const [maxA, maxB] = grad(([x, y]: [Tensor, Tensor]) => sum(maximum(x, y)))([a, b]);
   const [minA, minB] = grad(([x, y]: [Tensor, Tensor]) => sum(minimum(x, y)))([a, b]);
-  assertEquals([...await data(maxA)], [0.5, 0.5, 1, 0]);
-  assertEquals([...await data(maxB)], [0.5, 0.5, 0, 1]);
-  assertEquals([...await data(minA)], [0.5, 0.5, 0, 1]);
-  assertEquals([...await data(minB)], [0.5, 0.5, 1, 0]);
-  assertEquals([...await data(grad((x: Tensor) => sum(clamp(x, 2, 3)))(a))], [0, 1, 1, 0]);
+  assertEquals([...await toHost(maxA)], [0.5, 0.5, 1, 0]);
+  assertEquals([...await toHost(maxB)], [0.5, 0.5, 0, 1]);
+  assertEquals([...await toHost(minA)], [0.5, 0.5, 0, 1]);
+  assertEquals([...await toHost(minB)], [0.5, 0.5, 1, 0]);
+  assertEquals([...await toHost(grad((x: Tensor) => sum(clamp(x, 2, 3)))(a))], [0, 1, 1, 0]);
 });
 
 Deno.test("relu() and abs() have gradient 0 at 0 and at negative zero", async () => {
   const x = tensor([-2, -0, 0, 3]);
-  assertEquals([...await data(grad((y: Tensor) => sum(relu(y)))(x))], [0, 0, 0, 1]);
-  assertEquals([...await data(grad((y: Tensor) => sum(abs(y)))(x))], [-1, 0, 0, 1]);
+  assertEquals([...await toHost(grad((y: Tensor) => sum(relu(y)))(x))], [0, 0, 0, 1]);
+  assertEquals([...await toHost(grad((y: Tensor) => sum(abs(y)))(x))], [-1, 0, 0, 1]);
 });
 
 Deno.test("where() gives the gradient to what it took, whatever number its condition is", async () => {
@@ -210,45 +210,49 @@ Deno.test("where() gives the gradient to what it took, whatever number its condi
     tensor([1, 2, 3, 4, 5]),
     tensor([6, 7, 8, 9, 10]),
   ]);
-  assertEquals([...await data(a)], [3, 0, 3, 0, 3]);
-  assertEquals([...await data(b)], [0, 3, 0, 3, 0]);
+  assertEquals([...await toHost(a)], [3, 0, 3, 0, 3]);
+  assertEquals([...await toHost(b)], [0, 3, 0, 3, 0]);
 });
 
 Deno.test("no function overflows or gives NaN on numbers up to 1e4", async () => {
   const x = tensor([-1e4, -300, -89, -16, 16, 89, 300, 1e4]);
-  const large = Array.from(await data(x));
+  const large = Array.from(await toHost(x));
   const finite = (values: ArrayLike<number>) => Array.from(values).every(Number.isFinite);
   for (const op of [exp, tanh, sigmoid, erf, gelu, relu, square, abs]) {
     const slope = grad((y: Tensor) => sum(op(y)))(x),
       bend = grad((y: Tensor) => sum(grad((z: Tensor) => sum(op(z)))(y)))(x);
-    assertEquals([finite(await data(op(x))), finite(await data(slope)), finite(await data(bend))], [true, true, true]);
+    assertEquals([finite(await toHost(op(x))), finite(await toHost(slope)), finite(await toHost(bend))], [
+      true,
+      true,
+      true,
+    ]);
   }
-  assertClose(await data(tanh(x)), large.map(Math.tanh));
-  assertClose(await data(sigmoid(x)), large.map(sigmoidReference));
-  assertClose(await data(gelu(x)), large.map((v) => Math.max(v, 0)), 1e-6);
-  assertClose(await data(erf(x)), large.map(Math.sign));
+  assertClose(await toHost(tanh(x)), large.map(Math.tanh));
+  assertClose(await toHost(sigmoid(x)), large.map(sigmoidReference));
+  assertClose(await toHost(gelu(x)), large.map((v) => Math.max(v, 0)), 1e-6);
+  assertClose(await toHost(erf(x)), large.map(Math.sign));
 });
 
 Deno.test("erf() is exact to 5e-7 from -5 to 5", async () => {
   const x = Float32Array.from({ length: 2001 }, (_, i) => (i - 1000) / 200);
-  assertClose(await data(erf(tensor(x))), Array.from(x, erfReference), 0, 5e-7);
+  assertClose(await toHost(erf(tensor(x))), Array.from(x, erfReference), 0, 5e-7);
 });
 
 Deno.test("integers are added, multiplied, compared and converted exactly", async () => {
   const a = tensor(Int32Array.of(-7, 3, 2 ** 30, 5, 0)), b = tensor(Int32Array.of(2, 3, -1, 4, 9));
-  assertEquals([...await data(add(a, b))], [-5, 6, 2 ** 30 - 1, 9, 9]);
-  assertEquals([...await data(multiply(a, 3))], [-21, 9, (3 * 2 ** 30) | 0, 15, 0]);
-  assertEquals([...await data(equal(a, b))], [0, 1, 0, 0, 0]);
-  assertEquals([...await data(less(a, b))], [1, 0, 0, 0, 1]);
-  assertEquals([...await data(cast(tensor([-2.7, 2.7, 0.5]), "i32"))], [-2, 2, 0]);
-  assertEquals([...await data(cast(tensor(Uint32Array.of(0, 4e9)), "f32"))], [0, 4e9]);
-  assertEquals([...await data(full([2], -3, "i32"))], [-3, -3]);
+  assertEquals([...await toHost(add(a, b))], [-5, 6, 2 ** 30 - 1, 9, 9]);
+  assertEquals([...await toHost(multiply(a, 3))], [-21, 9, (3 * 2 ** 30) | 0, 15, 0]);
+  assertEquals([...await toHost(equal(a, b))], [0, 1, 0, 0, 0]);
+  assertEquals([...await toHost(less(a, b))], [1, 0, 0, 0, 1]);
+  assertEquals([...await toHost(cast(tensor([-2.7, 2.7, 0.5]), "i32"))], [-2, 2, 0]);
+  assertEquals([...await toHost(cast(tensor(Uint32Array.of(0, 4e9)), "f32"))], [0, 4e9]);
+  assertEquals([...await toHost(full([2], -3, "i32"))], [-3, -3]);
 });
 
 Deno.test("no gradient flows through a conversion of integers", async () => {
   const scaled = grad((x: Tensor) => sum(multiply(x, cast(cast(x, "i32"), "f32"))));
-  assertEquals([...await data(scaled(tensor([2.5, -3.5])))], [2, -3]);
-  assertEquals([...await data(grad((n: Tensor) => sum(cast(n, "f32")))(tensor(Int32Array.of(4, 5))))], [0, 0]);
+  assertEquals([...await toHost(scaled(tensor([2.5, -3.5])))], [2, -3]);
+  assertEquals([...await toHost(grad((n: Tensor) => sum(cast(n, "f32")))(tensor(Int32Array.of(4, 5))))], [0, 0]);
 });
 
 const { f16 } = (await defaultDevice()).profile;
@@ -256,18 +260,18 @@ const { f16 } = (await defaultDevice()).profile;
 testWhere(f16, "the adapter has none", "16-bit floats are stored, read, moved and differentiated", async () => {
   const ones = tensor(Uint16Array.of(0x3c00, 0x4000, 0x4200, 0x4400, 0x4500, 0x4600), [6]); // 1 to 6
   assertEquals(ones.dtype, "f16");
-  assertEquals([...await data(add(ones, 0.5))], [1.5, 2.5, 3.5, 4.5, 5.5, 6.5]);
-  assertEquals([...await data(multiply(reshape(ones, [6, 1]), tensor([1, 10])))].slice(0, 4), [1, 10, 2, 20]);
+  assertEquals([...await toHost(add(ones, 0.5))], [1.5, 2.5, 3.5, 4.5, 5.5, 6.5]);
+  assertEquals([...await toHost(multiply(reshape(ones, [6, 1]), tensor([1, 10])))].slice(0, 4), [1, 10, 2, 20]);
   const halves = (values: number[]) => cast(tensor(values), "f16");
-  assertEquals([...await data(halves([1, -2, 65504, 1e6]))], [0x3c00, 0xc000, 0x7bff, 0x7bff]);
+  assertEquals([...await toHost(halves([1, -2, 65504, 1e6]))], [0x3c00, 0xc000, 0x7bff, 0x7bff]);
   const rounded = 2049; // lies between two 16-bit floats
-  assertEquals([...await data(cast(halves([rounded, 1 / 3]), "f32"))], [2048, 0.333251953125]);
-  assertEquals([...await data(slice(ones, 0, 2, 4))], [0x4200, 0x4400]);
-  assertEquals([...await data(concat([slice(ones, 0, 4, 6), ones], 0))].slice(0, 3), [0x4500, 0x4600, 0x3c00]);
-  await assertRejects(() => data(add(slice(ones, 0, 1, 3), 1)), RangeError, "must start and end at even elements");
-  await assertRejects(() => data(slice(ones, 0, 1, 3)), RangeError, "must start and end at even elements");
+  assertEquals([...await toHost(cast(halves([rounded, 1 / 3]), "f32"))], [2048, 0.333251953125]);
+  assertEquals([...await toHost(slice(ones, 0, 2, 4))], [0x4200, 0x4400]);
+  assertEquals([...await toHost(concat([slice(ones, 0, 4, 6), ones], 0))].slice(0, 3), [0x4500, 0x4600, 0x3c00]);
+  await assertRejects(() => toHost(add(slice(ones, 0, 1, 3), 1)), RangeError, "must start and end at even elements");
+  await assertRejects(() => toHost(slice(ones, 0, 1, 3)), RangeError, "must start and end at even elements");
   const slope = grad((x: Tensor) => sum(square(cast(cast(x, "f16"), "f32"))));
-  assertEquals([...await data(slope(tensor([3, -0.5])))], [6, -1]);
+  assertEquals([...await toHost(slope(tensor([3, -0.5])))], [6, -1]);
 });
 
 Deno.test("a 16-bit float is refused where the adapter has none", async () => {
@@ -282,8 +286,8 @@ Deno.test("a 16-bit float is refused where the adapter has none", async () => {
 });
 
 Deno.test("iota() counts along its axis", async () => {
-  assertEquals([...await data(iota([2, 3, 2], 1))], [0, 0, 1, 1, 2, 2, 0, 0, 1, 1, 2, 2]);
-  assertEquals([...await data(add(cast(iota([2, 4], 1), "f32"), tensor([10, 20], [2, 1])))], [
+  assertEquals([...await toHost(iota([2, 3, 2], 1))], [0, 0, 1, 1, 2, 2, 0, 0, 1, 1, 2, 2]);
+  assertEquals([...await toHost(add(cast(iota([2, 4], 1), "f32"), tensor([10, 20], [2, 1])))], [
     ...[10, 11, 12, 13],
     ...[20, 21, 22, 23],
   ]);
@@ -301,7 +305,7 @@ Deno.test("an array beyond 65,535 workgroups is computed to its end", async () =
   const size = 65536 * 64 + 3;
   const x = new Float32Array(size);
   x.set([5, 6, 7], size - 3);
-  const y = await data(add(tensor(x), 1));
+  const y = await toHost(add(tensor(x), 1));
   assertEquals([...y.subarray(0, 2), ...y.subarray(size - 4)], [1, 1, 1, 6, 7, 8]);
 });
 

@@ -3,7 +3,7 @@ import { grad } from "../../src/autograd/grad.ts";
 import { UnsupportedError } from "../../src/gpu/errors.ts";
 import { gather, gatherOps, scatterAdd } from "../../src/ops/gather.ts";
 import { sum } from "../../src/ops/reduce.ts";
-import { compile, data, tensor } from "../../src/program/compile.ts";
+import { compile, tensor, toHost } from "../../src/program/compile.ts";
 import type { Tensor } from "../../src/program/graph.ts";
 import { checkOp } from "../testing/check_op.ts";
 import { type HostTensor, placeholder, runOp } from "../testing/run_op.ts";
@@ -74,7 +74,7 @@ Deno.test("gather() and scatterAdd() are the gradients of each other", async () 
 Deno.test("gather() gives the padding row no gradient", async () => {
   const table = tensor([1, 2, 3, 4]), ids = tensor(Int32Array.of(0, 1, 1, 3, 0));
   const gradient = compile((t: Tensor, i: Tensor) => grad((a: Tensor) => sum(gather(a, i, { paddingIndex: 0 })))(t));
-  assertEquals(Array.from(await data(await gradient(table, ids))), [0, 2, 0, 1]);
+  assertEquals(Array.from(await toHost(await gradient(table, ids))), [0, 2, 0, 1]);
 });
 
 Deno.test("gather() and scatterAdd() have the shapes of ids and rows", () => {

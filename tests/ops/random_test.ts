@@ -5,7 +5,7 @@ import { add, multiply } from "../../src/ops/elementwise.ts";
 import { dropout, foldIn, gumbel, randomKey, uniform } from "../../src/ops/random.ts";
 import { sum } from "../../src/ops/reduce.ts";
 import { reshape } from "../../src/ops/shape.ts";
-import { compile, data, read, tensor } from "../../src/program/compile.ts";
+import { compile, tensor, toHost } from "../../src/program/compile.ts";
 import type { Tensor } from "../../src/program/graph.ts";
 import { placeholder } from "../testing/run_op.ts";
 
@@ -26,7 +26,7 @@ function correlation(a: ArrayLike<number>, b: ArrayLike<number>): number {
 Deno.test("uniform() gives the upper 24 bits of Philox words of (position, stream), in both vector widths", async () => {
   const key = foldIn(randomKey(words(0xa4093822, 0x299f31d0)), 3);
   for (const shape of [[8, 4], [31]]) {
-    const drawn = await data(uniform(key, shape));
+    const drawn = await toHost(uniform(key, shape));
     const expected = Array.from(drawn, (_, i) => {
       const block = philox([i >> 2, key.stream, 0, 0], [0xa4093822, 0x299f31d0]);
       return (block[i & 3]! >>> 8) / 2 ** 24;
@@ -36,7 +36,7 @@ Deno.test("uniform() gives the upper 24 bits of Philox words of (position, strea
 });
 
 Deno.test("uniform() is flat: moments and every one of 16 bins", async () => {
-  const x = await data(uniform(randomKey(words(1, 2)), [1 << 16]));
+  const x = await toHost(uniform(randomKey(words(1, 2)), [1 << 16]));
   assert(Math.abs(average(x) - 0.5) < 0.005);
   assert(Math.abs(average(x.map((v) => (v - 0.5) ** 2)) - 1 / 12) < 0.002);
   const bins = new Array(16).fill(0);
@@ -47,7 +47,7 @@ Deno.test("uniform() is flat: moments and every one of 16 bins", async () => {
 });
 
 Deno.test("gumbel() has the mean and the variance of the Gumbel distribution, and no infinity", async () => {
-  const x = await data(gumbel(randomKey(words(3, 4)), [1 << 15])), mean = average(x);
+  const x = await toHost(gumbel(randomKey(words(3, 4)), [1 << 15])), mean = average(x);
   assert(Math.abs(mean - 0.5772) < 0.03, `mean ${mean}`); // Euler's constant
   const variance = average(x.map((v) => (v - mean) ** 2));
   assert(Math.abs(variance - Math.PI ** 2 / 6) < 0.06, `variance ${variance}`);
@@ -56,7 +56,7 @@ Deno.test("gumbel() has the mean and the variance of the Gumbel distribution, an
 
 Deno.test("streams, keys and neighbours are independent; equal keys give equal numbers", async () => {
   const key = randomKey(words(5, 6)), shape = [1 << 14];
-  const [a, b, c, d, again] = await read([
+  const [a, b, c, d, again] = await toHost([
     uniform(foldIn(key, 0), shape),
     uniform(foldIn(key, 1), shape),
     uniform(foldIn(randomKey(words(5, 7)), 0), shape),
@@ -86,12 +86,12 @@ Deno.test("dropout() keeps a share of 1 - p, scaled, and zeroes the same element
       const drop = (u: Tensor) => dropout(u, p, foldIn(randomKey(key), 1));
       return [drop(v), grad((u: Tensor) => sum(drop(u)))(v)];
     });
-    const [y, dy] = await read(await f(x, words(3, 4)));
+    const [y, dy] = await toHost(await f(x, words(3, 4)));
     const kept = y!.filter((v) => v !== 0);
     assert(Math.abs(kept.length / y!.length - (1 - p)) < 0.012, `kept ${kept.length / y!.length}`);
     assert(kept.every((v) => Math.abs(v - 2 / (1 - p)) < 1e-5 * v));
     assertEquals(dy!.map((v) => 2 * v), y);
-    const [other] = await read(await f(x, words(3, 5)));
+    const [other] = await toHost(await f(x, words(3, 5)));
     const same = y!.filter((v, i) => (v === 0) === (other![i] === 0)).length / y!.length;
     assert(Math.abs(same - (p * p + (1 - p) ** 2)) < 0.015, `${same} of the mask is the same under another key`);
   }
@@ -103,7 +103,7 @@ Deno.test("a mask that is broadcast, reshaped or used twice is one mask", async 
     const flat = uniform(foldIn(randomKey(key), 2), [6]);
     return [mask, multiply(x, mask), add(reshape(mask, [6]), flat), add(x, reshape(flat, [6, 1]))];
   });
-  const [mask, scaled, doubled, shifted] = await read(
+  const [mask, scaled, doubled, shifted] = await toHost(
     await f(tensor(new Float32Array(24).fill(1), [6, 4]), words(8, 9)),
   );
   assertEquals([...scaled!], Array.from(scaled!, (_, i) => mask![i >> 2]!));

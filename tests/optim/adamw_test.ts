@@ -12,7 +12,7 @@ import {
   stepInputs,
 } from "../../src/optim/adamw.ts";
 import type { ParameterBuffer } from "../../src/optim/layout.ts";
-import { compile, data, item, read, tensor } from "../../src/program/compile.ts";
+import { compile, item, tensor, toHost } from "../../src/program/compile.ts";
 import type { Tensor } from "../../src/program/graph.ts";
 import { assertClose, randomTensor } from "../testing/reference.ts";
 
@@ -78,7 +78,7 @@ for (
       state = await update(state, gradients.map((g) => tensor(g)), inputs(rate, t, options));
       references.forEach((r, i) => r.step(gradients[i]!, rate, options));
     }
-    const found = await read(state.values);
+    const found = await toHost(state.values);
     found.forEach((v, i) => assertClose(v, references[i]!.values, 2e-6, 1e-7));
     update.destroy();
   });
@@ -89,7 +89,7 @@ Deno.test("adamw() decays only the buffers that are to decay", async () => {
     adamw(state, gradients, flats, step, { weightDecay: 0.5 })
   );
   const zeros = flats.map(() => tensor(new Float32Array(SIZE)));
-  const [decayed, kept] = await read((await update(start(), zeros, inputs(0.1, 1))).values);
+  const [decayed, kept] = await toHost((await update(start(), zeros, inputs(0.1, 1))).values);
   assertClose(decayed!, values(0).map((v) => v * 0.95), 1e-6);
   assertEquals(kept, values(1));
   update.destroy();
@@ -103,7 +103,7 @@ Deno.test("adamw() puts values back into their bounds", async () => {
   const zeros = (): Tensor[] => [tensor(new Float32Array(3))];
   const state = { values: [tensor([0.07, 0.49, 0.07])], mu: zeros(), nu: zeros() };
   const next = await update(state, [tensor([3, -3, 0])], inputs(0.1, 1));
-  const [low, high, middle] = await data(next.values[0]!);
+  const [low, high, middle] = await toHost(next.values[0]!);
   assertEquals([low, high], [Math.fround(0.001), 0.5]);
   assertAlmostEquals(middle!, 0.07 * (1 - 0.1 * 0.02), 1e-8);
   update.destroy();
@@ -120,10 +120,10 @@ Deno.test("adamw() leaves every bit as it is where apply is 0, whatever the grad
   );
   const two = await update(one, bad, inputs(0.1, 2), tensor(0));
   for (const part of ["values", "mu", "nu"] as const) {
-    assertEquals(await read(two[part]), await read(one[part]), part);
+    assertEquals(await toHost(two[part]), await toHost(one[part]), part);
   }
   const three = await update(two, good, inputs(0.1, 2), tensor(1));
-  assert((await data(three.values[0]!)).some((v, i) => v !== values(0)[i]));
+  assert((await toHost(three.values[0]!)).some((v, i) => v !== values(0)[i]));
   update.destroy();
 });
 
@@ -143,18 +143,18 @@ Deno.test("globalNorm() is the length of all gradients together", async () => {
 
 Deno.test("clipByGlobalNorm() shortens long gradients to the limit and leaves short ones", async () => {
   const clip = compile((a: Tensor, b: Tensor) => clipByGlobalNorm([a, b], globalNorm([a, b]), 2));
-  const [a, b] = await read(await clip(tensor([3, 0]), tensor([0, 4])));
+  const [a, b] = await toHost(await clip(tensor([3, 0]), tensor([0, 4])));
   assertClose([...a!, ...b!], [1.2, 0, 0, 1.6], 1e-6);
-  const short = await read(await clip(tensor([0.3, 0]), tensor([0, 0.4])));
+  const short = await toHost(await clip(tensor([0.3, 0]), tensor([0, 0.4])));
   assertEquals(short.map((g) => [...g]), [[Math.fround(0.3), 0], [0, Math.fround(0.4)]]);
-  const none = await read(await clip(tensor([0, 0]), tensor([0, 0])));
+  const none = await toHost(await clip(tensor([0, 0]), tensor([0, 0])));
   assertEquals(none.map((g) => [...g]), [[0, 0], [0, 0]]);
   clip.destroy();
 });
 
 Deno.test("ema() moves each average by 1 - decay of the way to the value of its name", async () => {
   const average = compile((a: Tensor, b: Tensor) => ema({ x: { y: a } }, { other: { y: a }, x: { y: b } }, 0.75).x.y);
-  assertEquals([...await data(await average(tensor([1, -4]), tensor([5, 4])))], [2, -2]);
+  assertEquals([...await toHost(await average(tensor([1, -4]), tensor([5, 4])))], [2, -2]);
   average.destroy();
   assertThrows(
     () => ema({ x: { y: tensor(1) } }, { x: { z: tensor(1) }, y: tensor(1) }, 0.75),
@@ -166,6 +166,6 @@ Deno.test("ema() moves each average by 1 - decay of the way to the value of its 
 Deno.test("no gradient flows from ema() to the values", async () => {
   const gradients = compile(grad((p: { a: Tensor; b: Tensor }) => sum(ema([p.a], [p.b], 0.75)[0]!)));
   const { a, b } = await gradients({ a: tensor([1, -4]), b: tensor([5, 4]) });
-  assertEquals((await read([a, b])).map((g) => [...g]), [[0.75, 0.75], [0, 0]]);
+  assertEquals((await toHost([a, b])).map((g) => [...g]), [[0.75, 0.75], [0, 0]]);
   gradients.destroy();
 });

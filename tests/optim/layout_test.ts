@@ -4,7 +4,7 @@ import { configs } from "../../src/models/config.ts";
 import { initialize, mapSpecs, Spec, specEntries, type SpecTree } from "../../src/nn/spec.ts";
 import { globalNorm } from "../../src/optim/adamw.ts";
 import { officialDecay, ParameterLayout } from "../../src/optim/layout.ts";
-import { compile, item, read, tensor } from "../../src/program/compile.ts";
+import { compile, item, tensor, toHost } from "../../src/program/compile.ts";
 import { sizeOf, type Tensor } from "../../src/program/graph.ts";
 import { leaves, type Tree } from "../../src/program/tree.ts";
 
@@ -114,13 +114,13 @@ Deno.test("unpack() finds trained and frozen parameters, pack() leaves gradients
     params = initialize(spec, 3);
   const there = compile((p: Tree) => layout.pack(p as unknown as typeof params));
   const trained = await there(params), frozen = layout.packHost((name) => leaf(params, name), "frozen");
-  assertEquals(await read(trained), layout.packHost((name) => leaf(params, name)));
+  assertEquals(await toHost(trained), layout.packHost((name) => leaf(params, name)));
   assertEquals([trained.length, frozen.length], [layout.buffers.length, layout.frozen.length]);
   const back = compile((...flats: Tensor[]) =>
     layout.unpack(flats.slice(0, trained.length), flats.slice(trained.length)) as Tree
   );
   const unpacked = leaves(await back(...trained, ...frozen.map((f) => tensor(f))));
-  assertEquals(await read(unpacked), leaves(params).map((t) => t.node.host!));
+  assertEquals(await toHost(unpacked), leaves(params).map((t) => t.node.host!));
   assertEquals([...layout.unpackHost(layout.packHost((name) => leaf(params, name))).keys()], [
     "embed",
     "blocks.0.bias",
@@ -138,8 +138,8 @@ for (const maxBytes of [2 ** 27, 4 * 128]) {
     const back = compile((...flats: Tensor[]) => layout.unpack(flats) as Tree);
     const flats = await there(params);
     const host = layout.packHost((name) => leaf(params, name));
-    assertEquals(await read(flats), host);
-    assertEquals(await read(leaves(await back(...flats))), leaves(params).map((t) => t.node.host!));
+    assertEquals(await toHost(flats), host);
+    assertEquals(await toHost(leaves(await back(...flats))), leaves(params).map((t) => t.node.host!));
     for (const [name, { shape, data }] of layout.unpackHost(host)) {
       assertEquals([...data], [...leaf(params, name)], name);
       assertEquals(shape, layout.places.get(name)!.shape);

@@ -1,7 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { adamw, type AdamWState, type AdamWStep } from "../../src/optim/adamw.ts";
 import { add, tanh } from "../../src/ops/elementwise.ts";
-import { compile, data, tensor } from "../../src/program/compile.ts";
+import { compile, tensor, toHost } from "../../src/program/compile.ts";
 import type { Tensor } from "../../src/program/graph.ts";
 import { placeholder, type Program } from "../../src/program/program.ts";
 
@@ -30,7 +30,7 @@ Deno.test("a kernel binds no more buffers than adapters allow, however many valu
   const program = await total.program(...xs);
   assert(program.plan.steps.length >= 3);
   for (const count of storageBuffers(program)) assert(count <= 14, `${count} buffers`);
-  assertEquals(await data(await total(...xs)), new Float32Array(64).fill(40 * 39 / 2));
+  assertEquals(await toHost(await total(...xs)), new Float32Array(64).fill(40 * 39 / 2));
 });
 
 Deno.test("a long chain is cut in kernels of a size that compilers take well", async () => {

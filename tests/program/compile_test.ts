@@ -5,14 +5,14 @@ import { add, divide, multiply, sqrt, square, subtract, tanh } from "../../src/o
 import { full } from "../../src/ops/full.ts";
 import { matmul } from "../../src/ops/matmul.ts";
 import { mean, sum } from "../../src/ops/reduce.ts";
-import { compile, data, evaluate, item, read, tensor, toDevice } from "../../src/program/compile.ts";
+import { compile, evaluate, item, tensor, toDevice, toHost } from "../../src/program/compile.ts";
 import type { Tensor } from "../../src/program/graph.ts";
 import { mapTree } from "../../src/program/tree.ts";
 import { assertClose, randomTensor, testOnEachKind } from "../testing/reference.ts";
 import type { HostTensor } from "../testing/run_op.ts";
 import { testWhere } from "../testing/where.ts";
 
-const lists = async (tensors: readonly Tensor[]): Promise<number[][]> => (await read(tensors)).map((d) => [...d]);
+const lists = async (tensors: readonly Tensor[]): Promise<number[][]> => (await toHost(tensors)).map((d) => [...d]);
 
 Deno.test("a function is traced once per structure of its arguments", async () => {
   let traces = 0;
@@ -51,7 +51,7 @@ Deno.test("ops outside of compile() are computed when their value is asked for, 
   assertEquals(await lists([z, y, x]), [[4, 9, 16], [2, 3, 4], [1, 2, 3]]);
   assertEquals(await item(sum(z)), 29);
   const [w] = await evaluate([subtract(z, y)]);
-  assertEquals([...await data(w!)], [2, 6, 12]);
+  assertEquals([...await toHost(w!)], [2, 6, 12]);
   await assertRejects(async () => await item(z), RangeError, "it must hold 1 element");
 });
 
@@ -118,7 +118,7 @@ testWhere(timed, "the adapter has no time stamps", "a program is profiled by ker
   const f = compile((x: Tensor) => sum(tanh(x)));
   const x = tensor(Float32Array.from({ length: 4096 }, (_, i) => i / 4096));
   const { result, times } = await f.profile(x);
-  assertEquals(await data(result), await data(await f(x)));
+  assertEquals(await toHost(result), await toHost(await f(x)));
   assertEquals(times[0]!.name, "tanh");
   for (const t of times) assert(t.nanoseconds > 0 && t.bytes > 0);
 });
@@ -198,9 +198,9 @@ Deno.test("a destroyed function gives its memory back and can be called again", 
   const device = await openDevice();
   const f = compile((x: Tensor) => sum(matmul(tanh(x), x)), { device });
   const x = tensor(new Float32Array(64 * 64).fill(0.01), [64, 64]);
-  await data(await f(x));
+  await toHost(await f(x));
   const before = device.memory.bytes;
   f.destroy();
   assert(device.memory.bytes < before - 64 * 64 * 4);
-  assertClose(await data(await f(x)), [64 * 64 * 64 * 0.01 * Math.tanh(0.01)], 1e-5);
+  assertClose(await toHost(await f(x)), [64 * 64 * 64 * 0.01 * Math.tanh(0.01)], 1e-5);
 });

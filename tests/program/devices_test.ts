@@ -1,7 +1,7 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { defaultDevice, type Device, openDevice, setDefaultDevice } from "../../src/gpu/device.ts";
 import { add, multiply } from "../../src/ops/elementwise.ts";
-import { compile, data, evaluate, read, tensor, toDevice } from "../../src/program/compile.ts";
+import { compile, evaluate, tensor, toDevice, toHost } from "../../src/program/compile.ts";
 import type { Tensor } from "../../src/program/graph.ts";
 
 /** Registers a test with a second device, which is closed after it; the default device is again what it was. */
@@ -18,7 +18,7 @@ function testWithOther(name: string, body: (other: Device) => Promise<void>): vo
   Deno.test({ name, fn, sanitizeResources: false });
 }
 
-const values = async (t: Tensor): Promise<number[]> => [...await data(t)];
+const values = async (t: Tensor): Promise<number[]> => [...await toHost(t)];
 const elsewhere = "it must be on that device: it is on another one";
 
 testWithOther("a compiled function runs on what is the default device when it is called", async (other) => {
@@ -53,8 +53,8 @@ testWithOther("host values that were sent to one device can be used on another",
 testWithOther("values of several devices are read together, each from its own", async (other) => {
   const double = (device: Device) => compile((x: Tensor) => multiply(x, 2), { device });
   const [a, b] = [await double(await defaultDevice())(tensor([1, 2])), await double(other)(tensor([3, 4, 5]))];
-  assertEquals((await read([b, a, b, tensor([9])])).map((v) => [...v]), [[6, 8, 10], [2, 4], [6, 8, 10], [9]]);
-  assertEquals((await read([add(b, 1), add(a, 1)])).map((v) => [...v]), [[7, 9, 11], [3, 5]]);
+  assertEquals((await toHost([b, a, b, tensor([9])])).map((v) => [...v]), [[6, 8, 10], [2, 4], [6, 8, 10], [9]]);
+  assertEquals((await toHost([add(b, 1), add(a, 1)])).map((v) => [...v]), [[7, 9, 11], [3, 5]]);
 });
 
 testWithOther("what is computed outside of compile() is computed where its inputs are", async (other) => {
@@ -73,5 +73,5 @@ testWithOther("toDevice() moves values of every kind to the device that it is gi
   const all = [host, sent, computed, lazy, lazyThere];
   await toDevice(all, other);
   assertEquals(all.every((t) => t.node.storage[0]!.device === other), true);
-  assertEquals((await read(all)).map((v) => [...v]), [[1, 2], [3], [5], [7], [6]]);
+  assertEquals((await toHost(all)).map((v) => [...v]), [[1, 2], [3], [5], [7], [6]]);
 });

@@ -3,18 +3,18 @@ import { add, multiply } from "../../src/ops/elementwise.ts";
 import { matmul } from "../../src/ops/matmul.ts";
 import { sum } from "../../src/ops/reduce.ts";
 import { pack, reshape, slice } from "../../src/ops/shape.ts";
-import { compile, data, read, tensor, toDevice } from "../../src/program/compile.ts";
+import { compile, tensor, toDevice, toHost } from "../../src/program/compile.ts";
 import type { Tensor } from "../../src/program/graph.ts";
 
 const bufferOf = (t: Tensor): GPUBuffer => t.node.storage[t.index]!.buffer;
-const lists = async (tensors: readonly Tensor[]): Promise<number[][]> => (await read(tensors)).map((d) => [...d]);
+const lists = async (tensors: readonly Tensor[]): Promise<number[][]> => (await toHost(tensors)).map((d) => [...d]);
 
 Deno.test("a donated argument is updated in place", async () => {
   const step = compile((x: Tensor) => add(multiply(x, 2), 1), { donate: [0] });
   let x = await toDevice(tensor([1, 2, 3]));
   const memory = bufferOf(x);
   for (let i = 0; i < 3; i++) x = await step(x);
-  assertEquals([...await data(x)], [15, 23, 31]);
+  assertEquals([...await toHost(x)], [15, 23, 31]);
   assertEquals(bufferOf(x), memory);
   assertEquals((await step.program(x)).plan.results[0]!.copied, false);
 });
@@ -28,7 +28,7 @@ Deno.test("a donated argument cannot be used or read again, nor captured", async
     Error,
     "Cannot use a f32[2]: its memory was donated to an earlier call",
   );
-  await assertRejects(async () => await data(x), Error, "Cannot read a f32[2]: its memory was donated");
+  await assertRejects(async () => await toHost(x), Error, "Cannot read a f32[2]: its memory was donated");
   const capturing = compile((y: Tensor) => add(x, y));
   await assertRejects(async () => await capturing(tensor([1, 2])), Error, "its memory was donated");
 });
@@ -37,7 +37,7 @@ Deno.test("one tensor cannot be donated twice in one call", async () => {
   const step = compile((a: Tensor, b: Tensor) => [add(a, 1), add(b, 2)], { donate: [0, 1] });
   const x = await toDevice(tensor([1, 2]));
   await assertRejects(async () => await step(x, x), Error, "Cannot donate argument 1: argument 0 uses the same memory");
-  assertEquals([...await data(x)], [1, 2]);
+  assertEquals([...await toHost(x)], [1, 2]);
   assertEquals(await lists(await step(x, tensor([3, 4]))), [[2, 3], [5, 6]]);
 });
 
@@ -47,8 +47,8 @@ Deno.test("a donated argument that is read after its result was written keeps it
     return [y, sum(multiply(add(sum(y), x), x))]; // reads x after y is complete
   }, { donate: [0] });
   const [y, total] = await step(await toDevice(tensor([1, 2, 3])));
-  assertEquals([...await data(y!)], [10, 20, 30]);
-  assertEquals([...await data(total!)], [61 + 124 + 189]);
+  assertEquals([...await toHost(y!)], [10, 20, 30]);
+  assertEquals([...await toHost(total!)], [61 + 124 + 189]);
 });
 
 Deno.test("a donated argument may be handed through, alone and beside a result that could take its memory", async () => {
@@ -83,8 +83,8 @@ Deno.test("a part of a donated argument that is read before and after the update
     return [y, add(before, slice(y, 0, 1, 2))];
   }, { donate: [0] });
   const [y, both] = await step(tensor([1, 2, 3]));
-  assertEquals([...await data(y!)], [202, 203, 204]);
-  assertEquals([...await data(both!)], [200 + 203]);
+  assertEquals([...await toHost(y!)], [202, 203, 204]);
+  assertEquals([...await toHost(both!)], [200 + 203]);
 });
 
 Deno.test("swapped donated arguments are swapped", async () => {
@@ -130,7 +130,7 @@ for (
       assert(arenaBytes < SIZE * 4, `an arena of ${arenaBytes} bytes`);
       state = await step(state, x);
       const parts = [counted(from, length).map((v) => 2 * v), counted(from + 1, length)];
-      assertEquals([...await data(state)], placed(parts, offsets));
+      assertEquals([...await toHost(state)], placed(parts, offsets));
       assertEquals(bufferOf(state), memory);
     }
   });
@@ -139,7 +139,7 @@ for (
 Deno.test("arguments alone are packed in place of a donated one, and the gaps are 0", async () => {
   const step = compile((_: Tensor, x: Tensor, y: Tensor) => pack([x, y], [0, 64], SIZE), { donate: [0] });
   const state = await step(await old(), tensor(counted(1, 10)), tensor(counted(2, 20)));
-  assertEquals([...await data(state)], placed([counted(1, 10), counted(2, 20)], [0, 64]));
+  assertEquals([...await toHost(state)], placed([counted(1, 10), counted(2, 20)], [0, 64]));
 });
 
 Deno.test("parts that are read while they are packed in place have their values", async () => {
@@ -158,14 +158,14 @@ Deno.test("parts that are read while they are packed in place have their values"
   const square = product(x, x), next = square.map((v) => v + 1), expected = [square, next, product(next, square)];
   const state = { packed: await old(), other: tensor(7) };
   const { packed, other } = await step(state, tensor(x, [4, 4]));
-  assertEquals([...await data(packed)], placed(expected, [0, 64, 100]));
-  assertEquals([...await data(other)], [7 + expected.flat().reduce((a, b) => a + b)]);
+  assertEquals([...await toHost(packed)], placed(expected, [0, 64, 100]));
+  assertEquals([...await toHost(other)], [7 + expected.flat().reduce((a, b) => a + b)]);
 });
 
 Deno.test("a donated argument that is read is not packed over before", async () => {
   const x = await toDevice(tensor(counted(0, 128)));
   const swap = compile((x: Tensor) => pack([slice(x, 0, 64, 128), slice(x, 0, 0, 64)], [0, 64], 128), { donate: [0] });
-  assertEquals([...await data(await swap(x))], [...counted(64, 64), ...counted(0, 64)]);
+  assertEquals([...await toHost(await swap(x))], [...counted(64, 64), ...counted(0, 64)]);
   const step = compile(
     (x: Tensor) => pack([add(slice(x, 0, 0, 64), 1), multiply(slice(x, 0, 0, 64), 10)], [64, 0], 128),
     {
@@ -173,12 +173,12 @@ Deno.test("a donated argument that is read is not packed over before", async () 
     },
   );
   const [first, rest] = [counted(0, 64).map((v) => 10 * v), counted(1, 64)];
-  assertEquals([...await data(await step(tensor(counted(0, 128))))], [...first, ...rest]);
+  assertEquals([...await toHost(await step(tensor(counted(0, 128))))], [...first, ...rest]);
 });
 
 Deno.test("a donated argument that is handed through is not packed over", async () => {
   const step = compile((a: Tensor, x: Tensor) => [pack([add(x, 1)], [0], SIZE), a], { donate: [0] });
   const [packed, through] = await step(await old(), tensor(counted(0, 100)));
-  assertEquals([...await data(packed!)], placed([counted(1, 100)], [0]));
-  assertEquals([...await data(through!)], Array(SIZE).fill(99));
+  assertEquals([...await toHost(packed!)], placed([counted(1, 100)], [0]));
+  assertEquals([...await toHost(through!)], Array(SIZE).fill(99));
 });

@@ -18,7 +18,7 @@ import { matmul } from "../../src/ops/matmul.ts";
 import { dropout, foldIn, randomKey } from "../../src/ops/random.ts";
 import { mean, sum } from "../../src/ops/reduce.ts";
 import { reshape } from "../../src/ops/shape.ts";
-import { compile, data, evaluate, tensor } from "../../src/program/compile.ts";
+import { compile, evaluate, tensor, toHost } from "../../src/program/compile.ts";
 import type { Tensor } from "../../src/program/graph.ts";
 import { placeholder } from "../../src/program/program.ts";
 import type { Program } from "../../src/program/program.ts";
@@ -94,9 +94,9 @@ Deno.test("the same operand twice: a square, a Gram matrix, two arguments with o
   await checkOp((x) => multiply(add(x, x), x), [randomTensor([5], 2)], elementwise((x) => 2 * x * x));
   const both = compile((a: Tensor, b: Tensor) => add(multiply(a, 2), b));
   const x = tensor([1, 2, 3]);
-  assertEquals([...await data(await both(x, x))], [3, 6, 9]);
+  assertEquals([...await toHost(await both(x, x))], [3, 6, 9]);
   const y = await both(x, x);
-  assertEquals([...await data(await both(y, y))], [9, 18, 27]);
+  assertEquals([...await toHost(await both(y, y))], [9, 18, 27]);
 });
 
 Deno.test("ops of different shapes with as many elements share a kernel only through views that keep rows", async () => {
@@ -144,11 +144,11 @@ Deno.test("constants, positions and what is made of them alone are computed wher
   const f = compile((x: Tensor) => add(multiply(x, column), row));
   const expected = [16, 17, 18, 19, 16, 17, 18, 19, 16, 17, 18, 19];
   const ones = tensor(new Float32Array(12).fill(1), [3, 4]);
-  assertEquals([...await data(await f(ones))], expected);
+  assertEquals([...await toHost(await f(ones))], expected);
   assertEquals(kernels(await f.program(ones)).length, 2); // positions along a broadcast axis are stored once
   await evaluate([row, column]);
   const g = compile((x: Tensor) => add(multiply(x, column), row));
-  assertEquals([...await data(await g(ones))], expected);
+  assertEquals([...await toHost(await g(ones))], expected);
 });
 
 Deno.test("a chain of 8,000 ops and a value made of 2 ** 40 paths are planned without recursion over all of them", async () => {
@@ -163,7 +163,7 @@ Deno.test("a chain of 8,000 ops and a value made of 2 ** 40 paths are planned wi
 Deno.test("a sum of many tensors is split over kernels that bind what the adapter allows", async () => {
   const count = 60, parts = Array.from({ length: count }, (_, i) => tensor([i, 2 * i]));
   const f = compile((xs: Tensor[]) => xs.slice(1).reduce((all, x) => add(all, x), xs[0]!));
-  assertEquals([...await data(await f(parts))], [count * (count - 1) / 2, count * (count - 1)]);
+  assertEquals([...await toHost(await f(parts))], [count * (count - 1) / 2, count * (count - 1)]);
   for (const s of (await f.program(parts)).plan.steps) assert(s.bindings.length <= 16);
 });
 

@@ -2,7 +2,7 @@ import { assertEquals } from "@std/assert";
 import { add, multiply } from "../../src/ops/elementwise.ts";
 import { matmul } from "../../src/ops/matmul.ts";
 import { concat, slice } from "../../src/ops/shape.ts";
-import { compile, data, tensor, toDevice } from "../../src/program/compile.ts";
+import { compile, tensor, toDevice, toHost } from "../../src/program/compile.ts";
 import type { BufferRef } from "../../src/program/lowering.ts";
 import { placeholder, type Program } from "../../src/program/program.ts";
 import type { Tensor } from "../../src/program/graph.ts";
@@ -66,5 +66,5 @@ for (const [name, fn, reference] of programs) {
 Deno.test("one tensor as two arguments and as a captured value has its value in all of them", async () => {
   const x = await toDevice(tensor([1, 2, 3, 4], [2, 2]));
   const sum = compile((a: Tensor, b: Tensor) => add(add(matmul(a, b), x), b));
-  for (let run = 0; run < 2; run++) assertEquals([...await data(await sum(x, x))], [9, 14, 21, 30]);
+  for (let run = 0; run < 2; run++) assertEquals([...await toHost(await sum(x, x))], [9, 14, 21, 30]);
 });

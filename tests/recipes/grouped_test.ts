@@ -4,7 +4,7 @@ import type { GritMode } from "../../src/grit/options.ts";
 import { checkPermutation } from "../../src/grit/order.ts";
 import { type Albef, encodeImage, encodeText } from "../../src/models/albef.ts";
 import { initialize, type SpecTree } from "../../src/nn/spec.ts";
-import { compile, read } from "../../src/program/compile.ts";
+import { compile, toHost } from "../../src/program/compile.ts";
 import type { HostArray } from "../../src/program/graph.ts";
 import { type Avals, entries, type Tree } from "../../src/program/tree.ts";
 import {
@@ -126,7 +126,7 @@ Deno.test("the queues hold the features that the steps have computed, row by row
     dropout: 0,
     seen: async ({ input }, { image, text }) => {
       inputs.push(input);
-      queues = await read([image!, text!]); // the next step takes their memory over
+      queues = await toHost([image!, text!]); // the next step takes their memory over
     },
   }, { steps: 3, learningRate: () => 0, adamw: { weightDecay: 0 } });
   const features = compile((p: Tree, input: Input) => [
@@ -135,7 +135,7 @@ Deno.test("the queues hold the features that the steps have computed, row by row
   ]);
   const [image, text] = queues;
   for (const [i, input] of inputs.entries()) {
-    const rows = (await read(await features(params as Tree, input))).map((f) => [...f]);
+    const rows = (await toHost(await features(params as Tree, input))).map((f) => [...f]);
     const size = BATCH * config.embedding;
     assertClose(image!.subarray(i * size, (i + 1) * size), rows[0]!, 1e-5);
     assertClose(text!.subarray(i * size, (i + 1) * size), rows[1]!, 1e-5);

@@ -9,7 +9,7 @@ import { broadcastShapes } from "../../src/ops/_broadcast.ts";
 import { multiply } from "../../src/ops/elementwise.ts";
 import { sum } from "../../src/ops/reduce.ts";
 import { reshape } from "../../src/ops/shape.ts";
-import { compile, type Compiled, read, tensor } from "../../src/program/compile.ts";
+import { compile, type Compiled, tensor, toHost } from "../../src/program/compile.ts";
 import { sizeOf, type Tensor } from "../../src/program/graph.ts";
 import { assertClose, randomTensor } from "./reference.ts";
 import type { HostTensor } from "./run_op.ts";
@@ -124,7 +124,8 @@ class Check {
     const weights = randomTensor([expected.length], 987).data as Float32Array;
     const [result, ...gradients] = await onPoison(
       this.options.device ?? await defaultDevice(),
-      async () => await read(await this.#program(inputs.map((x) => tensor(x.data, x.shape, x.dtype)), tensor(weights))),
+      async () =>
+        await toHost(await this.#program(inputs.map((x) => tensor(x.data, x.shape, x.dtype)), tensor(weights))),
     );
     try {
       assertClose(result!, expected, this.options.tolerance, this.options.absolute);

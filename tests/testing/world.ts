@@ -7,7 +7,7 @@ import { sceneFiles, writeScenes } from "../../src/data/scenes/write.ts";
 import { buildTokenizer, type Tokenizer } from "../../src/data/tokenizer.ts";
 import type { AlbefConfig } from "../../src/models/config.ts";
 import type { Tree } from "../../src/program/tree.ts";
-import type { PairSetup } from "../../src/recipes/recipe.ts";
+import type { RecipeSetup } from "../../src/recipes/recipe.ts";
 
 /** Examples: images of two captions each. */
 export const EXAMPLES = 21;
@@ -20,9 +20,9 @@ export class World implements AsyncDisposable {
   private constructor(readonly dir: string, readonly dataset: CaptionDataset, readonly tokenizer: Tokenizer) {}
 
   /** Draws the scenes. */
-  static async make(): Promise<World> {
+  static async make(examples: number = EXAMPLES): Promise<World> {
     const dir = await Deno.makeTempDir();
-    await writeScenes(`${dir}/scenes`, { train: EXAMPLES, val: 0, test: 0, size: 16, captions: 2 });
+    await writeScenes(`${dir}/scenes`, { train: examples, val: 0, test: 0, size: 16, captions: 2 });
     const { captions, images } = sceneFiles(`${dir}/scenes`, "train");
     const dataset = await openDataset({ data: [captions], images, groupBy: "image" });
     const texts = Array.from({ length: dataset.length }, (_, i) => dataset.entry(i).captions).flat();
@@ -52,7 +52,7 @@ export class World implements AsyncDisposable {
   }
 
   /** What a recipe is told. */
-  setup(batch: number, dropout: number): PairSetup {
+  setup(batch: number, dropout: number): RecipeSetup {
     const view = { resolution: 16, transform: "train", cropArea: null, randAugment: false } as const;
     return { config: this.config(dropout), batch, textLength: LENGTH, view, tokenizer: this.tokenizer };
   }

@@ -7,7 +7,7 @@ import { ParameterLayout } from "../../src/optim/layout.ts";
 import { add, tanh } from "../../src/ops/elementwise.ts";
 import { matmul } from "../../src/ops/matmul.ts";
 import { mean } from "../../src/ops/reduce.ts";
-import { data, tensor } from "../../src/program/compile.ts";
+import { tensor, toHost } from "../../src/program/compile.ts";
 import type { Tensor } from "../../src/program/graph.ts";
 import { collecting, pairRecipes } from "../../src/recipes/mod.ts";
 import { describeMemory, estimateMemory, largestBatch, type MemoryEstimate } from "../../src/train/estimate.ts";
@@ -45,7 +45,7 @@ for (const trainable of [undefined, (name: string) => name === "second"]) {
     const key = tensor(Uint32Array.of(1, 2));
     const next = await gradients(state, batch, { key, step: tensor(0), epoch: tensor(0), keep: tensor(0), row });
     const adamw = { rate: tensor(0.1), correction1: tensor(1), correction2: tensor(1) };
-    await data((await update(next, { adamw, row })).norms);
+    await toHost((await update(next, { adamw, row })).norms);
     assertAlmostEquals(estimate.total, device.memory.bytes, 0.001 * device.memory.bytes);
     gradients.destroy(), update.destroy();
   });

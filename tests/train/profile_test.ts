@@ -2,7 +2,7 @@ import { assert, assertAlmostEquals, assertEquals, assertStringIncludes } from "
 import { defaultDevice } from "../../src/gpu/device.ts";
 import { add, multiply } from "../../src/ops/elementwise.ts";
 import { sum } from "../../src/ops/reduce.ts";
-import { compile, data, tensor, toDevice } from "../../src/program/compile.ts";
+import { compile, tensor, toDevice, toHost } from "../../src/program/compile.ts";
 import type { Tensor } from "../../src/program/graph.ts";
 import { kernelTotals, profileOnce, profileTable, profileTrace } from "../../src/train/profile.ts";
 
@@ -45,7 +45,7 @@ Deno.test("profileOnce() writes a profile and leaves a run with donated state as
   const run = async (fn: ReturnType<typeof step>): Promise<unknown> => {
     let x = await toDevice(tensor([1, 2, 3, 4, 5]));
     for (let i = 0; i < 4; i++) x = await fn(x);
-    return await data(x);
+    return await toHost(x);
   };
   try {
     assertEquals(await run(profileOnce(step(), `${dir}/step`)), await run(step()));

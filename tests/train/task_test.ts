@@ -3,7 +3,7 @@ import { openSafetensors } from "../../src/io/safetensors.ts";
 import { initialize } from "../../src/nn/spec.ts";
 import { add, multiply } from "../../src/ops/elementwise.ts";
 import { sum } from "../../src/ops/reduce.ts";
-import { read, tensor } from "../../src/program/compile.ts";
+import { tensor, toHost } from "../../src/program/compile.ts";
 import type { Tensor } from "../../src/program/graph.ts";
 import { leaves } from "../../src/program/tree.ts";
 import type { Task } from "../../src/train/task.ts";
@@ -14,7 +14,7 @@ import { type MlpBatch, mlpBatch, type MlpOptions, type MlpSpec, type MlpTask, m
 
 const common: TrainOptions = { steps: 12, learningRate: () => 1e-2, seed: 5, checkpointEvery: 4, progress: false };
 const values = async (of: Parameters<typeof leaves>[0]): Promise<number[][]> =>
-  (await read(leaves(of))).map((v) => [...v]);
+  (await toHost(leaves(of))).map((v) => [...v]);
 
 /** A run of a task, with every report. */
 async function run<X extends Record<string, Tensor>>(

@@ -3,7 +3,7 @@ import { openDevice, setDefaultDevice } from "../../src/gpu/device.ts";
 import { openSafetensors } from "../../src/io/safetensors.ts";
 import { initialize } from "../../src/nn/spec.ts";
 import { ParameterLayout } from "../../src/optim/layout.ts";
-import { data, read, tensor } from "../../src/program/compile.ts";
+import { tensor, toHost } from "../../src/program/compile.ts";
 import { leaves } from "../../src/program/tree.ts";
 import { startingExtra, startingState, startingValues } from "../../src/train/start.ts";
 import { buildStep } from "../../src/train/step.ts";
@@ -15,7 +15,7 @@ import { mlpBatch, type MlpOptions, type MlpTask, mlpTask } from "./mlp_task.ts"
 const common = { steps: 20, learningRate: () => 1e-2, progress: false } satisfies TrainOptions;
 const run = (task: MlpOptions, options: Partial<TrainOptions> = {}) => train(mlpTask(task), { ...common, ...options });
 const values = async (params: Parameters<typeof leaves>[0]): Promise<number[]> =>
-  (await read(leaves(params))).flatMap((v) => [...v]);
+  (await toHost(leaves(params))).flatMap((v) => [...v]);
 
 Deno.test("train() lowers the loss, reports means and writes them as JSON lines", async () => {
   const dir = await Deno.makeTempDir(), metrics: Metrics[] = [], calls = { done: 0, closed: 0 };
@@ -146,13 +146,13 @@ for (const what of ["NaN", "Infinity", "gradient"] as const) {
           state = await gradients(state, mlpBatch(0, isBad), input);
         }
         state = await update(state, { adamw, row });
-        return (await read(leaves(state.optimizer))).map((v) => [...v]).join();
+        return (await toHost(leaves(state.optimizer))).map((v) => [...v]).join();
       };
       const first = await step(-1), good = await step(-1);
       assert(first !== good);
       assertEquals(await step(accumulate - 1), good);
       assertEquals(await step(-1), good);
-      assertEquals([...await data(state.healthy)], [0]);
+      assertEquals([...await toHost(state.healthy)], [0]);
       gradients.destroy(), update.destroy();
     });
   }
@@ -207,10 +207,10 @@ Deno.test("one task can be trained twice, and starts from the same values", asyn
 Deno.test("train() starts from given values, and from the specs' where none are given", async () => {
   const initial = new Map([["out.bias", Float32Array.of(7)]]), options = { ...common, steps: 1, learningRate: () => 0 };
   const { params } = await train(mlpTask(), { ...options, seed: 4, initial });
-  assertEquals([...await data(params.out.bias)], [7]);
+  assertEquals([...await toHost(params.out.bias)], [7]);
   const drawn = initialize(mlpTask().spec, 4);
-  assertEquals(await data(params.hidden.weight), drawn.hidden.weight.node.host);
-  assertEquals(await data(params.out.weight), drawn.out.weight.node.host);
+  assertEquals(await toHost(params.hidden.weight), drawn.hidden.weight.node.host);
+  assertEquals(await toHost(params.out.weight), drawn.out.weight.node.host);
 });
 
 Deno.test("GPU memory is constant over 200 steps and that of the process flat", async () => {

@@ -13,7 +13,7 @@ export const COLORS = ["red", "orange", "yellow", "green", "cyan", "blue", "purp
 /** How large an object can be. */
 export const SIZES = ["small", "big"] as const;
 /** The parts of a data set. */
-export const SPLITS: readonly Split[] = ["train", "val", "test"];
+export const SPLITS: readonly SceneSplit[] = ["train", "val", "test"];
 /** Rows and columns of the grid that objects stand on, one object a cell at most. */
 export const GRID = 3;
 
@@ -24,7 +24,7 @@ export type Color = typeof COLORS[number];
 /** A size's name. */
 export type Size = typeof SIZES[number];
 /** A split's name. */
-export type Split = "train" | "val" | "test";
+export type SceneSplit = "train" | "val" | "test";
 
 /** One object. */
 export interface SceneObject {
@@ -48,7 +48,7 @@ export interface WorldOptions {
   /** Everything follows from it. */
   readonly seed: number;
   /** Number of scenes in each split. */
-  readonly counts: Readonly<Record<Split, number>>;
+  readonly counts: Readonly<Record<SceneSplit, number>>;
   /** Smallest and largest number of objects. */
   readonly objects: readonly [number, number];
   /** Probability that a scene is a twin of the scene before: attributes or places of two objects swapped. */
@@ -66,10 +66,10 @@ export function canonical(scene: Scene): string {
  *
  * @throws {RangeError} If the world has too few different scenes for these counts.
  */
-export function drawScenes({ seed, counts, objects, twins }: WorldOptions): Record<Split, Scene[]> {
+export function drawScenes({ seed, counts, objects, twins }: WorldOptions): Record<SceneSplit, Scene[]> {
   requireRoom(counts.train + counts.val + counts.test, objects);
   const seen = new Set<string>();
-  const splits: Record<Split, Scene[]> = { train: [], val: [], test: [] };
+  const splits: Record<SceneSplit, Scene[]> = { train: [], val: [], test: [] };
   for (const split of ["test", "val", "train"] as const) {
     const scenes = splits[split], root = new Random(seed).fork(SPLITS.indexOf(split));
     while (scenes.length < counts[split]) {

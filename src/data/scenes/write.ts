@@ -11,7 +11,7 @@ import { captionScene } from "./language.ts";
 import { claimFolder, finishFolder } from "./manifest.ts";
 import { resolveSceneOptions, type SceneOptions } from "./options.ts";
 import { type Placement, placeObjects, renderPng, sceneSvg } from "./render.ts";
-import { drawScenes, type Scene, type SceneObject, type Split, SPLITS } from "./world.ts";
+import { drawScenes, type Scene, type SceneObject, type SceneSplit, SPLITS } from "./world.ts";
 
 /** Pictures rendered at once. */
 const CONCURRENCY = 6;
@@ -47,7 +47,7 @@ export interface SceneProgress {
 }
 
 /** The paths of one split in a folder of scenes. */
-export function sceneFiles(folder: string, split: Split): SceneFiles {
+export function sceneFiles(folder: string, split: SceneSplit): SceneFiles {
   return {
     captions: `${folder}/annotations/captions_${split}.json`,
     images: `${folder}/${split}`,
@@ -97,7 +97,7 @@ interface DescribedScene {
 
 function describeScenes(
   scenes: readonly Scene[],
-  split: Split,
+  split: SceneSplit,
   firstId: number,
   { seed, size, captions }: Required<SceneOptions>,
 ): DescribedScene[] {

@@ -3,23 +3,23 @@
  *
  * @module
  */
-import source from "../../kernels/update_rows.wgsl" with { type: "text" };
+import source from "../../kernels/ring_update.wgsl" with { type: "text" };
 import { apply, type Aval, type Op, sizeOf, type Tensor } from "../program/graph.ts";
 import { checkInput } from "./_check.ts";
 import { flatKernel, widthOf } from "./_rows.ts";
 
 /** (target, rows, start) to target with its rows replaced; writes only those where result and target share memory. */
-export const updateRowsOp: Op<void> = {
-  name: "updateRows",
+export const ringUpdateOp: Op<void> = {
+  name: "ringUpdate",
   inPlace: [[0, 0]],
   infer([target, rows, start]): Aval[] {
-    checkInput("updateRows", "the target", target, ["f32", "i32", "u32"], ["length", "..."]);
-    checkInput("updateRows", "the rows", rows, target!.dtype, ["count", ...target!.shape.slice(1)]);
-    checkInput("updateRows", "start", start, "u32", [1]);
+    checkInput("ringUpdate", "the target", target, ["f32", "i32", "u32"], ["length", "..."]);
+    checkInput("ringUpdate", "the rows", rows, target!.dtype, ["count", ...target!.shape.slice(1)]);
+    checkInput("ringUpdate", "start", start, "u32", [1]);
     const [count] = rows!.shape;
     if (count! > target!.shape[0]!) {
       throw new RangeError(
-        `Cannot apply updateRows: there must be at most as many rows as the target's ${
+        `Cannot apply ringUpdate: there must be at most as many rows as the target's ${
           target!.shape[0]
         }: there are ${count}`,
       );
@@ -33,7 +33,7 @@ export const updateRowsOp: Op<void> = {
     const words = sizeOf(target!.shape.slice(1));
     const width = widthOf(words);
     const consts = { VECTOR: width === 4, IN_PLACE: inPlace };
-    const kernel = flatKernel(`updateRows/${inPlace ? "in place" : "copy"}`, source, { device: ctx.device, consts });
+    const kernel = flatKernel(`ringUpdate/${inPlace ? "in place" : "copy"}`, source, { device: ctx.device, consts });
     const count = sizeOf((inPlace ? rows! : target!).shape) / width;
     const u = { count, words: words / width, length: target!.shape[0]!, rows: rows!.shape[0]! };
     ctx.dispatch(kernel.over(count, { y: out, rows: from, start, u, before: inPlace ? undefined : before }));
@@ -48,6 +48,6 @@ export const updateRowsOp: Op<void> = {
  * @param rows [count, ...rest], count <= length, of the same type.
  * @param start u32 [1].
  */
-export function updateRows(target: Tensor, rows: Tensor, start: Tensor): Tensor {
-  return apply(updateRowsOp, [target, rows, start], undefined);
+export function ringUpdate(target: Tensor, rows: Tensor, start: Tensor): Tensor {
+  return apply(ringUpdateOp, [target, rows, start], undefined);
 }

@@ -1,17 +1,17 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import { updateRows, updateRowsOp } from "../../src/ops/update_rows.ts";
-import { compile, data, tensor, toDevice } from "../../src/program/compile.ts";
+import { ringUpdate, ringUpdateOp } from "../../src/ops/ring_update.ts";
+import { compile, tensor, toDevice, toHost } from "../../src/program/compile.ts";
 import { Node } from "../../src/program/graph.ts";
 import type { Dispatch, Lowering } from "../../src/program/lowering.ts";
 import { type HostTensor, placeholder, runOp } from "../testing/run_op.ts";
 import { deviceOfKind, randomTensor, testOnEachKind } from "../testing/reference.ts";
 
-/** updateRowsOp as a planner lowers it that gave result 0 the memory of input 0; result 0 then is the target. */
+/** ringUpdateOp as a planner lowers it that gave result 0 the memory of input 0; result 0 then is the target. */
 const sharedMemoryOp = {
-  ...updateRowsOp,
+  ...ringUpdateOp,
   lower: (ctx: Lowering, node: Node<void>) => {
     const inputs = [ctx.outputs[0]!, ...ctx.inputs.slice(1)];
-    updateRowsOp.lower!({ ...ctx, inputs }, node);
+    ringUpdateOp.lower!({ ...ctx, inputs }, node);
   },
 };
 
@@ -24,15 +24,15 @@ function updated({ data, shape }: HostTensor, rows: HostTensor, start: number): 
 
 const scalar = (value: number): HostTensor => ({ data: Uint32Array.of(value), shape: [1], dtype: "u32" });
 
-testOnEachKind("updateRows replaces rows and goes round the end", async (device) => {
+testOnEachKind("ringUpdate replaces rows and goes round the end", async (device) => {
   for (const [length, width, count, start] of [[1, 1, 1, 0], [7, 3, 4, 5], [10, 8, 10, 3], [64, 12, 5, 130]] as const) {
     const target = randomTensor([length, width], 1), rows = randomTensor([count, width], 2);
-    const [y] = await runOp(updateRowsOp, [target, rows, scalar(start)], undefined, device);
+    const [y] = await runOp(ringUpdateOp, [target, rows, scalar(start)], undefined, device);
     assertEquals(Array.from(y!), updated(target, rows, start));
   }
 });
 
-testOnEachKind("updateRows in shared memory writes the replaced rows only", async (device) => {
+testOnEachKind("ringUpdate in shared memory writes the replaced rows only", async (device) => {
   for (const width of [3, 8]) {
     const target = randomTensor([9, width], 1), rows = randomTensor([4, width], 2);
     const [y] = await runOp(sharedMemoryOp, [target, rows, scalar(7)], undefined, device);
@@ -45,39 +45,39 @@ testOnEachKind("updateRows in shared memory writes the replaced rows only", asyn
   }
 });
 
-Deno.test("updateRows in shared memory binds the target once", async () => {
+Deno.test("ringUpdate in shared memory binds the target once", async () => {
   const target = { value: 0, offset: 0, bytes: 96, dtype: "f32" } as const;
   const dispatches: Dispatch[] = [];
-  const node = new Node(updateRowsOp, [placeholder([3, 8]), placeholder([1, 8]), placeholder([1], "u32")], undefined);
+  const node = new Node(ringUpdateOp, [placeholder([3, 8]), placeholder([1, 8]), placeholder([1], "u32")], undefined);
   const { profile } = await deviceOfKind("cpu");
   const inputs = [target, { ...target, value: 1, bytes: 32 }, { ...target, value: 2, bytes: 4 }];
   const rest = { device: profile, inputs, outputs: [target], dispatch: (d: Dispatch) => dispatches.push(d) };
-  updateRowsOp.lower!(rest as unknown as Lowering, node);
+  ringUpdateOp.lower!(rest as unknown as Lowering, node);
   assertEquals(dispatches.map((d) => d.bindings.filter((b) => b === target).length), [1]);
 });
 
-Deno.test("updateRows() of a donated queue keeps its memory", async () => {
-  const push = compile(updateRows, { donate: [0] });
+Deno.test("ringUpdate() of a donated queue keeps its memory", async () => {
+  const push = compile(ringUpdate, { donate: [0] });
   let queue = await toDevice(tensor(new Float32Array(5 * 4), [5, 4]));
   const memory = queue.node.storage[0]!.buffer;
   for (let i = 0; i < 3; i++) {
     const rows = tensor(new Float32Array(8).fill(i + 1), [2, 4]);
     queue = await push(queue, rows, tensor(Uint32Array.of(2 * i)));
   }
-  assertEquals(Array.from(await data(queue)), [3, 1, 2, 2, 3].flatMap((v) => Array(4).fill(v)));
+  assertEquals(Array.from(await toHost(queue)), [3, 1, 2, 2, 3].flatMap((v) => Array(4).fill(v)));
   assertEquals(queue.node.storage[queue.index]!.buffer, memory);
   push.destroy();
 });
 
-Deno.test("updateRows() refuses more rows than the target has", () => {
+Deno.test("ringUpdate() refuses more rows than the target has", () => {
   const start = placeholder([1], "u32");
   assertThrows(
-    () => updateRows(placeholder([3, 8]), placeholder([4, 8]), start),
+    () => ringUpdate(placeholder([3, 8]), placeholder([4, 8]), start),
     RangeError,
     "at most as many rows as the target's 3",
   );
   assertThrows(
-    () => updateRows(placeholder([3, 8]), placeholder([2, 7]), start),
+    () => ringUpdate(placeholder([3, 8]), placeholder([2, 7]), start),
     RangeError,
     "the rows must be f32[count,8]: it is f32[2,7]",
   );
