@@ -63,7 +63,8 @@ type AnyObjective = PairObjective<any, any, any>;
 // deno-lint-ignore no-explicit-any
 type AnyRecipe = PairRecipe<any, any, any, any>;
 
-async function main(args: readonly string[]): Promise<void> {
+/** What the command does with its arguments. */
+export async function main(args: readonly string[]): Promise<void> {
   const run = await readRun(args), { options } = run;
   if (options.help) return console.log(`Pre-training.\n\n${settings.formatHelp(run.fields)}`);
   await setUpAdapter();
@@ -167,7 +168,8 @@ async function recipeOf(name: string): Promise<AnyRecipe> {
 async function dryRun({ options, objective }: Run, config: AlbefConfig, examples: number): Promise<void> {
   const { mode, queue, subQueue } = samplerOf(options), collects = mode === "grit" || mode === "no-shuffle";
   const estimate = async (batch: number) => {
-    const rows = collects ? Math.min(queue, Math.floor(examples / batch) * batch) : 0;
+    const most = Math.max(queue, batch); // a queue holds at least a mini-batch
+    const rows = collects ? Math.min(most, Math.floor(examples / batch) * batch) : 0;
     const setup = { ...setupOf(options, config, 1), batch };
     const { total, ...parts } = await estimateMemory(
       collecting(objective(setup), rows, config.embedding),

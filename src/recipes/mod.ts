@@ -7,6 +7,7 @@
 import { albef } from "./albef.ts";
 import { grit } from "./grit.ts";
 import { retrieval } from "./retrieval.ts";
+import { siglip } from "./siglip.ts";
 
 export { albef, type AlbefExtra, albefFields, albefLoss, type MomentumSide, rampedAlpha } from "./albef.ts";
 export { grit, gritFields, type GritLoss, gritLoss, type GritOptions, type MaskedPairs } from "./grit.ts";
@@ -37,7 +38,8 @@ export {
   retrievalLoss,
   type RetrievalMomentum,
 } from "./retrieval.ts";
+export { siglip, siglipFields, type SiglipSpec, sigmoidLoss } from "./siglip.ts";
 export { vqa, type VqaExtra, vqaFields, vqaLoss, type VqaMomentum } from "./vqa.ts";
 
 /** The recipes on images and captions by name; a new one is a line here. */
-export const pairRecipes = { grit, albef, retrieval };
+export const pairRecipes = { grit, albef, retrieval, siglip };

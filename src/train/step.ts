@@ -17,7 +17,7 @@ import {
 import type { ParameterLayout } from "../optim/layout.ts";
 import { add, isFinite, multiply } from "../ops/elementwise.ts";
 import { randomKey } from "../ops/random.ts";
-import { concat, reshape, stopGradient } from "../ops/shape.ts";
+import { concat, reshape } from "../ops/shape.ts";
 import { ringUpdate } from "../ops/ring_update.ts";
 import { compile, type Compiled, type CompileOptions } from "../program/compile.ts";
 import type { Tensor } from "../program/graph.ts";
@@ -116,7 +116,7 @@ export function buildStep<S extends SpecTree, X extends Tree, B extends Tree>(
   return { gradients, update };
 }
 
-/** The loss of a mini-batch and the gradients of what is trained, in flat buffers. */
+/** The loss of a mini-batch and the gradients of what is trained, in flat buffers; others are not packed, so never computed. */
 function differentiate<S extends SpecTree, X extends Tree, B extends Tree>(
   objective: Objective<S, X, B>,
   layout: ParameterLayout<S>,
@@ -125,10 +125,8 @@ function differentiate<S extends SpecTree, X extends Tree, B extends Tree>(
   { key, step, epoch }: GradientInput,
 ): { result: LossResult<X>; gradients: Tensor[] } {
   type P = ParametersOf<S> & Tree;
-  const still = (p: P): P =>
-    layout.frozen.length ? mapTree(p, (t, name) => layout.places.get(name)!.frozen ? stopGradient(t) : t) : p;
   const [, gradients, result] = valueAndGradAux((p: P) => {
-    const result = objective.loss(still(p), extra, batch, { key: randomKey(key), step, epoch });
+    const result = objective.loss(p, extra, batch, { key: randomKey(key), step, epoch });
     return [result.loss, result];
   })(layout.unpack(optimizer.values, frozen) as P);
   return { result, gradients: layout.pack(gradients) };

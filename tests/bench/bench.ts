@@ -4,7 +4,7 @@
  *     deno run -A tests/bench/bench.ts matmul N [f16]
  *     deno run -A tests/bench/bench.ts attention B H T D        forward and backward, D is the width of a head
  *     deno run -A tests/bench/bench.ts block B T D H            a ViT block, forward and backward
- *     deno run -A tests/bench/bench.ts step CONFIG BATCH        a pre-training step: loss, gradients, AdamW
+ *     deno run -A tests/bench/bench.ts step CONFIG BATCH [RECIPE]   a training step: loss, gradients, AdamW
  *     deno run -A tests/bench/bench.ts grouping L M N d         the grouping search of GRIT over a queue
  *     deno run -A tests/bench/bench.ts itc N d [KEYS]           contrastive loss, forward and backward
  *     deno run -A tests/bench/bench.ts vocab TOKENS D V         vocabulary loss, forward and backward
@@ -18,11 +18,12 @@
  *     deno run -A tests/bench/bench.ts suite                         the works above, as a table
  *     deno run -A tests/bench/bench.ts scaling                       how cost grows with batch, tokens, width and keys
  *     deno run -A tests/bench/bench.ts waits                         what a training loop waits for
- *     deno run -A tests/bench/bench.ts memory CONFIG [BATCH GIB]     memory of a run, and the largest batch that fits
+ *     deno run -A tests/bench/bench.ts memory CONFIG [BATCH GIB RECIPE]   memory of a run, and the largest batch that fits
  */
 import { defaultDevice } from "../../src/gpu/device.ts";
 import { setUpAdapter } from "../../src/io/setup.ts";
 import { configs } from "../../src/models/config.ts";
+import { pairRecipes } from "../../src/recipes/mod.ts";
 import { profileTable, writeProfile } from "../../src/train/profile.ts";
 import { compare } from "./compare.ts";
 import { type Line, line, measure, round } from "./measure.ts";
@@ -30,7 +31,7 @@ import { memoryReport } from "./memory.ts";
 import { keepPeak, knownPeak, measurePeak } from "./peak.ts";
 import { scaling } from "./scaling.ts";
 import { startup } from "./startup.ts";
-import { profileStep, stepWork } from "./step.ts";
+import { profileStep, type RecipeName, stepWork } from "./step.ts";
 import { waits } from "./waits.ts";
 import { suite } from "./suite.ts";
 import { attentionWork, blockWork, groupingWork, itcWork, matmulWork, type Ready, vocabWork } from "./works.ts";
@@ -41,7 +42,7 @@ const works: Record<string, (args: readonly string[]) => Promise<Ready>> = {
   matmul: ([n, type]) => matmulWork(Number(n), type === "f16"),
   attention: (args) => attentionWork(...numbers(args, 4)),
   block: (args) => blockWork(...numbers(args, 4)),
-  step: ([config, batch]) => stepWork(configName(config), Number(batch)),
+  step: ([config, batch, recipe]) => stepWork(configName(config), Number(batch), recipeName(recipe)),
   grouping: (args) => groupingWork(...numbers(args, 4)),
   itc: ([n, d, keys = "0"]) => itcWork(...numbers([n!, d!, keys], 3)),
   vocab: (args) => vocabWork(...numbers(args, 3)),
@@ -64,7 +65,8 @@ const reports: Record<string, (args: readonly string[]) => Promise<void>> = {
   suite,
   scaling,
   waits,
-  memory: ([config, batch = "96", limit = "16"]) => memoryReport(configName(config), Number(batch), Number(limit)),
+  memory: ([config, batch = "96", limit = "16", recipe]) =>
+    memoryReport(configName(config), Number(batch), Number(limit), recipeName(recipe)),
 };
 
 function numbers<N extends number>(
@@ -81,6 +83,11 @@ function numbers<N extends number>(
 function configName(name = ""): ConfigName {
   if (name in configs) return name as ConfigName;
   throw new RangeError(`Cannot find the configuration "${name}": it must be one of ${Object.keys(configs).join(", ")}`);
+}
+
+function recipeName(name = "grit"): RecipeName {
+  if (name in pairRecipes) return name as RecipeName;
+  throw new RangeError(`Cannot find the recipe "${name}": it must be one of ${Object.keys(pairRecipes).join(", ")}`);
 }
 
 async function benchmark(name: string, args: readonly string[]): Promise<Line> {

@@ -40,7 +40,7 @@ async function stepPoints(sizes: readonly Size[]): Promise<Point[]> {
       best[i] = Math.min(best[i]!, performance.now() - start);
     }
   }
-  const gflop = await Promise.all(steps.map(async (step) => stepFlop(await step.program()) / 1e9));
+  const gflop = await Promise.all(steps.map(async (step) => stepFlop(await step.programs()) / 1e9));
   for (const step of steps) step.destroy();
   return sizes.map(({ x }, i) => ({ x, ms: round(best[i]!), gflop: round(gflop[i]!, 3) }));
 }
@@ -100,13 +100,11 @@ function attentionBytes(tokens: number): Promise<number> {
 function itcBytes(keys: number): Promise<number> {
   const own = { image: f32(96, 256), text: f32(96, 256), temperature: f32() };
   const bank = {
-    imageKeys: f32(keys, 256),
-    textKeys: f32(keys, 256),
-    imageTeacher: f32(96, 256),
-    textTeacher: f32(96, 256),
+    features: { image: f32(96, 256), text: f32(96, 256) },
+    image: f32(keys, 256),
+    text: f32(keys, 256),
   };
-  const loss = (p: typeof own, b: typeof bank): Tensor =>
-    itcMomentumLoss(p.image, p.text, p.temperature, { ...b, alpha: 0.4 });
+  const loss = (p: typeof own, b: typeof bank): Tensor => itcMomentumLoss(p, p.temperature, b, { alpha: 0.4 });
   return plannedBytes(valueAndGrad(loss), own, bank);
 }
 

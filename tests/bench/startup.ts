@@ -20,9 +20,9 @@ async function firstStep(name: ConfigName, batch: number): Promise<Record<string
   mark("adapter");
   const step = await BenchStep.create(configs[name], batch);
   mark("parameters");
-  const program = await step.program();
+  const programs = await step.programs();
   mark("plan");
-  await program.build();
+  for (const program of programs) await program.build();
   mark("kernels");
   await step.run();
   await step.loss();

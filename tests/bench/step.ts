@@ -1,149 +1,173 @@
-/** A whole pre-training step on random inputs. */
+/** A whole training step of a recipe on random inputs, made from the shapes that its objective states. */
 import { defaultDevice } from "../../src/gpu/device.ts";
-import { type AlbefSpec, albefSpec } from "../../src/models/albef.ts";
 import { type AlbefConfig, configs } from "../../src/models/config.ts";
-import { initialValues, specEntries } from "../../src/nn/spec.ts";
+import type { SpecTree } from "../../src/nn/spec.ts";
 import { ParameterLayout } from "../../src/optim/layout.ts";
-import { tensor, toDevice, toHost } from "../../src/program/compile.ts";
-import type { Tensor } from "../../src/program/graph.ts";
-import type { KernelTime, Program } from "../../src/program/program.ts";
+import { tensor, toHost } from "../../src/program/compile.ts";
+import type { Aval, Tensor } from "../../src/program/graph.ts";
+import { type KernelTime, placeholders, type Program } from "../../src/program/program.ts";
+import { mapTree, type Tree } from "../../src/program/tree.ts";
+import { pairRecipes } from "../../src/recipes/mod.ts";
+import type { RecipeSetup } from "../../src/recipes/recipe.ts";
+import type { Field, Fields } from "../../src/settings/field.ts";
+import { startingExtra, startingState, startingValues } from "../../src/train/start.ts";
 import {
-  collectingLoss,
-  PRETRAINING_LAYOUT,
-  PRETRAINING_METRICS,
-  type PretrainInput,
-} from "../../src/tasks/pretraining.ts";
-import { pretrainingInput } from "../../src/tasks/pretraining_memory.ts";
-import { buildStep, COMMON_COLUMNS, type Step, type StepInput, type TrainState } from "../../src/train/step.ts";
-import type { Task } from "../../src/train/task.ts";
+  buildStep,
+  type GradientInput,
+  metricNames,
+  type Step,
+  type TrainState,
+  type UpdateInput,
+} from "../../src/train/step.ts";
+import type { Objective, Task } from "../../src/train/task.ts";
 import { uniform } from "./measure.ts";
 import type { Ready } from "./works.ts";
 
-/** Nothing is collected for grouping. */
-export type NoQueues = Record<string, never>;
+/** A recipe's name, as `--recipe` takes it. */
+export type RecipeName = keyof typeof pairRecipes;
+
+/** What is trained, whatever its parameters are. */
+export type AnyObjective = Objective<SpecTree, Tree, Tree>;
 
 /** Token positions of a text. */
 export const TEXT_LENGTH = 16;
 
-/** Pre-training without data: the same mini-batch again and again. */
-export function syntheticTask(
+/** The objective of a recipe with its default settings. */
+export function objectiveOf(
   config: AlbefConfig,
   batch: number,
-  steps = Infinity,
-): Task<AlbefSpec, NoQueues, PretrainInput> {
-  const spec = albefSpec(config), specs = specEntries(spec), input = randomInput(config, batch);
+  recipe: RecipeName = "grit",
+  more: Partial<RecipeSetup> = {},
+): AnyObjective {
+  const { fields, objective } = pairRecipes[recipe] as { fields: Fields; objective: (...args: unknown[]) => unknown };
+  const defaults = Object.fromEntries(
+    Object.entries(fields).map(([name, field]: [string, Field<unknown>]) => [name, field.default]),
+  );
+  const view = { resolution: config.vision.resolution, transform: "train" };
+  return objective({ config, batch, textLength: TEXT_LENGTH, view, ...more }, defaults) as AnyObjective;
+}
+
+/** A task without data: the same mini-batch again and again. */
+export function syntheticTask(config: AlbefConfig, batch: number, steps = Infinity): Task<SpecTree, Tree, Tree> {
+  const objective = objectiveOf(config, batch), input = randomInput(objective, config);
   let left = steps;
   return {
-    spec,
-    settings: {},
-    extra: {},
-    initial: (name) => {
-      const stream = specs.findIndex(([n]) => n === name);
-      return initialValues(specs[stream]![1], 1, stream);
+    ...objective,
+    data: {
+      next: () => Promise.resolve(left-- > 0 ? { input, examples: batch, label: "random", epoch: 0 } : undefined),
     },
-    loss: (params, _, input, key) => ({ ...collectingLoss(params, {}, input, key, { config }), extra: {} }),
-    next: () => Promise.resolve(left-- > 0 ? { input, examples: batch, label: "random", epoch: 0 } : undefined),
   };
 }
 
 /** Random bytes as images, random ids as texts, every second token masked. */
-function randomInput(config: AlbefConfig, batch: number): PretrainInput {
-  const input = pretrainingInput(config, batch, TEXT_LENGTH), words = config.text.vocabulary - 5;
-  const like = (t: Tensor, value: (i: number) => number): Tensor => {
-    const make = { f32: Float32Array, i32: Int32Array, u32: Uint32Array, f16: Uint16Array }[t.dtype];
-    const array = new make(t.size);
-    for (let i = 0; i < array.length; i++) array[i] = value(i);
-    return tensor(array, t.shape);
+function randomInput({ input }: AnyObjective, { text }: AlbefConfig): Tree {
+  const words = text.vocabulary - 5;
+  const id = (u: number, i: number): number => i % TEXT_LENGTH ? 5 + Math.floor((u + 1) / 2.001 * words) : 2;
+  const values: Record<string, (u: number, i: number) => number> = {
+    images: () => Math.random() * 2 ** 32,
+    ids: id,
+    mask: () => 1,
+    mlmIds: (u, i) => i % 2 ? 4 : id(u, i),
+    mlmLabels: (u, i) => i % 2 ? id(u, i) : -100,
+    imageIds: (_, i) => i,
   };
-  const drawn = uniform(input.ids.size).map((u) => 5 + Math.floor((u + 1) / 2.001 * words));
-  const id = (i: number): number => i % TEXT_LENGTH ? drawn[i]! : 2;
-  return {
-    images: like(input.images, () => Math.random() * 2 ** 32),
-    ids: like(input.ids, id),
-    mask: like(input.mask, () => 1),
-    mlmIds: like(input.mlmIds, (i) => i % 2 ? 4 : id(i)),
-    mlmLabels: like(input.mlmLabels, (i) => i % 2 ? id(i) : -100),
-    imageIds: like(input.imageIds, (i) => i),
-    row: like(input.row, () => 0),
-  };
+  return mapTree(placeholders<Tree>(input), (t, name) => filled(t, values[name]!));
+}
+
+function filled({ shape, dtype }: Aval, value: (u: number, i: number) => number): Tensor {
+  const size = shape.reduce((a, b) => a * b, 1), drawn = uniform(size);
+  const array = new ({ f32: Float32Array, i32: Int32Array, u32: Uint32Array, f16: Uint16Array }[dtype])(size);
+  for (let i = 0; i < size; i++) array[i] = value(drawn[i]!, i);
+  return tensor(array, shape);
 }
 
 /** A step with its state. */
 export class BenchStep {
-  readonly #step: Step<NoQueues, PretrainInput>;
-  readonly #batch: PretrainInput;
-  readonly #input: StepInput = {
-    adamw: { rate: tensor(1e-4), correction1: tensor(1), correction2: tensor(1) },
+  readonly #gradients: GradientInput = {
     key: tensor(Uint32Array.of(1, 2)),
+    step: tensor(0),
+    epoch: tensor(0),
+    keep: tensor(0),
+    row: tensor(Uint32Array.of(0)),
+  };
+  readonly #update: UpdateInput = {
+    adamw: { rate: tensor(1e-4), correction1: tensor(1), correction2: tensor(1) },
     row: tensor(Uint32Array.of(0)),
   };
 
-  private constructor(step: Step<NoQueues, PretrainInput>, batch: PretrainInput, private state: TrainState<NoQueues>) {
-    this.#step = step;
-    this.#batch = batch;
+  private constructor(readonly step: Step<Tree, Tree>, readonly batch: Tree, private state: TrainState<Tree>) {}
+
+  static async create(config: AlbefConfig, batch: number, recipe: RecipeName = "grit"): Promise<BenchStep> {
+    const objective = objectiveOf(config, batch, recipe), layout = new ParameterLayout(objective.spec, objective);
+    const values = startingValues(objective.spec, 1), extra = startingExtra(objective, values);
+    const rings = { rows: 1, columns: 1 + metricNames(objective, layout, extra).length, steps: 1 };
+    const state = await startingState(layout, values, extra, rings, undefined);
+    return new BenchStep(buildStep(objective, layout), randomInput(objective, config), state);
   }
 
-  static async create(config: AlbefConfig, batch: number): Promise<BenchStep> {
-    const task = syntheticTask(config, batch), layout = new ParameterLayout(task.spec, PRETRAINING_LAYOUT);
-    const zeros = (): Tensor[] => layout.flats.map((f) => tensor(new Float32Array(f.size)));
-    const columns = COMMON_COLUMNS.length + PRETRAINING_METRICS.length;
-    const state: TrainState<NoQueues> = await toDevice({
-      optimizer: {
-        values: layout.packHost((n, s) => task.initial!(n, s)).map((v) => tensor(v)),
-        first: zeros(),
-        second: zeros(),
-      },
-      extra: {},
-      healthy: tensor(1),
-      ring: tensor(new Float32Array(columns), [1, columns]),
-      sums: [],
-    });
-    return new BenchStep(buildStep(task, layout, PRETRAINING_METRICS), randomInput(config, batch), state);
-  }
-
-  program(): Promise<Program> {
-    return this.#step.forward.program(this.state, this.#batch, this.#input);
+  /** The programs of the gradients and of the update. */
+  async programs(): Promise<[Program, Program]> {
+    const { gradients, update } = this.step;
+    return [
+      await gradients.program(this.state, this.batch, this.#gradients),
+      await update.program(this.state, this.#update),
+    ];
   }
 
   /** Gives the step to the GPU. */
   async run(): Promise<void> {
-    this.state = await this.#step.forward(this.state, this.#batch, this.#input);
+    this.state = await this.step.gradients(this.state, this.batch, this.#gradients);
+    this.state = await this.step.update(this.state, this.#update);
   }
 
+  /** A step with the times of its kernels, those of the update after those of the gradients. */
   async profile(): Promise<KernelTime[]> {
-    const { result, times } = await this.#step.forward.profile(this.state, this.#batch, this.#input);
-    this.state = result;
-    return times;
+    const first = await this.step.gradients.profile(this.state, this.batch, this.#gradients);
+    const second = await this.step.update.profile(first.result, this.#update);
+    this.state = second.result;
+    const end = Math.max(...first.times.map(({ start, nanoseconds }) => start + nanoseconds));
+    return [...first.times, ...second.times.map((t) => ({ ...t, start: t.start + end }))];
   }
 
   /** Waits for the step and returns its loss. */
   async loss(): Promise<number> {
-    return (await toHost(this.state.ring))[0]!;
+    return (await toHost(this.state.metrics))[0]!;
   }
 
   destroy(): void {
-    this.#step.forward.destroy();
+    this.step.gradients.destroy();
+    this.step.update.destroy();
   }
 }
 
 /** The step of a named size; floating-point operations are those of its kernels. */
-export async function stepWork(name: keyof typeof configs, batch: number): Promise<Ready> {
-  const step = await BenchStep.create(configs[name], batch), program = await step.program();
+export async function stepWork(name: keyof typeof configs, batch: number, recipe?: RecipeName): Promise<Ready> {
+  const step = await BenchStep.create(configs[name], batch, recipe), programs = await step.programs();
   const { gpu } = await defaultDevice();
   const run = async (): Promise<void> => {
     await step.run();
     await gpu.queue.onSubmittedWorkDone();
   };
-  return { flop: stepFlop(program), run, intermediates: program.arenaBytes };
+  return { flop: stepFlop(programs), run, intermediates: stepBytes(programs) };
 }
 
-export function stepFlop(program: Program): number {
-  return program.plan.steps.reduce((n, d) => n + (d.flop ?? 0), 0);
+/** Floating-point operations of programs together. */
+export function stepFlop(programs: readonly Program[]): number {
+  return programs.flatMap((p) => p.plan.steps).reduce((n, d) => n + (d.flop ?? 0), 0);
+}
+
+/** Bytes of intermediates of programs together. */
+export function stepBytes(programs: readonly Program[]): number {
+  return programs.reduce((n, p) => n + p.arenaBytes, 0);
 }
 
 /** Times of the kernels of a step that is not the first. */
-export async function profileStep(name: keyof typeof configs, batch: number): Promise<KernelTime[]> {
-  const step = await BenchStep.create(configs[name], batch);
+export async function profileStep(
+  name: keyof typeof configs,
+  batch: number,
+  recipe?: RecipeName,
+): Promise<KernelTime[]> {
+  const step = await BenchStep.create(configs[name], batch, recipe);
   for (let i = 0; i < 2; i++) await step.run();
   return await step.profile();
 }

@@ -31,7 +31,7 @@ async function shapesOf(name: keyof typeof configs, batch: number): Promise<Matm
     found.set(key, { sizes, count: (before?.count ?? 0) + 1 });
     return undefined;
   });
-  await (await BenchStep.create(configs[name], batch)).program();
+  await (await BenchStep.create(configs[name], batch)).programs();
   overrideMatmulChoice(undefined);
   return [...found.values()].sort((a, b) => b.count - a.count).map((f) => f.sizes);
 }

@@ -1,7 +1,6 @@
 /** What a training loop waits for: read-backs, JavaScript, gaps between kernels. */
 import { defaultDevice } from "../../src/gpu/device.ts";
 import { configs } from "../../src/models/config.ts";
-import { PRETRAINING_LAYOUT, PRETRAINING_METRICS } from "../../src/tasks/pretraining.ts";
 import { train } from "../../src/train/train.ts";
 import { countWaits } from "../testing/count_waits.ts";
 import { measure, median, round } from "./measure.ts";
@@ -10,11 +9,10 @@ import { BenchStep, syntheticTask } from "./step.ts";
 /** The report of `bench.ts waits`. */
 export async function waits(): Promise<void> {
   const trained = await countWaits(() =>
-    train(syntheticTask(configs.tiny, 8), PRETRAINING_METRICS, {
+    train(syntheticTask(configs.tiny, 8), {
       steps: 50,
       logEvery: 20,
       learningRate: () => 1e-4,
-      layout: PRETRAINING_LAYOUT,
       progress: false,
     })
   );

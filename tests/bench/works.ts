@@ -5,7 +5,7 @@ import { gpuGrouping } from "../../src/grit/group.ts";
 import { GritSampler } from "../../src/grit/sampler.ts";
 import { itcLoss, itcMomentumLoss } from "../../src/losses/itc.ts";
 import { softmaxLoss } from "../../src/losses/softmax_loss.ts";
-import { normalize } from "../../src/models/albef.ts";
+import { normalize, type PairFeatures } from "../../src/models/albef.ts";
 import { vitBlock, type VitBlockSpec, vitSpec } from "../../src/models/vit.ts";
 import { initialize, type ParametersOf } from "../../src/nn/spec.ts";
 import { attention } from "../../src/ops/attention.ts";
@@ -86,27 +86,22 @@ export async function itcWork(count: number, width: number, keys = 0): Promise<R
   type Own = { image: Tensor; text: Tensor; temperature: Tensor };
   const own = { image, text, temperature };
   if (!keys) {
-    return await ready(flop, valueAndGrad((p: Own) => itcLoss(p.image, p.text, p.temperature)), [own] as const);
+    return await ready(flop, valueAndGrad((p: Own) => itcLoss(p, p.temperature)), [own] as const);
   }
-  const bank = {
-    imageKeys: await features(keys),
-    textKeys: await features(keys),
-    imageTeacher: image,
-    textTeacher: text,
-  };
-  const loss = (p: Own, bank: Record<"imageKeys" | "textKeys" | "imageTeacher" | "textTeacher", Tensor>): Tensor =>
-    itcMomentumLoss(p.image, p.text, p.temperature, { ...bank, alpha: 0.4 });
+  const bank = { features: { image, text }, image: await features(keys), text: await features(keys) };
+  const loss = (p: Own, bank: { features: PairFeatures; image: Tensor; text: Tensor }): Tensor =>
+    itcMomentumLoss(p, p.temperature, bank, { alpha: 0.4 });
   return await ready(flop, valueAndGrad(loss), [own, bank] as const);
 }
 
 /** The vocabulary loss of `tokens` states of width D over V words and its gradients. */
 export async function vocabWork(tokens: number, width: number, words: number): Promise<Ready> {
   const labels = tensor(Int32Array.from({ length: tokens }, () => Math.floor(Math.random() * words)));
-  const loss = (p: { rows: Tensor; columns: Tensor; bias: Tensor }, labels: Tensor): Tensor =>
+  const loss = (p: { queries: Tensor; keys: Tensor; bias: Tensor }, labels: Tensor): Tensor =>
     mean(softmaxLoss(p, { targets: { labels } }));
   const p = {
-    rows: await random([tokens, width]),
-    columns: await random([words, width], 0.1),
+    queries: await random([tokens, width]),
+    keys: await random([words, width], 0.1),
     bias: await random([words]),
   };
   return await ready(6 * tokens * width * words, valueAndGrad(loss), [p, labels] as const);

@@ -1,88 +1,37 @@
-import { flags } from "../../examples/pretrain_flags.ts";
-import { assert, assertEquals, assertMatch } from "@std/assert";
-import { sceneFiles, writeScenes } from "../../src/data/scenes/write.ts";
+import { assert, assertAlmostEquals, assertEquals, assertMatch } from "@std/assert";
+import { common } from "../../examples/pretrain_settings.ts";
+import { sceneFiles } from "../../src/data/scenes/write.ts";
+import { pairRecipes } from "../../src/recipes/mod.ts";
+import { settingName } from "../../src/settings/field.ts";
 import { listCheckpoints } from "../../src/train/checkpoint.ts";
+import { snapshot } from "../testing/folders.ts";
+import { assertFails, assertRefused, changed, inProcess, pretrain, SIZES, spawn, withScenes } from "./pretrain.ts";
 
-const script = new URL("../../examples/pretrain.ts", import.meta.url).pathname;
-
-/** What a run of the command printed, and how it ended. */
-interface Run {
-  readonly code: number;
-  readonly out: string;
-  readonly err: string;
-}
-
-function spawn(args: readonly string[]): Deno.ChildProcess {
-  return new Deno.Command("deno", {
-    args: ["run", "--quiet", "--no-check", "-A", script, ...args],
-    env: { NO_COLOR: "1", XDG_RUNTIME_DIR: Deno.env.get("XDG_RUNTIME_DIR") ?? "/tmp" },
-    stdin: "null",
-    stdout: "piped",
-    stderr: "piped",
-  }).spawn();
-}
-
-async function pretrain(...args: string[]): Promise<Run> {
-  const { code, stdout, stderr } = await spawn(args).output();
-  const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
-  return { code, out: text(stdout), err: text(stderr) };
-}
-
-/** Asserts that a run ends with one sentence and no stack. */
-async function assertFails(args: readonly string[], code: number, sentence: string): Promise<void> {
-  const run = await pretrain(...args);
-  assert(run.err.includes(sentence), `${sentence} is not in:\n${run.err}`);
-  assertEquals(run.code, code, run.err);
-  assert(!/\n\s+at /.test(run.err), `a stack:\n${run.err}`);
-  assertEquals(run.err.match(/^error: /gm)?.length, 1, run.err);
-  assertEquals(run.out, "");
-}
-
-const SIZES =
-  "--config tiny --resolution 16 --batch 4 --sub-queue 8 --queue 16 --text-length 12 --vocabulary 200 --log-every 4"
-    .split(" ");
-
-/** A folder with a few scenes, and the flags that train on them. */
-async function withScenes(body: (dir: string, flags: string[]) => Promise<void>): Promise<void> {
-  const dir = await Deno.makeTempDir();
-  try {
-    await writeScenes(`${dir}/scenes`, { train: 10, val: 6, test: 0, size: 16, captions: 2 });
-    const { captions, images } = sceneFiles(`${dir}/scenes`, "train");
-    await body(dir, ["--data", captions, "--images", images, ...SIZES]);
-  } finally {
-    await Deno.remove(dir, { recursive: true });
-  }
-}
-
-Deno.test("pretrain.ts --help lists every flag with its default and the paper's value", async () => {
-  const { code, out } = await pretrain("--help");
-  assertEquals(code, 0);
-  const names = Object.keys(flags);
-  assert(names.length > 40);
-  const blocks = out.split(/^ {2}--/m).slice(1);
-  assertEquals(blocks.map((b) => b.match(/^[\w-]+/)![0]), names);
-  for (const block of blocks) assertMatch(block, /\(default: [^)]+\)|\(default: .+; paper: .+\)/);
-  assertMatch(out, /--mask N\n.*\(default: 0.5; paper: 0.5\)/);
-  assertMatch(out, /--config tiny\|small\|base\n.*paper: base/);
-});
-
-Deno.test("pretrain.ts --dry-run prints the memory of the run and trains nothing", async () => {
-  await withScenes(async (dir, flags) => {
-    const { code, out, err } = await pretrain(...flags, "--out", `${dir}/out`, "--dry-run", "--memory-gib", "0.05");
-    assertEquals([code, out], [0, ""]);
-    assertMatch(err, /total +[\d.]+ MiB/);
-    assertMatch(err, /largest batch in 0.05 GiB: [1-9]\d*\n/);
-    assertEquals([...Deno.readDirSync(`${dir}/out`)].map((e) => e.name), ["tokenizer.json"]);
+for (const recipe of ["grit", "albef"] as const) {
+  Deno.test(`pretrain.ts --help lists every setting of ${recipe} with its default and the paper's value`, async () => {
+    const { code, out } = await pretrain("--help", ...(recipe === "grit" ? [] : ["--recipe", recipe]));
+    assertEquals(code, 0);
+    const keys = [...Object.keys(common), ...Object.keys(pairRecipes[recipe].fields)];
+    assert(keys.length > 50);
+    const blocks = out.split(/^ {2}--/m).slice(1);
+    assertEquals(blocks.map((b) => b.match(/^(?:\[no-\])?([\w-]+)/)![1]), keys.map(settingName));
+    for (const block of blocks) assertMatch(block, /\(default: [^;]+(; paper: .+)?\)/);
+    const headings = out.split("\n").filter((line) => /^\S.*:$/.test(line));
+    assertEquals(headings, ["Data:", "Model:", "Mini-batches:", "Optimization:", "Run:", "Recipe:"]);
+    const share = recipe === "grit" ? "0.5" : "0.15";
+    assertMatch(out, new RegExp(`^Recipe:\n {2}--mask N\n.*\\(default: ${share}; paper: ${share}\\)`, "m"));
+    assertMatch(out, /--model tiny\|small\|base\n.*paper: base/);
   });
-});
+}
 
-Deno.test("pretrain.ts refuses flags that make no sense with exit code 2", async () => {
-  await assertFails(["--lerning-rate", "1"], 2, 'Unknown argument "--lerning-rate"');
+Deno.test("pretrain.ts refuses flags and files that make no sense with exit code 2", async () => {
+  await assertFails(["--warmpu", "1"], 2, "Unknown flag --warmpu; did you mean --warmup?");
   await assertFails(["--batch", "many"], 2, '--batch must be a whole number of at least 2: it is "many"');
-  await assertFails(["--batch", "2.5"], 2, '--batch must be a whole number of at least 2: it is "2.5"');
-  await assertFails(["--mask", "-1"], 2, '--mask must be a number of at least 0: it is "-1"');
+  await assertFails(["--batch", "2.5"], 2, "--batch must be a whole number of at least 2: it is 2.5");
+  await assertFails(["--mask", "-1"], 2, "--mask must be a number from 0 to 1: it is -1");
   await assertFails(["--grit", "maybe"], 2, '--grit must be one of on, off, no-shuffle, naive: it is "maybe"');
   await assertFails([], 2, "--data is missing");
+  await assertFails(["--config", "small"], 2, "no such file; sizes of the model are chosen by --model");
 });
 
 Deno.test("pretrain.ts names the file and the entry that it cannot use, or skips and lists them", async () => {
@@ -93,31 +42,34 @@ Deno.test("pretrain.ts names the file and the entry that it cannot use, or skips
       1,
       `Cannot read "${dir}/none.json": there is no such file`,
     );
-    await assertFails([...flags, ...out, "--batch", "32", "--sub-queue", "32", "--queue", "32"], 1, "32");
-    await assertFails([...flags, ...out, "--sub-queue", "10"], 1, '"subQueue" must be a multiple of "miniBatch"');
+    const tooMany = changed(flags, { "--batch": 32, "--sub-queue": 32, "--queue": 32 });
+    await assertRefused([...tooMany, ...out], "32");
+    await assertRefused(
+      [...changed(flags, { "--sub-queue": 10 }), ...out],
+      '"subQueue" must be a multiple of "miniBatch"',
+    );
 
     const rows = [...Deno.readDirSync(images)].map((e) => e.name).sort()
       .map((image) => ({ image, caption: "a small red ring" }));
     const list = `${dir}/list.json`;
-    const own = ["--data", list, "--images", images, ...SIZES, ...out];
-    const broken = async (row: unknown): Promise<void> =>
-      await Deno.writeTextFile(list, JSON.stringify([...rows.slice(0, 4), row]));
-    const four = ["--batch", "5", "--sub-queue", "5", "--queue", "5"];
-    await broken({ image: "none.png", caption: "a ring" });
-    await assertFails([...own, ...four], 1, `entry 4: "${images}/none.png" does not exist`);
-    await broken({ image: rows[5]!.image, caption: " ., " });
-    await assertFails([...own, ...four], 1, `entry 4: "${images}/${rows[5]!.image}" has an empty caption`);
+    const own = ["--data", list, "--images", images, ...out];
+    const write = (...rows: unknown[]): Promise<void> => Deno.writeTextFile(list, JSON.stringify(rows));
+    const refused = async (row: unknown, sentence: string): Promise<void> => {
+      await write(...rows.slice(0, 4), row);
+      const five = changed(SIZES, { "--batch": 5, "--sub-queue": 5, "--queue": 5 });
+      await assertRefused([...own, ...five, "--overwrite"], sentence);
+    };
+    await refused({ image: "none.png", caption: "a ring" }, `entry 4: "${images}/none.png" does not exist`);
+    const { image } = rows[5]!;
+    await refused({ image, caption: " ., " }, `entry 4: "${images}/${image}" has an empty caption`);
     await Deno.truncate(`${images}/${rows[9]!.image}`, 90);
-    await Deno.writeTextFile(list, JSON.stringify([...rows.slice(0, 4), rows[9]]));
-    await assertFails([...own, ...four], 1, `entry 4: "${images}/${rows[9]!.image}" is damaged or not an image`);
-    await broken({ image: 7 });
-    await assertFails([...own, ...four], 1, `Cannot read "${list}": entry 4 has 7 as "image"`);
+    await refused(rows[9], `entry 4: "${images}/${rows[9]!.image}" is damaged or not an image`);
+    await refused({ image: 7 }, `Cannot read "${list}": entry 4 has 7 as "image"`);
 
-    await Deno.writeTextFile(list, JSON.stringify([...rows.slice(0, 8), rows[9], { image: 7 }]));
-    const run = await pretrain(...own, "--steps", "5", "--on-error", "skip");
-    assertEquals(run.code, 0, run.err);
-    assertMatch(run.err, /skipped in ".*list.json": entry 9 has 7 as "image"/);
-    assertMatch(run.err, /skipped example 8, ".*png": it is damaged or not an image/);
+    await write(...rows.slice(0, 8), rows[9], { image: 7 });
+    const { err } = await inProcess(...own, ...SIZES, "--on-error", "skip");
+    assertMatch(err, /skipped in ".*list.json": entry 9 has 7 as "image"/);
+    assertMatch(err, /skipped example 8, ".*png": it is damaged or not an image/);
   });
 });
 
@@ -152,41 +104,46 @@ Deno.test("pretrain.ts ends with its summary, and after kill -9 and --resume wit
     assertEquals((await child.output()).signal, "SIGKILL");
     assert(!(await listCheckpoints(`${dir}/part`)).includes("step-00000016"), "the run was over before it was killed");
 
-    await assertFails([...part, "--resume", "--lr", "0.5"], 1, '"schedule.rate" was 0.001 and is 0.5 now');
+    const before = await snapshot(dir);
+    await assertFails([...part, "--resume", "--lr", "0.5"], 1, "--lr was 0.001 and is 0.5 now");
     await assertFails(part, 1, `Cannot start a run in "${dir}/part"`);
-    const resumed = await pretrain(...part, "--resume");
-    assertEquals(resumed.code, 0, resumed.err);
-    assertEquals(JSON.parse(resumed.out).sha256, summary.sha256);
-    assertEquals(JSON.parse(resumed.out).loss, summary.loss);
+    assertEquals(await snapshot(dir), before);
+    const resumed = await inProcess(...part, "--resume");
+    assertEquals(resumed.summary.sha256, summary.sha256);
+    assertEquals(resumed.summary.loss, summary.loss);
   });
 });
+
+/** Shares of the queries in a hundred. */
+type Recalls = { r1: number; r5: number; r10: number };
 
 Deno.test("pretrain.ts retrieves from held-out data, whose images it has looked at before training", async () => {
   await withScenes(async (dir, flags) => {
     const { captions, images } = sceneFiles(`${dir}/scenes`, "val");
     const args = [...flags, "--steps", "2", "--val-data", captions, "--val-images", images, "--shortlist", "2"];
-    const { code, out, err } = await pretrain(...args, "--out", `${dir}/a`);
-    assertEquals(code, 0, err);
-    const { retrieval } = JSON.parse(out);
+    const { retrieval } = (await inProcess(...args, "--out", `${dir}/a`)).summary;
     assertEquals(Object.keys(retrieval), ["candidates", "cosine", "reranked"]);
     assertEquals(retrieval.candidates, 12);
     for (const kind of ["cosine", "reranked"]) {
-      for (const direction of ["i2t", "t2i"]) {
-        assertEquals(Object.keys(retrieval[kind][direction]), ["r1", "r5", "r10"]);
-        for (const recall of Object.values(retrieval[kind][direction])) {
-          assert(Number(recall) >= 0 && Number(recall) <= 100);
+      for (const [direction, queries] of [["i2t", 6], ["t2i", 12]] as const) {
+        const recalls: Recalls = retrieval[kind][direction], { r1, r5, r10 } = recalls;
+        assertEquals(Object.keys(recalls), ["r1", "r5", "r10"]);
+        assert(r1 <= r5 && r5 <= r10 && r10 > 0, JSON.stringify(recalls));
+        for (const recall of [r1, r5, r10]) {
+          const found = recall * queries / 100;
+          assertAlmostEquals(found, Math.round(found), 1e-3);
         }
       }
     }
+    assertEquals(retrieval.cosine.t2i.r10, 100); // there are only 6 images
+    for (const { r5, r10 } of Object.values<Recalls>(retrieval.reranked)) assertEquals(r5, r10); // only 2 are looked at again
     const [first] = [...Deno.readDirSync(images)].map((e) => e.name).sort();
     await Deno.truncate(`${images}/${first}`, 90);
-    await assertFails(
-      [...args, "--out", `${dir}/b`],
-      1,
-      `image 0, "${images}/${first}": it is damaged or not an image`,
-    );
-    const rest = await pretrain(...args, "--out", `${dir}/c`, "--on-error", "skip");
+    const before = await snapshot(dir);
+    await assertRefused([...args, "--out", `${dir}/b`], `image 0, "${images}/${first}": it is damaged or not an image`);
+    assertEquals(await snapshot(dir), before);
+    const rest = await inProcess(...args, "--out", `${dir}/c`, "--on-error", "skip");
     assert(rest.err.includes(`skipped: Cannot evaluate on image 0, "${images}/${first}"`), rest.err);
-    assertEquals(JSON.parse(rest.out).retrieval.candidates, 10);
+    assertEquals(rest.summary.retrieval.candidates, 10);
   });
 });

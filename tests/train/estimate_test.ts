@@ -62,6 +62,23 @@ Deno.test("estimateMemory() counts parameters, moments and gradients, of frozen 
   assertEquals(bytes(await estimateMemory(frozen)), [all, 2 * second, second, second, x]);
 });
 
+Deno.test("gradients of frozen parameters are not computed", async () => {
+  const flop = async (trainable: (name: string) => boolean): Promise<number> => {
+    const own = { ...objective(32), trainable }, layout = new ParameterLayout(own.spec, own);
+    const start = startingValues(own.spec, 1), sizes = { rows: 1, columns: 2, steps: 1 };
+    const state = await startingState(layout, start, startingExtra(own, start), sizes, undefined);
+    const { gradients } = buildStep(own, layout), row = tensor(Uint32Array.of(0)), key = tensor(Uint32Array.of(1, 2));
+    const input = { key, step: tensor(0), epoch: tensor(0), keep: tensor(0), row };
+    const { plan } = await gradients.program(state, { x: tensor(new Float32Array(32 * 96), [32, 96]) }, input);
+    gradients.destroy();
+    return plan.steps.filter(({ name }) => name.startsWith("matmul")).reduce((n, step) => n + step.flop!, 0);
+  };
+  const first = 2 * 32 * 96 * 512, second = 2 * 32 * 512 * 64; // products: forward, gradient of the weight, of the input
+  assertEquals(await flop(() => true), 2 * first + 3 * second);
+  assertEquals(await flop((name) => name === "first"), 2 * first + 2 * second);
+  assertEquals(await flop((name) => name === "second"), first + 2 * second);
+});
+
 Deno.test("largestBatch() finds the last batch that fits in a handful of estimates", async () => {
   let calls = 0;
   const bytes = (batch: number): Promise<number> => {

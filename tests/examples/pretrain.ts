@@ -1,0 +1,94 @@
+/** Runs of pretrain.ts, each in a process of its own or all in this one. */
+import { assert, assertEquals } from "@std/assert";
+import { main } from "../../examples/pretrain.ts";
+import { sceneFiles, writeScenes } from "../../src/data/scenes/write.ts";
+import { UsageError } from "../../src/settings/errors.ts";
+import { withFolder } from "../testing/folders.ts";
+
+const script = new URL("../../examples/pretrain.ts", import.meta.url).pathname;
+
+/** What a run of the command printed, and how it ended. */
+export interface Run {
+  readonly code: number;
+  readonly out: string;
+  readonly err: string;
+}
+
+/** Starts the command. */
+export function spawn(args: readonly string[]): Deno.ChildProcess {
+  return new Deno.Command("deno", {
+    args: ["run", "--quiet", "--no-check", "-A", script, ...args],
+    env: { NO_COLOR: "1", XDG_RUNTIME_DIR: Deno.env.get("XDG_RUNTIME_DIR") ?? "/tmp" },
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+}
+
+/** Runs the command to its end. */
+export async function pretrain(...args: string[]): Promise<Run> {
+  const { code, stdout, stderr } = await spawn(args).output();
+  const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
+  return { code, out: text(stdout), err: text(stderr) };
+}
+
+/** Asserts that a run ends with one sentence and no stack. */
+export async function assertFails(args: readonly string[], code: number, sentence: string): Promise<void> {
+  const run = await pretrain(...args);
+  assert(run.err.includes(sentence), `${sentence} is not in:\n${run.err}`);
+  assertEquals(run.code, code, run.err);
+  assert(!/\n\s+at /.test(run.err), `a stack:\n${run.err}`);
+  assertEquals(run.err.match(/^error: /gm)?.length, 1, run.err);
+  assertEquals(run.out, "");
+}
+
+/** What a run in this process printed. */
+export interface Printed {
+  readonly out: string;
+  readonly err: string;
+  /** The last line, if it is a summary. */
+  // deno-lint-ignore no-explicit-any
+  readonly summary: any;
+}
+
+/** Runs the command in this process, where kernels that an earlier run has compiled are compiled no more. */
+export async function inProcess(...args: string[]): Promise<Printed> {
+  const out: string[] = [], err: string[] = [], { log, error } = console, { writeSync } = Deno.stderr;
+  console.log = (text: string) => void out.push(`${text}\n`);
+  console.error = (text: string) => void err.push(`${text}\n`);
+  Deno.stderr.writeSync = (bytes) => err.push(new TextDecoder().decode(bytes)) && bytes.length;
+  try {
+    await main(args);
+  } finally {
+    Object.assign(console, { log, error });
+    Deno.stderr.writeSync = writeSync;
+  }
+  const last = out.at(-1) ?? "";
+  return { out: out.join(""), err: err.join(""), summary: last.startsWith("{") ? JSON.parse(last) : null };
+}
+
+/** Asserts that a run in this process is refused with a sentence, as a mistake of usage or as another one. */
+export async function assertRefused(args: readonly string[], sentence: string, usage = false): Promise<void> {
+  const error = await inProcess(...args).then(() => undefined, (error: Error) => error);
+  assert(error?.message.includes(sentence), `${sentence} is not in: ${error?.message}`);
+  assertEquals(error instanceof UsageError, usage, error?.name);
+}
+
+/** A tiny model on images of 16 pixels; 10 scenes of 2 captions give 5 mini-batches an epoch. */
+export const SIZES: readonly string[] =
+  "--model tiny --resolution 16 --batch 4 --sub-queue 8 --queue 16 --text-length 12 --vocabulary 200 --log-every 4"
+    .split(" ");
+
+/** Flags with other values for some of them. */
+export function changed(flags: readonly string[], values: Readonly<Record<string, string | number>>): string[] {
+  return flags.map((flag, i) => `${values[flags[i - 1] ?? ""] ?? flag}`);
+}
+
+/** A folder with a few scenes, and the flags that train on them. */
+export async function withScenes(body: (dir: string, flags: string[]) => Promise<void>): Promise<void> {
+  await withFolder(async (dir) => {
+    await writeScenes(`${dir}/scenes`, { train: 10, val: 6, test: 0, size: 16, captions: 2 });
+    const { captions, images } = sceneFiles(`${dir}/scenes`, "train");
+    await body(dir, ["--data", captions, "--images", images, ...SIZES]);
+  });
+}

@@ -1,0 +1,109 @@
+import { assert, assertAlmostEquals, assertEquals, assertNotEquals } from "@std/assert";
+import { snapshot } from "../testing/folders.ts";
+import { assertRefused, inProcess, withScenes } from "./pretrain.ts";
+
+/** Steps of a run; there is a checkpoint in the middle. */
+const STEPS = ["--steps", "4", "--checkpoint-every", "2"];
+
+/** Copies a finished run as it was after its checkpoint in the middle. */
+async function copyHalf(whole: string, part: string): Promise<void> {
+  await Deno.mkdir(part);
+  for await (const { name } of Deno.readDir(whole)) {
+    if (!name.startsWith("step-00000004")) await Deno.copyFile(`${whole}/${name}`, `${part}/${name}`);
+  }
+}
+
+const losses = async (dir: string): Promise<[number, number][]> =>
+  (await Deno.readTextFile(`${dir}/metrics.jsonl`)).trimEnd().split("\n").map((line) => JSON.parse(line))
+    .map(({ step, loss }) => [step, loss]);
+
+const recipes = [
+  ["grit", []],
+  ["albef", ["--key-queue", "16"]],
+  ["retrieval", ["--key-queue", "16", "--alpha", "0.4"]],
+] as const;
+for (const [recipe, more] of recipes) {
+  Deno.test(`--recipe ${recipe} trains, resumes with the same bytes, and is repeated from its settings.json`, async () => {
+    await withScenes(async (dir, flags) => {
+      const run = [...flags, ...STEPS, "--recipe", recipe, ...more];
+      const { summary, err } = await inProcess(...run, "--out", `${dir}/whole`);
+      assertEquals(summary.steps, 4);
+      assert(/ step 4\/4 loss [\d.]+ \(itc [\d.]+ itm [\d.]+ /.test(err), err);
+      await copyHalf(`${dir}/whole`, `${dir}/part`);
+      const resumed = await inProcess(...run, "--out", `${dir}/part`, "--resume");
+      assertEquals(resumed.summary.sha256, summary.sha256);
+      assertEquals(resumed.summary.loss, summary.loss);
+      assertEquals(await losses(`${dir}/part`), await losses(`${dir}/whole`));
+      const again = await inProcess("--config", `${dir}/whole/settings.json`, "--out", `${dir}/again`);
+      assertEquals(again.summary.sha256, summary.sha256);
+    });
+  });
+}
+
+Deno.test("what changes nothing may change when a run is resumed", async () => {
+  await withScenes(async (dir, flags) => {
+    const run = [...flags, ...STEPS], { summary } = await inProcess(...run, "--out", `${dir}/whole`);
+    const resumed = async (...change: string[]) => {
+      await copyHalf(`${dir}/whole`, `${dir}/part`);
+      const { summary } = await inProcess(...run, "--out", `${dir}/part`, "--resume", ...change);
+      const written = JSON.parse(await Deno.readTextFile(`${dir}/part/settings.json`));
+      await Deno.remove(`${dir}/part`, { recursive: true });
+      return { ...summary, written };
+    };
+    const workers = await resumed("--workers", "2", "--cache-mb", "0");
+    assertEquals(workers.sha256, summary.sha256);
+    assertEquals(workers.written.workers, 2);
+    const remat = await resumed("--remat");
+    assertEquals(remat.written.remat, true);
+    assertEquals(remat.steps, 4);
+    for (const end of ["first", "last"]) assertAlmostEquals(remat.loss[end], summary.loss[end], 1e-3);
+  });
+});
+
+Deno.test("a resume with other settings is refused by their flags, and leaves every byte as it was", async () => {
+  await withScenes(async (dir, flags) => {
+    const run = [...flags, "--steps", "2", "--out", `${dir}/run`];
+    await inProcess(...run);
+    await inProcess(...flags, "--steps", "2", "--out", `${dir}/sep`, "--sep");
+    const before = await snapshot(dir);
+    const refused = async (sentence: string, ...change: string[]): Promise<void> => {
+      await assertRefused([...run, "--resume", ...change], sentence);
+      assertEquals(await snapshot(dir), before);
+    };
+    await refused(
+      "--mask was 0.5 and is 0.3 now; use the old value, or start a new run in another folder",
+      "--mask",
+      "0.3",
+    );
+    await refused("--sep was false and is true now", "--sep");
+    await refused('--on-error was "stop" and is "skip" now', "--on-error", "skip");
+    await refused('--recipe was "grit" and is "albef" now', "--recipe", "albef");
+    await refused('--negatives was "multinomial" and is "random" now', "--negatives", "random");
+    await refused("--dropout was", "--dropout", "0.2");
+    await refused('"task.tokenizer" was', "--tokenizer", `${dir}/sep/tokenizer.json`);
+    await assertRefused(run, `Cannot start a run in "${dir}/run": it holds the checkpoint "step-00000002"`);
+    await assertRefused([...run, "--config", `${dir}/sep/settings.json`], "Cannot start a run in");
+    assertEquals(await snapshot(dir), before);
+  });
+});
+
+Deno.test("a resumed run has the tokenizer that it began with, not one of other captions", async () => {
+  await withScenes(async (dir, flags) => {
+    const captions = flags[1]!, run = [...flags, ...STEPS];
+    const { summary } = await inProcess(...run, "--out", `${dir}/whole`);
+    await copyHalf(`${dir}/whole`, `${dir}/part`);
+    const saved = await Deno.readTextFile(`${dir}/part/tokenizer.json`);
+    // Words in other places make a vocabulary of the same size with other ids.
+    const text = await Deno.readTextFile(captions), words = ["red", "green", "blue", "yellow", "purple"];
+    const turned = (word: string): string => words[(words.indexOf(word) + 1) % words.length]!;
+    const other = text.replace(new RegExp(`\\b(${words.join("|")})\\b`, "g"), turned);
+    assertNotEquals(other, text);
+    await Deno.writeTextFile(captions, other);
+    await Deno.rename(`${dir}/part/tokenizer.json`, `${dir}/tokenizer.json`);
+    await assertRefused([...run, "--out", `${dir}/part`, "--resume"], '"task.tokenizer" was');
+    await Deno.writeTextFile(captions, text);
+    const resumed = await inProcess(...run, "--out", `${dir}/part`, "--resume", "--tokenizer", `${dir}/tokenizer.json`);
+    assertEquals(resumed.summary.sha256, summary.sha256);
+    assertEquals(await Deno.readTextFile(`${dir}/part/tokenizer.json`), saved);
+  });
+});
