@@ -69,6 +69,7 @@ const files: Readonly<Record<string, () => Promise<unknown>>> = {
   "random/random_test.ts": () => import("../random/random_test.ts"),
   "recipes/albef_test.ts": () => import("../recipes/albef_test.ts"),
   "recipes/grit_test.ts": () => import("../recipes/grit_test.ts"),
+  "recipes/siglip_test.ts": () => import("../recipes/siglip_test.ts"),
   "settings/help_test.ts": () => import("../settings/help_test.ts"),
   "settings/read_test.ts": () => import("../settings/read_test.ts"),
   "settings/record_test.ts": () => import("../settings/record_test.ts"),
