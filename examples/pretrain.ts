@@ -47,6 +47,7 @@ import {
   setDefaultDevice,
   settings,
   setUpAdapter,
+  sha256IfThere,
   sha256OfText,
   specEntries,
   type Tokenizer,
@@ -89,10 +90,6 @@ export async function main(args: readonly string[]): Promise<void> {
     loader,
     embedding: config.embedding,
     sampler: { examples: training.length, ...samplerOf(options), seed: options.seed },
-    settings: {
-      data: `${training.name}, ${training.length} examples`,
-      tokenizer: await sha256OfText(tokenizerText(tokenizer)),
-    },
   });
   const evaluation = heldOut && await heldOutEvaluation(options, heldOut, tokenizer, config, objective);
   const result = await train({ ...task, ...(evaluation ? { evaluate: evaluation.evaluate } : {}) }, {
@@ -103,7 +100,7 @@ export async function main(args: readonly string[]): Promise<void> {
     ...(options.init ? { initial: await startingPoint(options, options.init, objective) } : {}),
     out: options.out,
     files: { "settings.json": run.text, "tokenizer.json": tokenizerText(tokenizer) },
-    settings: run.resumable,
+    settings: { ...run.resumable, ...await contents(options, tokenizer) },
     resume: options.resume,
     overwrite: options.overwrite,
     checkpointEvery: options.checkpointEvery,
@@ -233,6 +230,12 @@ async function openTokenizer(options: Common, training: CaptionDataset): Promise
     for (let i = 0; i < training.length; i++) yield* training.entry(i).captions;
   };
   return buildTokenizer(captions(), { size: options.vocabulary, sep });
+}
+
+/** What a resumed run must share of files that may lie elsewhere by now, by the flags that name them. */
+async function contents({ data }: Common, tokenizer: Tokenizer): Promise<settings.SettingsRecord> {
+  const captions = await Promise.all(data.map(async (path) => `sha256:${await sha256IfThere(path)}`));
+  return { data: captions, tokenizer: `sha256:${await sha256OfText(tokenizerText(tokenizer))}` };
 }
 
 async function isFile(path: string): Promise<boolean> {

@@ -15,7 +15,9 @@ export const common = fields({
   ),
   // Section 4.1, "Data".
   ...group("Data", {
-    data: list([], "caption files: ALBEF JSON list, COCO captions JSON, or TSV of path and caption"),
+    data: list([], "caption files: ALBEF JSON list, COCO captions JSON, or TSV of path and caption", {
+      ...free, // their content is compared, not their paths
+    }),
     images: text(none, "folder that image paths are relative to"),
     groupBy: oneOf(
       ["row", "caption", "image"],

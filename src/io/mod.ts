@@ -15,6 +15,6 @@ export { type LoadOptions, loadParameters } from "./load.ts";
 export { formatLoadReport, type LoadReport } from "./load_report.ts";
 export { openPth } from "./pth.ts";
 export { openSafetensors, parseSafetensors, writeSafetensors } from "./safetensors.ts";
-export { sha256OfText } from "./files.ts";
+export { sha256IfThere, sha256OfText } from "./files.ts";
 export { ProgressLine } from "./terminal.ts";
 export { readSettingsFile } from "./settings_file.ts";

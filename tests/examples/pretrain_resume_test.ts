@@ -1,6 +1,6 @@
 import { assert, assertAlmostEquals, assertEquals, assertNotEquals } from "@std/assert";
 import { snapshot } from "../testing/folders.ts";
-import { assertRefused, inProcess, withScenes } from "./pretrain.ts";
+import { assertRefused, changed, inProcess, withScenes } from "./pretrain.ts";
 
 /** Steps of a run; there is a checkpoint in the middle. */
 const STEPS = ["--steps", "4", "--checkpoint-every", "2"];
@@ -80,10 +80,28 @@ Deno.test("a resume with other settings is refused by their flags, and leaves ev
     await refused('--recipe was "grit" and is "albef" now', "--recipe", "albef");
     await refused('--negatives was "multinomial" and is "random" now', "--negatives", "random");
     await refused("--dropout was", "--dropout", "0.2");
-    await refused('"task.tokenizer" was', "--tokenizer", `${dir}/sep/tokenizer.json`);
+    await refused('--tokenizer was "sha256:', "--tokenizer", `${dir}/sep/tokenizer.json`);
     await assertRefused(run, `Cannot start a run in "${dir}/run": it holds the checkpoint "step-00000002"`);
     await assertRefused([...run, "--config", `${dir}/sep/settings.json`], "Cannot start a run in");
     assertEquals(await snapshot(dir), before);
+  });
+});
+
+Deno.test("a resume with other captions is refused wherever they lie; the same ones may lie elsewhere", async () => {
+  await withScenes(async (dir, flags) => {
+    const run = [...flags, ...STEPS], { summary } = await inProcess(...run, "--out", `${dir}/whole`);
+    await copyHalf(`${dir}/whole`, `${dir}/part`);
+    const text = await Deno.readTextFile(flags[1]!), moved = changed(run, { "--data": `${dir}/moved.json` });
+    // As many captions of the same words, each with another image.
+    const data = JSON.parse(text), captions = data.annotations.map((a: { caption: string }) => a.caption);
+    for (const [i, a] of data.annotations.entries()) a.caption = captions[(i + 2) % captions.length];
+    await Deno.writeTextFile(`${dir}/moved.json`, JSON.stringify(data));
+    const before = await snapshot(dir);
+    await assertRefused([...moved, "--out", `${dir}/part`, "--resume"], '--data was ["sha256:');
+    assertEquals(await snapshot(dir), before);
+    await Deno.writeTextFile(`${dir}/moved.json`, text);
+    const resumed = await inProcess(...moved, "--out", `${dir}/part`, "--resume");
+    assertEquals(resumed.summary.sha256, summary.sha256);
   });
 });
 
@@ -100,7 +118,7 @@ Deno.test("a resumed run has the tokenizer that it began with, not one of other 
     assertNotEquals(other, text);
     await Deno.writeTextFile(captions, other);
     await Deno.rename(`${dir}/part/tokenizer.json`, `${dir}/tokenizer.json`);
-    await assertRefused([...run, "--out", `${dir}/part`, "--resume"], '"task.tokenizer" was');
+    await assertRefused([...run, "--out", `${dir}/part`, "--resume"], '--data was ["sha256:');
     await Deno.writeTextFile(captions, text);
     const resumed = await inProcess(...run, "--out", `${dir}/part`, "--resume", "--tokenizer", `${dir}/tokenizer.json`);
     assertEquals(resumed.summary.sha256, summary.sha256);
