@@ -128,7 +128,8 @@ async function readRun(args: readonly string[]): Promise<Run> {
   const file = path === undefined
     ? undefined
     : await readSettingsFile(path, { hint: "sizes of the model are chosen by --model" });
-  const recipe = await recipeOf(settings.peek(common, "recipe", { args, file }));
+  const name = settings.peek(common, "recipe", { args, file }), recipe = await recipeOf(name);
+  checkNames(name, recipe);
   const fields = settings.fields({ ...common, ...settings.group("Recipe", recipe.fields as settings.Fields) });
   const ofRecipe = Object.entries(demoOfRecipes).filter(([name]) => name in recipe.fields);
   const preset = settings.peek(common, "demo", { args })
@@ -152,13 +153,27 @@ async function recipeOf(name: string): Promise<AnyRecipe> {
   if (Object.hasOwn(pairRecipes, name)) return pairRecipes[name as keyof typeof pairRecipes] as AnyRecipe;
   if (/\.[cm]?[jt]s$/.test(name)) {
     const module: { default?: AnyRecipe } = await import(new URL(name, `file://${Deno.cwd()}/`).href);
-    if (module.default?.objective && module.default.fields) return module.default;
+    if (isRecipe(module.default)) return module.default;
     throw new settings.UsageError(
       `--recipe "${name}" must have a recipe as its default export: see src/recipes/recipe.ts`,
     );
   }
   const names = Object.keys(pairRecipes).join(", ");
   throw new settings.UsageError(`--recipe must be one of ${names}, or the path of a module: it is "${name}"`);
+}
+
+function isRecipe(value: AnyRecipe | undefined): value is AnyRecipe {
+  return typeof value?.objective === "function" && typeof value.fields === "object";
+}
+
+/** A setting of a recipe must not silently take the place of one that all share, nor its default, checks and rule for resuming. */
+function checkNames(name: string, { fields }: AnyRecipe): void {
+  const shared = Object.keys(fields).find((key) => Object.hasOwn(common, key));
+  if (shared === undefined) return;
+  throw new settings.UsageError(
+    `The settings of --recipe "${name}" must have names of their own: ` +
+      `"${settings.settingName(shared)}" is one that all recipes share`,
+  );
 }
 
 /** What the run will take, without allocating it. */

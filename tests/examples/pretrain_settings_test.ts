@@ -106,6 +106,20 @@ export default {
     await assertRefused([...own, "--sharpness", "3", "--resume"], "--sharpness was 2 and is 3 now");
     await assertRefused([...own, "--consistency", "1"], "Unknown flag --consistency", true);
     await assertRefused(["--recipe", `${dir}/nothing.ts`], "must have a recipe as its default export", true);
+    await Deno.writeTextFile(`${dir}/no_recipe.ts`, "export default { fields: 5, objective: 5 };\n");
+    await assertRefused(["--recipe", `${dir}/no_recipe.ts`], "must have a recipe as its default export", true);
+    await Deno.writeTextFile(
+      `${dir}/clash.ts`,
+      `import { pairRecipes, settings } from "${mod}";
+const { grit } = pairRecipes;
+export default { ...grit, fields: { ...grit.fields, batch: settings.count(4, "of mine", { resume: "free" }) } };
+`,
+    );
+    await assertRefused(
+      ["--recipe", `${dir}/clash.ts`],
+      `The settings of --recipe "${dir}/clash.ts" must have names of their own: "batch" is one that all recipes share`,
+      true,
+    );
     await assertRefused(["--recipe", "gritt"], "--recipe must be one of grit, albef, retrieval", true);
   });
 });
