@@ -5,7 +5,7 @@
  */
 
 /** The folder that a path lies in, with its separator, and the rest; "" for the current folder. */
-function splitPath(path: string): [folder: string, name: string] {
+export function splitPath(path: string): [folder: string, name: string] {
   const at = Math.max(path.lastIndexOf("/"), Deno.build.os === "windows" ? path.lastIndexOf("\\") : -1);
   return [path.slice(0, at + 1), path.slice(at + 1)];
 }

@@ -3,10 +3,17 @@
  *
  * @module
  */
+import { splitPath } from "./atomic.ts";
 
 /** Makes a folder and those above it. */
 export async function makeFolder(path: string): Promise<void> {
   await Deno.mkdir(path, { recursive: true });
+}
+
+/** Makes the folder that a file is to be written into. */
+export async function makeFolderOf(path: string): Promise<void> {
+  const [folder] = splitPath(path);
+  if (folder) await makeFolder(folder);
 }
 
 /** Names of the files of a folder, none if there is no such folder. */

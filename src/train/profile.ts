@@ -4,6 +4,7 @@
  * @module
  */
 import { writeFileAtomic } from "../io/atomic.ts";
+import { makeFolderOf } from "../io/files.ts";
 import type { Compiled } from "../program/compile.ts";
 import type { KernelTime } from "../program/program.ts";
 import type { Tree } from "../program/tree.ts";
@@ -72,8 +73,9 @@ export function profileTrace(times: readonly KernelTime[]): string {
   return JSON.stringify({ displayTimeUnit: "ms", traceEvents: events });
 }
 
-/** Writes `path`.txt, the table, and `path`.json, the trace. */
+/** Writes `path`.txt, the table, and `path`.json, the trace. Their folder is made if it is not there. */
 export async function writeProfile(times: readonly KernelTime[], path: string): Promise<void> {
+  await makeFolderOf(path);
   await writeFileAtomic(`${path}.txt`, profileTable(times));
   await writeFileAtomic(`${path}.json`, profileTrace(times));
 }
