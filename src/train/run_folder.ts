@@ -4,7 +4,7 @@
  * @module
  */
 import { writeFileAtomic } from "../io/atomic.ts";
-import { appendLines, isIn, type LineFile, makeFolder, textIfThere } from "../io/files.ts";
+import { appendLines, isIn, type LineFile, makeFolder, removeIfThere, textIfThere } from "../io/files.ts";
 import { listCheckpoints, removeCheckpoint } from "./checkpoint.ts";
 
 /** What a run means to do with its folder. */
@@ -29,11 +29,12 @@ export async function checkRunFolder(out: string, { resumed, overwrite }: ClaimO
   );
 }
 
-/** Makes the folder of a run that {@linkcode checkRunFolder} let through, and deletes checkpoints of another run. */
+/** Makes the folder of a run that {@linkcode checkRunFolder} let through, and deletes checkpoints and metrics of another run. */
 export async function claimRunFolder(out: string, { resumed }: ClaimOptions): Promise<void> {
   await makeFolder(out);
   if (resumed !== undefined && await isIn(out, resumed)) return;
   for (const name of await listCheckpoints(out)) await removeCheckpoint(out, name);
+  await removeIfThere(metricsPath(out));
 }
 
 /** Writes the texts that belong to a run, by file name, each atomically. */
@@ -43,10 +44,14 @@ export async function writeRunFiles(out: string, files: Readonly<Record<string, 
 
 /** Opens the metrics for appending, without the lines of steps after `step`: those steps are still to come. */
 export async function openMetrics(out: string, step: number): Promise<LineFile> {
-  const path = `${out}/metrics.jsonl`, text = await textIfThere(path) ?? "";
+  const path = metricsPath(out), text = await textIfThere(path) ?? "";
   const kept = text.split("\n").filter((line) => stepOf(line) <= step).map((line) => `${line}\n`).join("");
   if (kept !== text) await writeFileAtomic(path, kept);
   return await appendLines(path);
+}
+
+function metricsPath(out: string): string {
+  return `${out}/metrics.jsonl`;
 }
 
 /** The step of a line; a line that was cut short has none. */

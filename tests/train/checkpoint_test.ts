@@ -69,9 +69,11 @@ testInFolder("a run that is complete is resumed as it is", async (dir) => {
 
 testInFolder("a run can be continued in another folder, from a folder or a file", async (dir) => {
   const whole = await run({}, { out: `${dir}/whole` });
+  await run({}, { out: `${dir}/other`, seed: 6 });
   for (const from of [`${dir}/whole/step-00000008.json`, `${dir}/whole/step-00000008.safetensors`]) {
     const resumed = await run({}, { out: `${dir}/other`, resume: from, overwrite: true });
     assertEquals(resumed.checkpoint!.sha256, whole.checkpoint!.sha256);
+    assertEquals(await metricSteps(`${dir}/other`), [9, 12]); // its own: none of a run that was there before
   }
   assertEquals((await run({}, { out: `${dir}/third`, resume: `${dir}/whole` })).steps, 12);
 });
