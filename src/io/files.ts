@@ -16,10 +16,15 @@ export async function makeFolderOf(path: string): Promise<void> {
   if (folder) await makeFolder(folder);
 }
 
-/** Names of the files of a folder, none if there is no such folder. */
+/**
+ * Names of the files of a folder, none if there is no such folder.
+ *
+ * @throws {Error} If it is a file.
+ */
 export async function fileNames(folder: string): Promise<string[]> {
   const names: string[] = [];
   const found = await ifThere(async () => {
+    if ((await Deno.stat(folder)).isFile) throw new Error(`Cannot use "${folder}" as a folder: it is a file`);
     for await (const { name, isFile } of Deno.readDir(folder)) if (isFile) names.push(name);
     return true;
   });

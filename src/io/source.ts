@@ -23,9 +23,16 @@ function checkRange(source: ByteSource, begin: number, end: number): void {
   );
 }
 
-/** A file as a source. Reads are done one after the other, since a file has one position. */
+/**
+ * A file as a source. Reads are done one after the other, since a file has one position.
+ *
+ * @throws {Deno.errors.NotFound} If there is no such file.
+ * @throws {TypeError} If it is a folder.
+ */
 export async function openFile(path: string): Promise<ByteSource> {
-  const file = await Deno.open(path);
+  const file = await Deno.open(path).catch((error: Error) => {
+    throw error instanceof Deno.errors.NotFound ? new Deno.errors.NotFound(missing(path)) : error;
+  });
   const { size, isFile } = await file.stat();
   if (!isFile) {
     file.close();
@@ -56,6 +63,10 @@ export async function openFile(path: string): Promise<ByteSource> {
     close: () => file.close(),
   };
   return source;
+}
+
+function missing(path: string): string {
+  return `Cannot read "${path}": there is no such file`;
 }
 
 /** Bytes in memory as a source. */

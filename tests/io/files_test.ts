@@ -1,5 +1,8 @@
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertRejects } from "@std/assert";
+import { openCheckpoint } from "../../src/io/checkpoint.ts";
 import { fileNames, isIn, removeIfThere, sha256IfThere, sha256OfText, textIfThere } from "../../src/io/files.ts";
+import { openPth } from "../../src/io/pth.ts";
+import { openSafetensors } from "../../src/io/safetensors.ts";
 import { testInFolder } from "../testing/folders.ts";
 
 const hexadecimal = (bytes: ArrayBuffer): string =>
@@ -18,6 +21,16 @@ testInFolder("what is not there is undefined, empty or left alone", async (dir) 
   assertEquals(await textIfThere(`${dir}/a`), undefined);
   assertEquals(await fileNames(`${dir}/a`), []);
   await removeIfThere(`${dir}/a`);
+});
+
+testInFolder("checkpoints and folders that cannot be read are told in a sentence", async (dir) => {
+  const nothing = Deno.errors.NotFound, sentence = `Cannot read "${dir}/a": there is no such file`;
+  for (const open of [openCheckpoint, openSafetensors, openPth]) {
+    await assertRejects(() => open(`${dir}/a`), nothing, sentence);
+  }
+  await assertRejects(() => openCheckpoint(dir), TypeError, `Cannot read "${dir}": it is not a file`);
+  await Deno.writeTextFile(`${dir}/b`, "");
+  await assertRejects(() => fileNames(`${dir}/b`), Error, `Cannot use "${dir}/b" as a folder: it is a file`);
 });
 
 testInFolder(
