@@ -29,6 +29,7 @@ const rules: Rules = {
     "src/data",
     "examples",
   ],
+  only: { examples: ["mod.ts"] },
 };
 
 const root = new URL("../", import.meta.url);
@@ -93,9 +94,14 @@ Deno.test("brokenRules() finds every kind of import that goes up, sideways, in a
     "attic/f.ts is in no room of the floors: every file must be in one",
   ]);
   assertEquals(broken("attic/f.ts", ""), ["attic/f.ts is in no room of the floors: every file must be in one"]);
-  assertEquals(broken("left/c.ts", `const file = await Deno.open(path);`), [
-    "left/c.ts uses Deno.open(path);: only right may; elsewhere ask globalThis.Deno?. first",
-  ]);
+  for (const use of ["Deno.open(path);", "globalThis.Deno.open(path);", "Deno;"]) {
+    assertEquals(broken("left/c.ts", `const file = await ${use}`), [
+      `left/c.ts uses ${use}: only right may; elsewhere ask globalThis.Deno?. first`,
+    ]);
+  }
+  assertEquals(broken("left/c.ts", `const { open } = globalThis.Deno ?? {};\nconst name = "a Deno program";`), []);
+  const faces = { ...small, only: { right: ["left"] } };
+  assertEquals(brokenRules(sound, faces), ["right/e.ts imports low/a.ts: right must import left only"]);
 });
 
 Deno.test("specifiers() reads no imports in comments", () => {

@@ -13,6 +13,8 @@ export interface Rules {
   readonly floors: readonly (readonly string[])[];
   /** Rooms that may use the `Deno` namespace. */
   readonly deno: readonly string[];
+  /** Rooms that import their own files and these rooms only, though more lie below them. */
+  readonly only?: Readonly<Record<string, readonly string[]>>;
 }
 
 const statics = /^(?:import|export)\s+(?:[\w$*{},\s]+?\s+from\s+)?"([^"]+)"/gm;
@@ -38,7 +40,7 @@ export function brokenRules(sources: Sources, rules: Rules): string[] {
     graph.set(path, files.map((s) => posix.join(posix.dirname(path), s)));
     broken.push(
       ...placeOf(path, rules.floors) ? [] : [nowhere(path)],
-      ...graph.get(path)!.flatMap((to) => wrongWay(path, to, rules.floors)),
+      ...graph.get(path)!.flatMap((to) => wrongWay(path, to, rules)),
       ...denoUse(path, text, rules.deno),
     );
   }
@@ -46,11 +48,15 @@ export function brokenRules(sources: Sources, rules: Rules): string[] {
 }
 
 /** The sentence about an import that does not go down, if it is one. */
-function wrongWay(from: string, to: string, floors: Rules["floors"]): string[] {
+function wrongWay(from: string, to: string, { floors, only = {} }: Rules): string[] {
   const a = placeOf(from, floors), b = placeOf(to, floors);
   if (!a) return [];
   if (!b) return [nowhere(to)];
-  if (a.room === b.room || b.floor < a.floor) return [];
+  if (a.room === b.room) return [];
+  if (b.floor < a.floor) {
+    const own = only[a.room];
+    return !own || own.includes(b.room) ? [] : [`${from} imports ${to}: ${a.room} must import ${own.join(", ")} only`];
+  }
   const why = a.floor === b.floor
     ? `${a.room} and ${b.room} are on one floor and must not import each other`
     : `${a.room} must import lower floors only`;
@@ -80,7 +86,8 @@ function isIn(path: string, room: string): boolean {
 
 function denoUse(path: string, text: string, allowed: readonly string[]): string[] {
   if (allowed.some((room) => isIn(path, room))) return [];
-  const use = /(?<!globalThis\.)\bDeno\s*[.[].*/.exec(withoutComments(text));
+  const code = withoutComments(text).replace(/"[^"\n]*"/g, '""');
+  const use = /\bglobalThis\.Deno\s*[.[].*|(?<!globalThis\.)\bDeno\b.*/.exec(code);
   if (!use) return [];
   return [`${path} uses ${use[0].trim()}: only ${allowed.join(", ")} may; elsewhere ask globalThis.Deno?. first`];
 }
