@@ -74,8 +74,7 @@ export async function main(args: readonly string[]): Promise<void> {
   const { training, heldOut } = await openData(options);
   const tokenizer = await openTokenizer(options, training), config = modelConfig(options, tokenizer);
   if (options.dryRun) return await dryRun(run, config, training.length);
-  const perEpoch = Math.floor(training.length / options.batch / options.accumulate);
-  const steps = options.steps ?? options.epochs * perEpoch;
+  const { steps, perEpoch } = lengthOf(options, training.length);
   const setup = { ...setupOf(options, config, perEpoch), tokenizer };
   const objective = run.objective(setup), parameters = countParameters(objective.spec);
   say(`${training.length} examples of ${training.name}; ${parameters.toLocaleString("en")} parameters; ${steps} steps`);
@@ -342,6 +341,12 @@ async function heldOutSet(
     }
   }
   return make();
+}
+
+/** Optimizer steps in all and, rounded, of an epoch: both at least 1, though a step may take more mini-batches than there are. */
+function lengthOf({ steps, epochs, batch, accumulate }: Common, examples: number): { steps: number; perEpoch: number } {
+  const passes = (count: number): number => Math.max(1, Math.floor(count * Math.floor(examples / batch) / accumulate));
+  return { steps: steps ?? passes(epochs), perEpoch: passes(1) };
 }
 
 function rateOf(options: Common, steps: number, perEpoch: number): (step: number, epoch: number) => number {

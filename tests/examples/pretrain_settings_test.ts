@@ -53,6 +53,15 @@ function bytes(text: string): number {
   return Number(amount) * { B: 1, KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30 }[unit!]!;
 }
 
+Deno.test("epochs are passes over the data, also where a step's mini-batches are not a share of an epoch's", async () => {
+  await withScenes(async (dir, flags) => {
+    const two = await inProcess(...flags, "--epochs", "2", "--accumulate", "3", "--out", `${dir}/two`);
+    assertEquals(two.summary.steps, 3); // of the 10 mini-batches of 2 epochs
+    const albef = [...flags, "--recipe", "albef", "--key-queue", "16", "--accumulate", "6", "--steps", "1"];
+    assertMatch((await inProcess(...albef, "--out", `${dir}/one`)).err, / alpha 0\.000\)/); // an epoch is less than a step
+  });
+});
+
 Deno.test("--model chooses the sizes of the model", async () => {
   await withScenes(async (dir, flags) => {
     const parameters = async (model: string): Promise<number> => {
