@@ -17,11 +17,16 @@ import { type ImageOptions, imageWords } from "./transform.ts";
  *
  * @example
  * ```ts
+ * import { assertEquals } from "@std/assert";
+ * import { buildTokenizer, type Collate, type Example, tokenShapes, type TokenTensors, tokenTensors } from "../../mod.ts";
+ *
+ * const tokenizer = buildTokenizer(["a red ring", "a blue cube"]);
  * const texts: Collate<Example & { text: string }, TokenTensors> = {
  *   views: [],
- *   shapes: (count) => tokenShapes(count, 25),
- *   collate: (examples) => tokenTensors(tokenizer, examples.map(({ text }) => text), 25),
+ *   shapes: (count) => tokenShapes(count, 8),
+ *   collate: (examples) => tokenTensors(tokenizer, examples.map(({ text }) => text), 8),
  * };
+ * assertEquals(texts.shapes(4).ids, { shape: [4, 8], dtype: "u32" });
  * ```
  */
 export interface Collate<E extends Example, B extends Tree> {
