@@ -196,19 +196,36 @@ export function bertLayers(
     const key = context.key && foldIn(context.key, i + 1);
     const { image, tap } = context;
     tap?.(`hidden${i - from}`, x);
-    const run = (layer: Layer, h: Tensor, ...tokens: Tensor[]): Tensor =>
-      bertLayer(layer, h, { ...context, key, ...(tokens[0] ? { image: tokens[0] } : {}) }, config);
-    x = (context.remat ? checkpoint(run) : run)(p.bert.encoder.layer[i]!, x, ...(image ? [image] : []));
+    const run = (layer: Layer, h: Tensor, ...[values, keys]: Tensor[]): Tensor =>
+      bertLayer(layer, h, { ...context, key, image: values && { values, keys: keys! } }, config);
+    // The image twice: a layer that is computed again then adds to its gradient in the order of one that is kept, to the same bits.
+    const tokens = image ? [image, image] : [];
+    x = (context.remat ? checkpoint(run) : run)(p.bert.encoder.layer[i]!, x, ...tokens);
   }
   return x;
 }
 
+/** The tokens that attention sees, as values and as keys. */
+interface Seen {
+  readonly values: Tensor;
+  readonly keys: Tensor;
+}
+
+/** What one layer reads besides the hidden states. */
+type LayerContext = Omit<BertContext, "image"> & { readonly image: Seen | undefined };
+
 /** Self-attention, cross-attention where the layer has it, MLP; each with residual and LayerNorm after it. */
-export function bertLayer(p: Layer, x: Tensor, context: BertContext, config: BertConfig): Tensor {
+function bertLayer(p: Layer, x: Tensor, context: LayerContext, config: BertConfig): Tensor {
   const { mask, image, imageMask, key, causal } = context;
   const keyAt = (n: number): Key | undefined => key && foldIn(key, n);
   const hidden = (mask: Tensor): Tensor => multiply(subtract(1, mask), PADDED);
-  x = attend(p.attention, x, x, { mask: hidden(mask), causal: causal ?? false, key: keyAt(0) }, config);
+  x = attend(
+    p.attention,
+    x,
+    { values: x, keys: x },
+    { mask: hidden(mask), causal: causal ?? false, key: keyAt(0) },
+    config,
+  );
   if (p.crossattention && image) {
     const unseen = imageMask && multiply(subtract(1, imageMask), UNSEEN);
     x = attend(p.crossattention, x, image, { mask: unseen, causal: false, key: keyAt(1) }, config);
@@ -226,13 +243,13 @@ interface Attend {
 function attend(
   p: ParametersOf<BertAttentionSpec>,
   x: Tensor,
-  seen: Tensor,
+  seen: Seen,
   { mask, causal, key }: Attend,
   config: BertConfig,
 ): Tensor {
   const { query, value, key: keys } = p.self;
   const inner = key && foldIn(key, 0);
-  const context = attention(linear(query, x), linear(keys, seen), linear(value, seen), {
+  const context = attention(linear(query, x), linear(keys, seen.keys), linear(value, seen.values), {
     heads: config.heads,
     causal,
     ...(mask ? { mask } : {}),

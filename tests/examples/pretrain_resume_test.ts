@@ -1,4 +1,4 @@
-import { assert, assertAlmostEquals, assertEquals, assertNotEquals } from "@std/assert";
+import { assert, assertEquals, assertNotEquals } from "@std/assert";
 import { snapshot } from "../testing/folders.ts";
 import { assertRefused, changed, inProcess, withScenes } from "./pretrain.ts";
 
@@ -55,8 +55,7 @@ Deno.test("what changes nothing may change when a run is resumed", async () => {
     assertEquals(workers.written.workers, 2);
     const remat = await resumed("--remat");
     assertEquals(remat.written.remat, true);
-    assertEquals(remat.steps, 4);
-    for (const end of ["first", "last"]) assertAlmostEquals(remat.loss[end], summary.loss[end], 1e-3);
+    assertEquals(remat.sha256, summary.sha256);
   });
 });
 
