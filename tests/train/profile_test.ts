@@ -5,6 +5,7 @@ import { sum } from "../../src/ops/reduce.ts";
 import { compile, tensor, toDevice, toHost } from "../../src/program/compile.ts";
 import type { Tensor } from "../../src/program/graph.ts";
 import { kernelTotals, profileOnce, profileTable, profileTrace } from "../../src/train/profile.ts";
+import { testWhere } from "../testing/where.ts";
 
 const times = [
   { name: "add", start: 0, nanoseconds: 1e6, flop: 0, bytes: 4e6 },
@@ -38,8 +39,9 @@ Deno.test("profileTrace() is one complete event per kernel, in microseconds", ()
   assertAlmostEquals(traceEvents[1].args["GFLOP/s"], 50);
 });
 
-Deno.test("profileOnce() writes a profile and leaves a run with donated state as it is", async () => {
-  if (!(await defaultDevice()).gpu.features.has("timestamp-query")) return;
+const timed = (await defaultDevice()).gpu.features.has("timestamp-query");
+const title = "profileOnce() writes a profile and leaves a run with donated state as it is";
+testWhere(timed, "the adapter has no time stamps", title, async () => {
   const dir = await Deno.makeTempDir();
   const step = () => compile((x: Tensor) => add(multiply(x, 0.5), sum(x)), { donate: [0] });
   const run = async (fn: ReturnType<typeof step>): Promise<unknown> => {
