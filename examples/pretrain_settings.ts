@@ -110,8 +110,11 @@ export const common = fields({
 /** The settings that all recipes share. */
 export type Common = settings.Values<typeof common>;
 
+/** The demo's own folder, in which it begins anew every time. */
+const DEMO = "runs/demo";
+
 /** What `--demo` sets unless a flag or file says otherwise; `out` is where its scenes are. */
-export function demoPreset(out: string = "runs/demo"): Partial<Common> {
+export function demoPreset(out: string = DEMO): Partial<Common> {
   const train = sceneFiles(`${out}/scenes`, "train"), test = sceneFiles(`${out}/scenes`, "test");
   return {
     out,
@@ -128,7 +131,7 @@ export function demoPreset(out: string = "runs/demo"): Partial<Common> {
     cacheMb: 64,
     candidates: 128,
     checkpointEvery: 100,
-    overwrite: true,
+    overwrite: out === DEMO, // checkpoints of another folder are not the demo's to delete
   };
 }
 

@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
+import { demoPreset } from "../../examples/pretrain_settings.ts";
 import { describeMemory } from "../../src/train/estimate.ts";
 import { snapshot } from "../testing/folders.ts";
 import { assertRefused, changed, inProcess, withScenes } from "./pretrain.ts";
@@ -60,6 +61,11 @@ Deno.test("epochs are passes over the data, also where a step's mini-batches are
     const albef = [...flags, "--recipe", "albef", "--key-queue", "16", "--accumulate", "6", "--steps", "1"];
     assertMatch((await inProcess(...albef, "--out", `${dir}/one`)).err, / alpha 0\.000\)/); // an epoch is less than a step
   });
+});
+
+Deno.test("--demo begins anew in a folder of its own only: what is in another one stays unless --overwrite says so", () => {
+  assertEquals([demoPreset().out, demoPreset().overwrite], ["runs/demo", true]);
+  assertEquals([demoPreset("runs/coco").out, demoPreset("runs/coco").overwrite], ["runs/coco", false]);
 });
 
 Deno.test("--model chooses the sizes of the model", async () => {
