@@ -18,7 +18,7 @@ export const common = fields({
     data: list([], "caption files: ALBEF JSON list, COCO captions JSON, or TSV of path and caption", {
       ...free, // their content is compared, not their paths
     }),
-    images: text(none, "folder that image paths are relative to"),
+    images: text(none, "folder that image paths are relative to", free),
     groupBy: oneOf(
       ["row", "caption", "image"],
       "row",

@@ -71,6 +71,11 @@ export function startQueues(length: number, width: number, seed: number, withIds
  */
 export function advanceQueues(queues: KeyQueues, images: Tensor, texts: Tensor, ids?: Tensor): KeyQueues {
   const { pointer } = queues, length = queues.images.shape[0]!, count = images.shape[0]!;
+  if (count > length) {
+    throw new RangeError(
+      `Cannot keep keys: the queues must hold at least the mini-batch of ${count} (--key-queue): they hold ${length}`,
+    );
+  }
   const next = add(pointer, count);
   return {
     images: ringUpdate(queues.images, images, pointer),

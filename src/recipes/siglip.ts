@@ -13,6 +13,7 @@ import { abs, add, equal, exp, log, maximum, multiply, negate, subtract } from "
 import { matmul } from "../ops/matmul.ts";
 import { sum } from "../ops/reduce.ts";
 import { reshape, stopGradient } from "../ops/shape.ts";
+import { officialDecay } from "../optim/layout.ts";
 import type { Tensor } from "../program/graph.ts";
 import { fields } from "../settings/field.ts";
 import { number } from "../settings/kinds.ts";
@@ -64,6 +65,8 @@ export const siglip: PairRecipe<typeof siglipFields, SiglipSpec, NoExtra, PairBa
         logit_scale: new Spec([], { constant: Math.log(scale) }),
         logit_bias: new Spec([], { constant: bias }),
       },
+      // As in the authors' code: the two numbers of the loss do not decay.
+      decays: (name, shape) => shape.length > 0 && officialDecay(name, shape),
       collate,
       input: collate.shapes(batch),
       model: {

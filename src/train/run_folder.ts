@@ -42,16 +42,24 @@ export async function writeRunFiles(out: string, files: Readonly<Record<string, 
   for (const [name, text] of Object.entries(files)) await writeFileAtomic(`${out}/${name}`, text);
 }
 
-/** Opens the metrics for appending, without the lines of steps after `step`: those steps are still to come. */
-export async function openMetrics(out: string, step: number): Promise<LineFile> {
+/**
+ * Opens the metrics for appending, without the lines of steps after `step`: those steps are still to come. Of a run of `steps` that is
+ * complete the last evaluation is made again, so its line goes too.
+ */
+export async function openMetrics(out: string, step: number, steps: number): Promise<LineFile> {
   const path = metricsPath(out), text = await textIfThere(path) ?? "";
-  const kept = text.split("\n").filter((line) => stepOf(line) <= step).map((line) => `${line}\n`).join("");
+  const kept = text.split("\n").filter((line) => stepOf(line) <= step && !(step === steps && isEvaluation(line, step)))
+    .map((line) => `${line}\n`).join("");
   if (kept !== text) await writeFileAtomic(path, kept);
   return await appendLines(path);
 }
 
 function metricsPath(out: string): string {
   return `${out}/metrics.jsonl`;
+}
+
+function isEvaluation(line: string, step: number): boolean {
+  return stepOf(line) === step && !("loss" in JSON.parse(line));
 }
 
 /** The step of a line; a line that was cut short has none. */

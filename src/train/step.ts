@@ -132,6 +132,21 @@ function differentiate<S extends SpecTree, X extends Tree, B extends Tree>(
   return { result, gradients: layout.pack(gradients) };
 }
 
+/** What a report says of every run. */
+const OWN_METRICS: readonly string[] = [
+  "step",
+  "epoch",
+  "examples",
+  "learningRate",
+  "loss",
+  "gradientNorm",
+  "stepsPerSecond",
+  "examplesPerSecond",
+  "gpuBytes",
+  "processBytes",
+  "dataSeconds",
+];
+
 /** Names of the metrics that an objective's loss gives, in order: found by tracing it once, without the gradients. */
 export function metricNames<S extends SpecTree, X extends Tree, B extends Tree>(
   objective: Objective<S, X, B>,
@@ -147,5 +162,9 @@ export function metricNames<S extends SpecTree, X extends Tree, B extends Tree>(
     placeholders(objective.input),
     { key: randomKey(placeholder({ shape: [2], dtype: "u32" })), step: scalar(), epoch: scalar() },
   );
+  const taken = Object.keys(metrics).find((name) => OWN_METRICS.includes(name));
+  if (taken !== undefined) {
+    throw new RangeError(`Cannot log the metric "${taken}": it must have another name than the trainer's own`);
+  }
   return Object.keys(metrics);
 }

@@ -144,7 +144,7 @@ class Run<S extends SpecTree, X extends Tree, B extends Tree> {
     if (out) {
       await claimRunFolder(out, claim);
       await writeRunFiles(out, files);
-      this.#metricsFile = await openMetrics(out, saved?.record.counters.step ?? 0);
+      this.#metricsFile = await openMetrics(out, saved?.record.counters.step ?? 0, this.options.steps);
     }
     const sizes = { rows: this.#logEvery * this.#accumulate, columns: 1 + this.#names.length, steps: this.#logEvery };
     this.#state = await startingState(this.#layout, values, extra, sizes, saved);
@@ -163,7 +163,7 @@ class Run<S extends SpecTree, X extends Tree, B extends Tree> {
         await this.#reporter.report(this.#state, this.#counters);
       }
       if (out && step % checkpointEvery === 0) await this.#save();
-      if (step % evaluateEvery === 0 && !last) await this.task.evaluate?.(await this.#params(), step);
+      if (step % evaluateEvery === 0 && !last) await this.#evaluate(await this.#params(), step);
     }
     await this.#reporter.report(this.#state, this.#counters);
     this.#line?.end();
@@ -171,7 +171,7 @@ class Run<S extends SpecTree, X extends Tree, B extends Tree> {
     if (!step) throw new Error("Cannot train: the task gives not one mini-batch for each step");
     if (out && this.#savedStep !== step) await this.#save();
     const params = await this.#params();
-    const evaluation = await this.task.evaluate?.(params, step) ?? {};
+    const evaluation = await this.#evaluate(params, step);
     return {
       params,
       steps: step,
@@ -261,6 +261,13 @@ class Run<S extends SpecTree, X extends Tree, B extends Tree> {
       },
       row: tensor(Uint32Array.of(Math.floor((this.#reporter.count - 1) / this.#accumulate))),
     };
+  }
+
+  /** The task's figures, which are a line of the metrics too. */
+  async #evaluate(params: ParametersOf<S>, step: number): Promise<Readonly<Record<string, number>>> {
+    const figures = await this.task.evaluate?.(params, step);
+    if (figures) this.#metricsFile?.write(JSON.stringify({ step, ...figures }));
+    return figures ?? {};
   }
 
   async #save(): Promise<void> {

@@ -61,7 +61,11 @@ Deno.test("advanceQueues() goes round in the middle of a batch", async () => {
 Deno.test("advanceQueues() takes a batch as large as the queue, and refuses a larger one", async () => {
   await checkRing(4, 4, 2);
   const rows = randoms([11, 8], 1);
-  assertThrows(() => advanceQueues(startQueues(10, 8, 1), rows, rows), RangeError, "there are 11");
+  assertThrows(
+    () => advanceQueues(startQueues(10, 8, 1), rows, rows),
+    RangeError,
+    "the mini-batch of 11 (--key-queue): they hold 10",
+  );
 });
 
 Deno.test("momentumEncoders() are the parts that have a copy, as they are", () => {

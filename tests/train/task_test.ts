@@ -120,12 +120,12 @@ testInFolder("step and epoch reach the loss: a weight can rise", async (dir) => 
       ...task,
       loss(p, extra, input, context) {
         const { loss, ...rest } = task.loss(p, extra, input, context), weight = multiply(context.step, 1 / 12);
-        return { ...rest, loss: multiply(loss, weight), metrics: { weight, epoch: context.epoch } };
+        return { ...rest, loss: multiply(loss, weight), metrics: { weight, ofEpoch: context.epoch } };
       },
     };
   };
   const seen = ({ metrics }: { metrics: Metrics[] }): number[][] =>
-    metrics.map((m) => [Math.round(12 * m.weight!), m.epoch]);
+    metrics.map((m) => [Math.round(12 * m.weight!), m.ofEpoch!]);
   const steps = { steps: 12, logEvery: 1, out: dir };
   const expected = Array.from({ length: 12 }, (_, i) => [i, Math.floor((2 * i + 1) / 10)]);
   await assertRejects(() => run(ramped({ dies: 14 }), { ...steps, accumulate: 2 }), Error, "no mini-batch");
@@ -250,4 +250,26 @@ Deno.test("progress goes to a function where one is given", async () => {
     /^epoch 1 step 12\/12 loss \d\.\d{3} \(error \d\.\d{3} length \d\.\d{3}\) /.test(reports.at(-1)!),
     reports.at(-1),
   );
+});
+
+testInFolder("figures of evaluations are lines of the metrics, each once, also after a resume", async (dir) => {
+  const task: MlpTask = { ...mlpTask(), evaluate: (_, step) => Promise.resolve({ "eval/step": step }) };
+  const lines = async (): Promise<unknown[]> =>
+    (await Deno.readTextFile(`${dir}/metrics.jsonl`)).trimEnd().split("\n").map((line) => JSON.parse(line))
+      .filter((line) => !("loss" in line));
+  await run(task, { out: dir, evaluateEvery: 5 });
+  const expected = [5, 10, 12].map((step) => ({ step, "eval/step": step }));
+  assertEquals(await lines(), expected);
+  await run(task, { out: dir, evaluateEvery: 5, resume: true });
+  assertEquals(await lines(), expected);
+  await run(task, { out: dir, evaluateEvery: 5, resume: `${dir}/step-00000008.json` });
+  assertEquals(await lines(), expected);
+});
+
+Deno.test("a metric that has the name of a trainer's own is refused", async () => {
+  const task: MlpTask = {
+    ...mlpTask(),
+    loss: (...args) => ({ ...mlpTask().loss(...args), metrics: { gradientNorm: tensor(1) } }),
+  };
+  await assertRejects(() => run(task, {}), RangeError, 'Cannot log the metric "gradientNorm"');
 });
