@@ -180,7 +180,7 @@ export class Reporter {
     const terms = names.map((n) => `${n} ${means[n]!.toFixed(3)}`).join(" ");
     const left = formatSeconds(this.#rate.at(counters.step, steps).left);
     say(
-      `epoch ${metrics.epoch} step ${counters.step}/${steps} loss ${means.loss!.toFixed(3)} (${terms}) ` +
+      `epoch ${metrics.epoch} step ${counters.step}/${steps} loss ${means.loss!.toFixed(3)}${terms && ` (${terms})`} ` +
         `${metrics.examplesPerSecond.toFixed(1)} examples/s, ${formatBytes(metrics.gpuBytes)} GPU, ${left} left`,
     );
     await onMetrics?.(metrics);
