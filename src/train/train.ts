@@ -122,7 +122,7 @@ class Run<S extends SpecTree, X extends Tree, B extends Tree> {
     this.#accumulate = accumulate;
     this.#logEvery = Math.min(options.logEvery ?? 20, steps);
     this.#line = progress === true ? new ProgressLine() : undefined;
-    this.#input = shapesOf(placeholders(task.input));
+    this.#input = signature(placeholders(task.input));
     this.#settings = {
       flags: options.settings ?? {},
       task: task.settings ?? {},
@@ -227,8 +227,8 @@ class Run<S extends SpecTree, X extends Tree, B extends Tree> {
   }
 
   #checkInput(input: B): void {
-    const given = shapesOf(input);
-    if (given === this.#input) return;
+    const given = signature(input);
+    if (given === this.#input || inOrder(given) === inOrder(this.#input)) return;
     throw new RangeError(
       `Cannot train: a mini-batch must be ${this.#input}, as the task's "input" says: it is ${given}`,
     );
@@ -313,9 +313,9 @@ class Run<S extends SpecTree, X extends Tree, B extends Tree> {
   }
 }
 
-/** Names, shapes and types of a mini-batch, whatever the order of its fields. */
-function shapesOf(input: Tree): string {
-  return signature(input).split(";").sort().join(";");
+/** A signature whatever the order of the fields. */
+function inOrder(signature: string): string {
+  return signature.split(";").sort().join(";");
 }
 
 function checkOptions(options: TrainOptions): void {

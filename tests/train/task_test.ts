@@ -273,3 +273,15 @@ Deno.test("a metric that has the name of a trainer's own is refused", async () =
   };
   await assertRejects(() => run(task, {}), RangeError, 'Cannot log the metric "gradientNorm"');
 });
+
+Deno.test("the fields of a mini-batch may come in any order", async () => {
+  const task = mlpTask(), plain = await run(mlpTask(), { steps: 3 });
+  const data: MlpTask["data"] = {
+    ...task.data,
+    async next(at) {
+      const batch = (await task.data.next(at))!, { x, y, flag } = batch.input;
+      return { ...batch, input: { flag, y, x } };
+    },
+  };
+  assertEquals((await run({ ...task, data }, { steps: 3 })).loss, plain.loss);
+});
