@@ -27,6 +27,7 @@ export {
   pairCollate,
   type PairCollateOptions,
 } from "./pair_collate.ts";
+export { type NlvrBatch, nlvrCollate, type NlvrExample } from "./nlvr_collate.ts";
 export {
   type AnswerTensors,
   type VqaBatch,

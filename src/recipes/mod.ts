@@ -19,8 +19,9 @@ export {
   GroupedStream,
   type Numbered,
   queueRows,
+  type QueueSizes,
 } from "./grouped.ts";
-export { nlvr2, type NlvrBatch, type NlvrExample, nlvrFields, textAssignment } from "./nlvr.ts";
+export { nlvr2, nlvrFields, textAssignment } from "./nlvr.ts";
 export {
   type PairLoss,
   type PairObjective,

@@ -5,17 +5,8 @@
  * @module
  */
 import type { CaptionPair } from "../data/caption_pairs.ts";
-import { cleanCaption } from "../data/captions.ts";
-import {
-  type Collate,
-  givenTokenizer,
-  imageShape,
-  tokenShapes,
-  type TokenTensors,
-  tokenTensors,
-} from "../data/collate.ts";
-import type { Example, ImageFile } from "../data/dataset.ts";
-import { type PairBatch, pairCollate, type PairCollateOptions } from "../data/pair_collate.ts";
+import { type NlvrBatch, nlvrCollate, type NlvrExample } from "../data/nlvr_collate.ts";
+import { type PairBatch, pairCollate } from "../data/pair_collate.ts";
 import { drawAssignment, textAssignmentLogits } from "../losses/assignment.ts";
 import { branch } from "../models/albef.ts";
 import { nlvrLogits, type NlvrSpec, nlvrSpec, type TextAssignmentSpec, textAssignmentSpec } from "../models/nlvr.ts";
@@ -24,29 +15,10 @@ import { crossEntropy } from "../ops/cross_entropy.ts";
 import { cast, equal } from "../ops/elementwise.ts";
 import { foldIn } from "../ops/random.ts";
 import { mean } from "../ops/reduce.ts";
-import { tensor } from "../program/compile.ts";
 import type { Tensor } from "../program/graph.ts";
 import { fields } from "../settings/field.ts";
 import type { LossResult, NoExtra } from "../train/task.ts";
 import { patched, type Recipe, type RecipeObjective } from "./recipe.ts";
-
-/** A sentence about two images. */
-export interface NlvrExample extends Example {
-  /** The left and the right one. */
-  readonly images: readonly [ImageFile, ImageFile];
-  /** As it was written; it is cleaned here. */
-  readonly sentence: string;
-  /** Whether it is true. */
-  readonly label: boolean;
-}
-
-/** B sentences about two images each. */
-export type NlvrBatch = TokenTensors & {
-  /** u32 [2B, H * W * 3 / 4]: packed RGB bytes, all left images, then all right ones. */
-  readonly images: Tensor;
-  /** i32 [B]: 1 if the sentence is true, else 0. */
-  readonly labels: Tensor;
-};
 
 /** Their settings: none. @internal */
 export const nlvrFields = fields({});
@@ -96,26 +68,4 @@ function classification(logits: Tensor, labels: Tensor): LossResult<NoExtra> {
     loss: mean(crossEntropy(logits, labels)[0]),
     metrics: { accuracy: mean(equal(cast(argmax(logits), "i32"), labels)) },
   };
-}
-
-/** Pairs of images, sentences and labels. */
-function nlvrCollate({ view, maxLength, tokenizer }: PairCollateOptions): Collate<NlvrExample, NlvrBatch> {
-  return {
-    views: [view],
-    shapes: (count) => ({
-      images: imageShape(view, 2 * count),
-      ...tokenShapes(count, maxLength),
-      labels: { shape: [count], dtype: "i32" },
-    }),
-    collate: (examples, [images]) => ({
-      images: ofTwo(images!, examples.length),
-      ...tokenTensors(givenTokenizer(tokenizer), examples.map(({ sentence }) => cleanCaption(sentence)), maxLength),
-      labels: tensor(Int32Array.from(examples, ({ label }) => Number(label))),
-    }),
-  };
-}
-
-function ofTwo(images: Tensor, count: number): Tensor {
-  if (images.shape[0] === 2 * count) return images;
-  throw new RangeError(`Cannot collate: an example must have 2 images: it has ${images.shape[0]! / count}`);
 }

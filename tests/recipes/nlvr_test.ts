@@ -1,5 +1,6 @@
 import { assert, assertAlmostEquals, assertEquals, assertThrows } from "@std/assert";
 import type { CaptionPair } from "../../src/data/caption_pairs.ts";
+import type { NlvrBatch, NlvrExample } from "../../src/data/nlvr_collate.ts";
 import type { PairBatch } from "../../src/data/pair_collate.ts";
 import { drawAssignment, textAssignmentLogits } from "../../src/losses/assignment.ts";
 import { branch, imagePatches } from "../../src/models/albef.ts";
@@ -11,7 +12,7 @@ import { mean } from "../../src/ops/reduce.ts";
 import { tensor } from "../../src/program/compile.ts";
 import type { Tensor } from "../../src/program/graph.ts";
 import type { Tree } from "../../src/program/tree.ts";
-import { nlvr2, type NlvrBatch, type NlvrExample, textAssignment } from "../../src/recipes/nlvr.ts";
+import { nlvr2, textAssignment } from "../../src/recipes/nlvr.ts";
 import {
   assertShapes,
   batchesOf,
