@@ -38,6 +38,7 @@ import {
   type PairRecipe,
   pairRecipes,
   ProgressLine,
+  queueRows,
   readSettingsFile,
   type RecipeSetup,
   RetrievalEvaluator,
@@ -177,10 +178,10 @@ function checkNames(name: string, { fields }: AnyRecipe): void {
 
 /** What the run will take, without allocating it. */
 async function dryRun({ options, objective }: Run, config: AlbefConfig, examples: number): Promise<void> {
-  const { mode, queue, subQueue } = samplerOf(options), collects = mode === "grit" || mode === "no-shuffle";
+  const { mode, queue, subQueue } = samplerOf(options);
   const estimate = async (batch: number) => {
-    const most = Math.max(queue, batch); // a queue holds at least a mini-batch
-    const rows = collects ? Math.min(most, Math.floor(examples / batch) * batch) : 0;
+    // A queue holds at least a mini-batch.
+    const rows = queueRows({ mode, queue: Math.max(queue, batch), examples, miniBatch: batch });
     const setup = { ...setupOf(options, config, 1), batch };
     const { total, ...parts } = await estimateMemory(
       collecting(objective(setup), rows, config.embedding),

@@ -71,10 +71,17 @@ export function collecting<S extends SpecTree, X extends Tree, B extends PairBat
   };
 }
 
+/** What decides on the rows of the queues. */
+export type QueueSizes = Pick<Required<SamplerOptions>, "mode" | "queue" | "examples" | "miniBatch">;
+
 /** Rows of the queues that a sampler needs while training. */
-export function queueRows({ mode, queue, examples, miniBatch }: Required<SamplerOptions>): number {
-  const collects = mode === "grit" || mode === "no-shuffle";
-  return collects ? Math.min(queue, Math.floor(examples / miniBatch) * miniBatch) : 0;
+export function queueRows(sizes: QueueSizes): number {
+  return sizes.mode === "grit" || sizes.mode === "no-shuffle" ? rowsInUse(sizes) : 0;
+}
+
+/** Rows of a queue that a pass over the data fills at most. */
+function rowsInUse({ queue, examples, miniBatch }: QueueSizes): number {
+  return Math.min(queue, Math.floor(examples / miniBatch) * miniBatch);
 }
 
 /** The task of training `objective` on mini-batches that the sampler groups. @throws {RangeError} If its sizes do not fit the data. */
@@ -106,9 +113,8 @@ export class GroupedStream<S extends SpecTree, X extends Tree, B extends PairBat
   constructor(model: PairModel<ParametersOf<S>>, options: GroupedOptions<B>) {
     this.#options = options;
     this.#sampler = new GritSampler(options.sampler);
-    const { mode, queue, miniBatch } = this.#sampler.options;
-    const rows = Math.min(queue, this.#sampler.steps * miniBatch);
-    if (mode === "naive") this.#featurePass = new FeaturePass(model, rows, options.embedding);
+    const sizes = this.#sampler.options;
+    if (sizes.mode === "naive") this.#featurePass = new FeaturePass(model, rowsInUse(sizes), options.embedding);
   }
 
   /** The sampler, to look at. */

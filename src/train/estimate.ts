@@ -9,7 +9,6 @@ import { ParameterLayout } from "../optim/layout.ts";
 import { byteLength, type Tensor } from "../program/graph.ts";
 import { placeholder, placeholders, type Program } from "../program/program.ts";
 import { leaves, mapTree, type Tree } from "../program/tree.ts";
-
 import {
   buildStep,
   type GradientInput,

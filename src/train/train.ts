@@ -11,6 +11,8 @@ import { ParameterLayout } from "../optim/layout.ts";
 import { compile, tensor } from "../program/compile.ts";
 import { placeholders } from "../program/program.ts";
 import { signature, type Tree } from "../program/tree.ts";
+import { stepKey } from "../random/keys.ts";
+import type { SettingsRecord } from "../settings/record.ts";
 import { type Counters, loadCheckpoint, type RunSettings, saveCheckpoint, type SavedCheckpoint } from "./checkpoint.ts";
 import { profileOnce } from "./profile.ts";
 import { endLosses, type Metrics, Reporter } from "./report.ts";
@@ -25,8 +27,6 @@ import {
   type TrainState,
   type UpdateInput,
 } from "./step.ts";
-import { stepKey } from "../random/keys.ts";
-import type { SettingsRecord } from "../settings/record.ts";
 import type { Task } from "./task.ts";
 
 /** Options of {@linkcode train}. */
@@ -138,7 +138,7 @@ class Run<S extends SpecTree, X extends Tree, B extends Tree> {
     const values = startingValues(this.task.spec, seed, initial), extra = startingExtra(this.task, values);
     const saved = where ? await loadCheckpoint(where, this.#layout, extra, this.#settings) : undefined;
     const claim = { resumed: saved?.path, overwrite };
-    if (saved) this.task.data.restore?.(partsOf(saved.record.parts));
+    if (saved) this.task.data.restore?.(decodeParts(saved.record.parts));
     if (out) await checkRunFolder(out, claim);
     this.#names = metricNames(this.task, this.#layout, extra);
     if (out) {
@@ -328,7 +328,7 @@ function checkOptions(options: TrainOptions): void {
   if (clip !== undefined && !(clip > 0)) throw new RangeError(`Cannot train: "clip" must be above 0: it is ${clip}`);
 }
 
-function partsOf(parts: Readonly<Record<string, string>>): Map<string, Uint8Array> {
+function decodeParts(parts: Readonly<Record<string, string>>): Map<string, Uint8Array> {
   return new Map(Object.entries(parts).map(([name, text]) => [name, fromBase64(text)]));
 }
 
