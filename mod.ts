@@ -34,9 +34,11 @@ export {
   evaluate,
   item,
   tensor,
+  type TensorOptions,
   toDevice,
   toHost,
 } from "./src/program/compile.ts";
+export { type NestedNumbers } from "./src/program/host_array.ts";
 export { type CompileProgress, type KernelTime, Program } from "./src/program/program.ts";
 export { type Aval, type DType, type HostArray, Tensor } from "./src/program/graph.ts";
 export { type Avals, type AvalTree, entries, fromLeaves, leaves, mapTree, type Tree } from "./src/program/tree.ts";

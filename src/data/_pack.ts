@@ -30,7 +30,7 @@ export function packImages(name: string, rows: readonly Loaded<Example>[], views
         packed.set(pixels[slot * views.length + view]!, (slot * rows.length + row) * words * 4);
       }
     });
-    return tensor(new Uint32Array(packed.buffer), [count, words]);
+    return tensor(new Uint32Array(packed.buffer), [count, words], "u32", { copy: false });
   });
 }
 

@@ -5,6 +5,7 @@
  */
 import { apply, applyAll, type Aval, Node, type Op, sameShape, sizeOf, Tensor } from "../program/graph.ts";
 import { copyRows } from "../program/copy_rows.ts";
+import { checkAxis } from "./_check.ts";
 import { full } from "./full.ts";
 
 const reshapeOp: Op<{ shape: readonly number[] }> = {
@@ -26,6 +27,11 @@ const reshapeOp: Op<{ shape: readonly number[] }> = {
 /** The same elements in another shape; one axis may be -1. No copy. */
 export function reshape(x: Tensor, shape: readonly number[]): Tensor {
   const open = shape.indexOf(-1);
+  if (open >= 0 && (shape.indexOf(-1, open + 1) > 0 || !Number.isInteger(x.size / sizeOf(shape)))) {
+    throw new RangeError(
+      `Cannot reshape [${x.shape}] to [${shape}]: the other axes must divide its ${x.size} elements, and only one may be -1`,
+    );
+  }
   const full = open < 0 ? shape : shape.with(open, x.size / -sizeOf(shape));
   return sameShape(full, x.shape) ? x : apply(reshapeOp, [x], { shape: full });
 }
@@ -99,8 +105,9 @@ const viewSliceOp: Op<SliceAttrs> = {
   view: (node) => ({ input: 0, offset: node.attrs.start * sizeOf(node.inputs[0]!.shape.slice(node.attrs.axis + 1)) }),
 };
 
-/** The elements [start, end) along an axis. A view where they are contiguous (all axes before it are 1). */
+/** The elements [start, end) along an axis (negative: from the end). A view where they are contiguous (all axes before it are 1). */
 export function slice(x: Tensor, axis: number, start: number, end: number): Tensor {
+  axis = checkAxis("slice", axis, x.shape.length);
   if (start === 0 && end === x.shape[axis]) return x;
   const contiguous = sizeOf(x.shape.slice(0, axis)) === 1;
   return apply(contiguous ? viewSliceOp : sliceOp, [x], { axis, start, end });
@@ -133,7 +140,7 @@ const concatOp: Op<{ axis: number }> = {
     if (!first) throw new RangeError("Cannot concatenate: at least 1 tensor is needed: there is none");
     for (const x of inputs) {
       if (
-        x.dtype !== first.dtype || axis >= x.shape.length ||
+        x.dtype !== first.dtype || x.shape.length !== first.shape.length ||
         !sameShape(x.shape.with(axis, 1), first.shape.with(axis, 1))
       ) {
         throw new RangeError(
@@ -177,8 +184,9 @@ const contiguousConcatOp: Op<{ axis: number }> = {
   },
 };
 
-/** Tensors one after the other along an axis. */
+/** Tensors one after the other along an axis (negative: from the end). */
 export function concat(tensors: readonly Tensor[], axis: number): Tensor {
+  if (tensors[0]) axis = checkAxis("concat", axis, tensors[0].shape.length);
   if (tensors.length === 1) return tensors[0]!;
   const contiguous = tensors[0] !== undefined && sizeOf(tensors[0].shape.slice(0, axis)) === 1;
   return apply(contiguous ? contiguousConcatOp : concatOp, tensors, { axis });

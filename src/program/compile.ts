@@ -6,30 +6,40 @@
 import { defaultDevice, type Device } from "../gpu/device.ts";
 import { readBack, upload } from "../gpu/storage.ts";
 import { type Aval, type DType, type HostArray, type Node, sameShape, sizeOf, Tensor } from "./graph.ts";
+import { fromNumbers, hostArrays, naturalType, type NestedNumbers, shapeOf } from "./host_array.ts";
 import { type CompileProgress, type KernelTime, placeholder, Program } from "./program.ts";
-import { entries, fromLeaves, leaves, mapTree, signature, type Tree } from "./tree.ts";
+import { entries, fromLeaves, leaves, mapTree, programKey, type Tree } from "./tree.ts";
 
-const arrays = { f32: Float32Array, i32: Int32Array, u32: Uint32Array, f16: Uint16Array } as const;
+/** Options of {@linkcode tensor}. */
+export interface TensorOptions {
+  /**
+   * Whether a typed array is copied, so that later writes to it do not reach the tensor. Default true; with false the tensor owns
+   * the array, and nobody may write to it any more.
+   */
+  readonly copy?: boolean;
+}
 
-/** A tensor from host data: a number, nested lists or a typed array with its shape. It is copied to the GPU when it is used. */
-export function tensor(data: number | readonly number[] | HostArray, shape?: readonly number[], dtype?: DType): Tensor {
-  const type = dtype ??
-    (data instanceof Int32Array
-      ? "i32"
-      : data instanceof Uint32Array
-      ? "u32"
-      : data instanceof Uint16Array
-      ? "f16"
-      : "f32");
-  const host = ArrayBuffer.isView(data)
-    ? data as HostArray
-    : arrays[type].from(typeof data === "number" ? [data] : data);
-  const full = shape ?? (typeof data === "number" ? [] : [host.length]);
-  if (!(host instanceof arrays[type])) {
+/**
+ * A tensor from host data: a number, nested lists or a typed array with its shape. Numbers are converted to `dtype` (integers
+ * towards zero, f16 to the nearest); a `Uint16Array` holds the bits of f16. It moves to the GPU when it is used.
+ *
+ * @throws {RangeError} if the shape does not fit, lists are uneven, or an integer type does not hold a number.
+ * @throws {TypeError} if a typed array is not that of `dtype`, or an element is no number.
+ */
+export function tensor(
+  data: NestedNumbers | HostArray,
+  shape?: readonly number[],
+  dtype?: DType,
+  { copy = true }: TensorOptions = {},
+): Tensor {
+  const type = dtype ?? naturalType(data), typed = ArrayBuffer.isView(data) ? data : undefined;
+  if (typed && !(typed instanceof hostArrays[type])) {
     throw new TypeError(
-      `Cannot make a tensor: ${type} data must be a ${arrays[type].name}: it is a ${host.constructor.name}`,
+      `Cannot make a tensor: ${type} data must be a ${hostArrays[type].name}: it is a ${typed.constructor.name}`,
     );
   }
+  const full = shape ?? (typed ? [typed.length] : shapeOf(data as NestedNumbers));
+  const host = !typed ? fromNumbers(data as NestedNumbers, type) : copy ? typed.slice() : typed;
   if (host.length !== sizeOf(full)) {
     throw new RangeError(
       `Cannot make a tensor of shape [${full}]: it needs ${sizeOf(full)} elements: there are ${host.length}`,
@@ -70,9 +80,13 @@ export function compile<A extends readonly Tree[], R extends Tree>(
   fn: (...args: A) => R,
   options: CompileOptions = {},
 ): Compiled<A, R> {
+  const { donate = [] } = options;
+  if (donate.some((i) => !Number.isInteger(i) || i < 0)) {
+    throw new RangeError(`Cannot compile: donate must list numbers of arguments, from 0 on: it is [${donate}]`);
+  }
   const cache = new Map<Device, Map<string, { program: Program; result: R }>>();
   const lookUp = async (args: A): Promise<{ program: Program; result: R }> => {
-    const key = args.map(signature).join("|"), device = options.device ?? await defaultDevice();
+    const key = args.map((tree) => programKey(tree)).join("|"), device = options.device ?? await defaultDevice();
     let entries = cache.get(device);
     if (!entries) cache.set(device, entries = new Map());
     let entry = entries.get(key);
@@ -110,6 +124,12 @@ function trace<A extends readonly Tree[], R extends Tree>(
   options: CompileOptions,
   device: Device,
 ): { program: Program; result: R } {
+  const missing = options.donate?.find((i) => i >= args.length);
+  if (missing !== undefined) {
+    throw new RangeError(
+      `Cannot donate argument ${missing}: there are ${args.length} arguments, the first is number 0`,
+    );
+  }
   const traced = args.map((tree) => mapTree(tree, (leaf: Aval) => placeholder(leaf))) as unknown as A;
   const result = fn(...traced);
   const donated = (options.donate ?? []).flatMap((i) => leaves(traced[i]!));
@@ -200,19 +220,19 @@ async function readAll(tensors: readonly Tensor[]): Promise<HostArray[]> {
   const storages = tensors.map((t) => t.node.storage[t.index]);
   const donated = tensors.find((_, i) => storages[i]?.donated);
   if (donated) throw new Error(`Cannot read a ${donated}: its memory was donated to a later call`);
-  const values = tensors.map((t) => t.node.host!);
+  const values = tensors.map((t) => t.node.host?.slice() as HostArray); // a copy: tensors do not change
   for (const device of new Set(storages.flatMap((s) => s?.device ?? []))) {
     const own = [...tensors.keys()].filter((i) => storages[i]?.device === device);
     const ranges = own.map((i) => ({ buffer: storages[i]!.buffer, bytes: hostBytes(tensors[i]!) }));
     const parts = await readBack(device, ranges);
-    own.forEach((i, k) => values[i] = new arrays[tensors[i]!.dtype](parts[k]!));
+    own.forEach((i, k) => values[i] = new hostArrays[tensors[i]!.dtype](parts[k]!));
   }
   return values;
 }
 
 /** Bytes of a tensor's values in a host array. */
 function hostBytes({ size, dtype }: Tensor): number {
-  return size * arrays[dtype].BYTES_PER_ELEMENT;
+  return size * hostArrays[dtype].BYTES_PER_ELEMENT;
 }
 
 /** The value of a scalar. */

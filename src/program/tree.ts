@@ -46,7 +46,18 @@ export function fromLeaves<T extends Tree>(like: T, values: readonly Tensor[]): 
   return mapTree(like, () => values[at++]!);
 }
 
-/** Structure, shapes and types as text: equal for two trees exactly if a program of one fits the other. */
+/** Paths, shapes and types as text for people. */
 export function signature(tree: Tree): string {
   return entries(tree).map(([path, leaf]) => `${path}:${leaf}`).join(";");
+}
+
+/** Structure, shapes and types as text: equal for two trees exactly if a program of one fits the other. */
+export function programKey(tree: Tree, path = ""): string {
+  if (tree instanceof Tensor) return String(tree);
+  if (tree === null || typeof tree !== "object") return String(entries(tree, path)); // throws: it is no tensor
+  const list = Array.isArray(tree);
+  const inner = Object.entries(tree).map(([name, child]) =>
+    (list ? "" : `${JSON.stringify(name)}:`) + programKey(child as Tree, path ? `${path}.${name}` : name)
+  );
+  return list ? `[${inner}]` : `{${inner}}`;
 }

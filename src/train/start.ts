@@ -48,7 +48,8 @@ export async function startingState<S extends SpecTree, X extends Tree>(
   saved: LoadedCheckpoint<X> | undefined,
 ): Promise<TrainState<X>> {
   const zeros = (): Float32Array[] => layout.buffers.map((f) => new Float32Array(f.size));
-  const device = (arrays: readonly Float32Array[]): Tensor[] => arrays.map((a) => tensor(a));
+  const device = (arrays: readonly Float32Array[]): Tensor[] =>
+    arrays.map((a) => tensor(a, undefined, "f32", { copy: false }));
   const packed = (kind: "trained" | "frozen"): Float32Array[] => layout.packHost((name) => values.get(name)!, kind);
   return await toDevice({
     optimizer: {
@@ -67,5 +68,5 @@ export async function startingState<S extends SpecTree, X extends Tree>(
 
 /** A host tensor that nobody else refers to, so that its memory can be donated. */
 function ownCopy(t: Tensor): Tensor {
-  return t.node.host ? tensor(t.node.host, t.shape, t.dtype) : t;
+  return t.node.host ? tensor(t.node.host, t.shape, t.dtype, { copy: false }) : t;
 }
