@@ -34,19 +34,42 @@ export class Storage {
   }
 }
 
-const pools = new WeakMap<Device, Map<number, GPUBuffer[]>>();
+/** Free memory by its size, the size that was freed longest ago first. */
+interface Pool {
+  readonly bySize: Map<number, GPUBuffer[]>;
+  bytes: number;
+}
+
+/** Free memory that is kept for later values; beyond it the buffers freed longest ago are destroyed. */
+const KEPT_FREE = 256 * 2 ** 20;
+
+const pools = new WeakMap<Device, Pool>();
 const collector = new FinalizationRegistry<{ device: Device; buffer: GPUBuffer }>(recycle);
 
-function poolOf(device: Device): Map<number, GPUBuffer[]> {
+function poolOf(device: Device): Pool {
   let pool = pools.get(device);
-  if (!pool) pools.set(device, pool = new Map());
+  if (!pool) pools.set(device, pool = { bySize: new Map(), bytes: 0 });
   return pool;
 }
 
 function recycle({ device, buffer }: { device: Device; buffer: GPUBuffer }): void {
-  const pool = poolOf(device), free = pool.get(buffer.size) ?? [];
+  const pool = poolOf(device), free = pool.bySize.get(buffer.size) ?? [];
   free.push(buffer);
-  pool.set(buffer.size, free);
+  pool.bySize.delete(buffer.size); // set again, so that this size comes last
+  pool.bySize.set(buffer.size, free);
+  pool.bytes += buffer.size;
+  while (pool.bytes > KEPT_FREE) {
+    const [oldest] = pool.bySize.keys();
+    device.destroyBuffer(takeFree(pool, oldest!)!);
+  }
+}
+
+function takeFree(pool: Pool, size: number): GPUBuffer | undefined {
+  const free = pool.bySize.get(size), buffer = free?.pop();
+  if (!free || !buffer) return undefined;
+  if (!free.length) pool.bySize.delete(size);
+  pool.bytes -= size;
+  return buffer;
 }
 
 function watch(storage: Storage): Storage {
@@ -61,13 +84,13 @@ const COLLECT_AFTER = 256 * 2 ** 20;
 /** Memory for a value, from what is free or new. */
 export async function allocate(device: Device, bytes: number, purpose: string): Promise<Storage> {
   const size = Math.max(4, Math.ceil(bytes / 4) * 4);
-  const free = poolOf(device).get(size);
-  const buffer = free?.pop() ?? await device.createBuffer(size, VALUE_USAGE, purpose);
   sinceCollection += Math.max(size, 2 ** 16);
   if (sinceCollection > COLLECT_AFTER) {
     sinceCollection = 0;
-    new ArrayBuffer(2 ** 26); // counts as pressure on the collector, which then reports dead storages
+    new ArrayBuffer(2 ** 26); // counts as pressure on the collector,
+    await new Promise((resolve) => setTimeout(resolve)); // which reports dead storages in a turn of the event loop
   }
+  const buffer = takeFree(poolOf(device), size) ?? await device.createBuffer(size, VALUE_USAGE, purpose);
   return watch(new Storage(device, buffer, size));
 }
 
