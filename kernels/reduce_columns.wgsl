@@ -5,8 +5,10 @@ const VECTOR = true;
 const BLOCK = 32u; // elements that are added up before their sum is added to that of the blocks, against rounding
 //#if VECTOR
 alias F = vec4<f32>;
+alias C = vec4<u32>;
 //#else
 alias F = f32;
+alias C = u32;
 //#end
 //#hook combine
 
@@ -21,9 +23,10 @@ fn compute(id: u32) {
   let base = rest / u.chunks * u.length * u.inner + column;
   let begin = rest % u.chunks * u.chunk;
   let end = min(begin + u.chunk, u.length);
-  var all = F(IDENTITY);
+  let first = x[base + begin * u.inner];
+  var all = start(first);
   for (var at = begin; at < end; at += BLOCK) {
-    var part = F(IDENTITY);
+    var part = start(first);
     for (var r = at; r < min(end, at + BLOCK); r++) { part = combine(part, x[base + r * u.inner]); }
     all = combine(all, part);
   }

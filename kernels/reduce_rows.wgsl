@@ -12,12 +12,13 @@ fn compute_row(row: u32, lane: u32) {
   let base = row / u.chunks * u.length;
   let begin = row % u.chunks * u.chunk;
   let end = min(begin + u.chunk, u.length);
-  var all = F(IDENTITY);
+  let first = x[base + begin];
+  var all = start(first);
   for (var at = begin; at < end; at += BLOCK * LANES) {
-    var part = F(IDENTITY);
+    var part = start(first);
     for (var i = at + lane; i < min(end, at + BLOCK * LANES); i += LANES) { part = combine(part, x[base + i]); }
     all = combine(all, part);
   }
-  let value = across_row(lane, across_lanes(all));
+  let value = across(lane, all);
   if (lane == 0u) { y[row] = value * u.scale; }
 }

@@ -29,9 +29,14 @@ fn element(v: F, i: u32) -> f32 { return v; }
 fn columns_of(load: u32) -> C { return load; }
 //#end
 
-// e to the x for x <= 0, without denormals: the smallest normal f32 is e to the -87.34.
+// e to the x for x <= 0 (what rounding lifts above counts as 0), without denormals: the smallest normal f32 is e to the
+// -87.34. 0 for -Infinity and NaN for NaN, found by their bits: the limits alone would make ordinary numbers of both.
 const EXP_LEAST: f32 = -87.0;
-fn exp_below(x: F) -> F { return exp(max(x, F(EXP_LEAST))); }
+fn exp_below(x: F) -> F {
+  let bits = bitcast<C>(x);
+  let finite = select(exp(clamp(x, F(EXP_LEAST), F(0.0))), F(0.0), bits == C(0xff800000u));
+  return select(finite, x, (bits & C(0x7fffffffu)) > C(0x7f800000u));
+}
 
 //#if SHARED
 var<workgroup> shared_values: array<f32, LANES>;

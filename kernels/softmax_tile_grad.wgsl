@@ -13,10 +13,11 @@ fn compute_row(row: u32, lane: u32) {
   let base = row * u.length;
   let label = labels[row];
   let target_column = C(u32(label) - u.offset);
-  let scale = select(scales[row], 0.0, label == u.ignored);
+  let scale = scales[row];
+  let ignored = label == u.ignored; // selects, since 0 times a logit that is NaN would be NaN
   let row_lse = F(lse[row]);
   for (var i = lane; i < u.length; i += LANES) {
     let onehot = select(F(0.0), F(1.0), columns_of(i) == target_column);
-    d[base + i] = (exp_below(min(tile[base + i] - row_lse, F(0.0))) - onehot) * scale;
+    d[base + i] = select((exp_below(tile[base + i] - row_lse) - onehot) * scale, F(0.0), ignored);
   }
 }

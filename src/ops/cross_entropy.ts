@@ -108,6 +108,9 @@ const pickLabelsOp: Op<{ readonly offset: number }> = {
  * Labels must be `ignoreIndex` or from 0 to classes - 1. The GPU does not check them (a label beyond the last class
  * counts as the last one, without gradient for its column): data loaders do.
  *
+ * A row with NaN in any class has the loss and the lse NaN, and NaN throughout its gradient, so that training stops; the
+ * loss and its gradient stay 0 where the label is `ignoreIndex`.
+ *
  * @param logits f32 [rows, classes].
  * @param labels i32 [rows].
  */
@@ -116,7 +119,7 @@ export function crossEntropy(logits: Tensor, labels: Tensor, options: CrossEntro
 }
 
 /**
- * Adds a tile of columns to an online log-sum-exp. No gradient rule.
+ * Adds a tile of columns to an online log-sum-exp. NaN in a row makes its sum NaN for good. No gradient rule.
  *
  * @param state f32 [rows, 2]: the largest element so far and the sum of exp(x - largest); starts as (-1e30, 0).
  * @param tile f32 [rows, columns].

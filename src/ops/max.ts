@@ -16,7 +16,8 @@ export const maxOp: Op<ReduceAttrs> = reduction("max", (node, [ct]) => {
 });
 
 /**
- * Largest element over `axes` (default: all). The gradient is divided evenly among equal largest elements.
+ * Largest element over `axes` (default: all). The gradient is divided evenly among equal largest elements. NaN where an
+ * element is NaN, and -Infinity where all are.
  *
  * @param x f32, any shape.
  */

@@ -37,16 +37,32 @@ interface Extent {
 
 type Kind = "sum" | "max";
 
+/**
+ * `start(first)`: what to begin with, given an element that is reduced, for WGSL has no -Infinity; `combine(a, b)`. The
+ * largest of something and NaN is NaN, found by its bits: WGSL's `max` may give either.
+ */
 const combine: Record<Kind, string> = {
-  sum: "const IDENTITY = 0.0;\nfn combine(a: F, b: F) -> F { return a + b; }",
-  max: "const IDENTITY = LOWEST;\nfn combine(a: F, b: F) -> F { return max(a, b); }",
+  sum: `
+fn start(first: F) -> F { return F(0.0); }
+fn combine(a: F, b: F) -> F { return a + b; }`,
+  max: `
+fn start(first: F) -> F { return first; }
+fn combine(a: F, b: F) -> F {
+  let bits = max(bitcast<C>(a) & C(0x7fffffffu), bitcast<C>(b) & C(0x7fffffffu));
+  return select(max(a, b), a + b, bits > C(0x7f800000u));
+}`,
 };
 
+/** `across(lane, v)`: over the elements of `v` and the lanes of a row. NaN reaches a maximum through a sum of 0 and NaN. */
 const across: Record<Kind, string> = {
-  sum: "\nfn across_lanes(v: F) -> f32 { return total(v); }\n" +
-    "fn across_row(lane: u32, v: f32) -> f32 { return row_sum(lane, v); }",
-  max: "\nfn across_lanes(v: F) -> f32 { return largest(v); }\n" +
-    "fn across_row(lane: u32, v: f32) -> f32 { return row_max(lane, v); }",
+  sum: `
+fn across(lane: u32, v: F) -> f32 { return row_sum(lane, total(v)); }`,
+  max: `
+fn across(lane: u32, v: F) -> f32 {
+  let nan = row_sum(lane, total(select(F(0.0), v, (bitcast<C>(v) & C(0x7fffffffu)) > C(0x7f800000u))));
+  let top = row_max(lane, largest(v));
+  return select(top, nan, (bitcast<u32>(nan) & 0x7fffffffu) > 0x7f800000u);
+}`,
 };
 
 function inferReduce(name: string, [x]: readonly Aval[], { axis, count }: ReduceAttrs): Aval[] {
@@ -200,7 +216,8 @@ function neighbours(shape: readonly number[], reduced: ReadonlySet<number>): [nu
 }
 
 /**
- * Sum over `axes` (default: all). Partial sums are added in a fixed order, so results are the same in every run.
+ * Sum over `axes` (default: all). Partial sums are added in a fixed order, so results are the same in every run. NaN where
+ * an element is NaN.
  *
  * @param x f32, any shape.
  */

@@ -1,5 +1,6 @@
 /**
  * Softmax, log-softmax and log-sum-exp over the last axis. Safe for any finite input: the row's largest element is subtracted.
+ * A row with NaN or Infinity gives NaN.
  *
  * @module
  */
@@ -76,7 +77,7 @@ const logSumExpOp = define("logSumExp", { LSE: true }, ({ inputs: [x] }, [dy]) =
 ]);
 
 /**
- * exp(x) / sum(exp(x)) over the last axis.
+ * exp(x) / sum(exp(x)) over the last axis. 0 where x is -Infinity, NaN in rows that hold nothing else, and in rows with NaN.
  *
  * @param x f32 [..., length].
  */
@@ -84,12 +85,18 @@ export function softmax(x: Tensor): Tensor {
   return apply(softmaxOp, [x], undefined);
 }
 
-/** x - log(sum(exp(x))) over the last axis; exact where softmax underflows. */
+/**
+ * x - log(sum(exp(x))) over the last axis; exact where softmax underflows. -Infinity where x is, NaN in rows that hold nothing
+ * else, and in rows with NaN.
+ */
 export function logSoftmax(x: Tensor): Tensor {
   return apply(logSoftmaxOp, [x], undefined);
 }
 
-/** log(sum(exp(x))) over the last axis, [..., length] to [...]. */
+/**
+ * log(sum(exp(x))) over the last axis, [..., length] to [...]. -Infinity for a row of nothing but -Infinity, NaN for a row
+ * with NaN.
+ */
 export function logSumExp(x: Tensor): Tensor {
   return apply(logSumExpOp, [x], undefined);
 }
