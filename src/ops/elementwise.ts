@@ -1,11 +1,15 @@
 /**
  * Element-wise ops with NumPy broadcasting. Each is a WGSL expression and a gradient rule; the planner makes kernels of chains of them.
  *
+ * NaN operands give NaN. WGSL may assume that there are none, and min, max and clamp drop them, so that functions made
+ * of these look at the bits (`kernels/elementwise.wgsl`). Comparisons with NaN, sign() and gradients at NaN promise
+ * nothing.
+ *
  * @module
  */
 import { apply, type Aval, type DType, type Node, type Op, Tensor } from "../program/graph.ts";
 import { broadcastShapes } from "./_broadcast.ts";
-import { checkInput } from "./_check.ts";
+import { checkAxis, checkInput } from "./_check.ts";
 import { full } from "./full.ts";
 import { sumTo } from "./reduce.ts";
 
@@ -52,12 +56,16 @@ function operand(x: Operand, like: Operand): Tensor {
   return x instanceof Tensor ? x : full([], x, like instanceof Tensor ? like.dtype : "f32");
 }
 
-function binary(op: Op<Attrs>): (a: Operand, b: Operand) => Tensor {
-  return (a, b) => apply(op, [operand(a, b), operand(b, a)], {});
+function binary(op: Op<Attrs>, ofIntegers = op): (a: Operand, b: Operand) => Tensor {
+  return (a, b) => {
+    const x = operand(a, b);
+    return apply(isFloat(x) ? op : ofIntegers, [x, operand(b, a)], {});
+  };
 }
 
 const floats: readonly DType[] = ["f32", "f16"];
 const signed: readonly DType[] = [...floats, "i32"];
+const isFloat = (x: Aval): boolean => floats.includes(x.dtype);
 
 function unary(op: Op<Attrs>, accepted: readonly DType[] = floats): (x: Tensor) => Tensor {
   return (x) => {
@@ -72,16 +80,12 @@ const addOp = define("add", "($0 + $1)", (ct) => [ct, ct]);
 const subtractOp = define("subtract", "($0 - $1)", (ct) => [ct, negate(ct)]);
 const multiplyOp = define("multiply", "($0 * $1)", (ct, [a, b]) => [multiply(ct, b!), multiply(ct, a!)]);
 const divideOp = define("divide", "($0 / $1)", (ct, [, b], y) => [divide(ct, b!), negate(multiply(ct, divide(y, b!)))]);
-const maximumOp = define(
-  "maximum",
-  "max($0, $1)",
-  (ct, [a, b]) => [multiply(ct, share(a!, b!)), multiply(ct, share(b!, a!))],
-);
-const minimumOp = define(
-  "minimum",
-  "min($0, $1)",
-  (ct, [a, b]) => [multiply(ct, share(b!, a!)), multiply(ct, share(a!, b!))],
-);
+const maximumRule: Rule = (ct, [a, b]) => [multiply(ct, share(a!, b!)), multiply(ct, share(b!, a!))];
+const maximumOp = define("maximum", "maximum($0, $1)", maximumRule);
+const maximumOfIntegers = define("maximum", "max($0, $1)", maximumRule);
+const minimumRule: Rule = (ct, [a, b]) => [multiply(ct, share(b!, a!)), multiply(ct, share(a!, b!))];
+const minimumOp = define("minimum", "minimum($0, $1)", minimumRule);
+const minimumOfIntegers = define("minimum", "min($0, $1)", minimumRule);
 /** What a takes of the gradient of the larger one: all where it is larger, half where both are equal. */
 const share = binary(
   define("share", "select(select(V(0.0), V(1.0), $0 > $1), V(0.5), $0 == $1)", () => [null, null], "f32"),
@@ -103,10 +107,16 @@ export const subtract: (a: Operand, b: Operand) => Tensor = binary(subtractOp);
 export const multiply: (a: Operand, b: Operand) => Tensor = binary(multiplyOp);
 /** a / b. */
 export const divide: (a: Operand, b: Operand) => Tensor = binary(divideOp);
-/** The larger of a and b; where they are equal each takes half of the gradient, as in PyTorch and JAX. */
-export const maximum: (a: Operand, b: Operand) => Tensor = binary(maximumOp);
-/** The smaller of a and b; where they are equal each takes half of the gradient, as in PyTorch and JAX. */
-export const minimum: (a: Operand, b: Operand) => Tensor = binary(minimumOp);
+/**
+ * The larger of a and b, NaN if either is, as in NumPy; where they are equal each takes half of the gradient, as in
+ * PyTorch and JAX.
+ */
+export const maximum: (a: Operand, b: Operand) => Tensor = binary(maximumOp, maximumOfIntegers);
+/**
+ * The smaller of a and b, NaN if either is, as in NumPy; where they are equal each takes half of the gradient, as in
+ * PyTorch and JAX.
+ */
+export const minimum: (a: Operand, b: Operand) => Tensor = binary(minimumOp, minimumOfIntegers);
 /** 1 where a < b, else 0 (f32; no gradient). */
 export const less: (a: Operand, b: Operand) => Tensor = binary(lessOp);
 /** 1 where a >= b, else 0 (f32; no gradient). */
@@ -119,22 +129,16 @@ export function where(condition: Tensor, a: Operand, b: Operand): Tensor {
   return apply(whereOp, [condition, operand(a, condition), operand(b, condition)], {});
 }
 
-/** Where exp is clamped: e to the 88.73 is beyond the largest f32. */
-const MOST_EXPONENT = "88.0";
-/** Where tanh is clamped: it is 1 in f32 from 9.02 on, and some adapters compute it from powers that overflow. */
-const TANH_END = "15.0";
 /** The largest f16. */
 const LARGEST_F16 = "65504.0";
 
 /** -x. */
 export const negate: (x: Tensor) => Tensor = unary(define("negate", "(-$0)", (ct) => [negate(ct)]), signed);
-/** e to the x; arguments beyond 88 are clamped, so that no infinity arises. */
-export const exp: (x: Tensor) => Tensor = unary(
-  define("exp", `exp(min($0, V(${MOST_EXPONENT})))`, (ct, _, y) => [multiply(ct, y)]),
-);
-/** Natural logarithm of x > 0. */
+/** e to the x: infinity beyond 88.72283, where it is larger than any f32, and 0 at -infinity; NaN stays NaN. */
+export const exp: (x: Tensor) => Tensor = unary(define("exp", "exponential($0)", (ct, _, y) => [multiply(ct, y)]));
+/** Natural logarithm of x: -infinity at 0, infinity at infinity, NaN below 0 and at NaN. */
 export const log: (x: Tensor) => Tensor = unary(define("log", "log($0)", (ct, [x]) => [divide(ct, x!)]));
-/** Square root of x >= 0. */
+/** Square root of x; NaN below 0 and at NaN. */
 export const sqrt: (x: Tensor) => Tensor = unary(
   define("sqrt", "sqrt($0)", (ct, _, y) => [divide(multiply(ct, 0.5), y)]),
 );
@@ -149,31 +153,26 @@ export const abs: (x: Tensor) => Tensor = unary(
 );
 /** -1, 0 or 1; no gradient. */
 export const sign: (x: Tensor) => Tensor = unary(define("sign", "sign($0)", () => [null]), signed);
-/** Hyperbolic tangent, clamped before overflow. */
+/** Hyperbolic tangent, to a relative error of 1e-6; -1 and 1 at the infinities, NaN stays NaN. */
 export const tanh: (x: Tensor) => Tensor = unary(
-  define(
-    "tanh",
-    `tanh(clamp($0, V(-${TANH_END}), V(${TANH_END})))`,
-    (ct, _, y) => [multiply(ct, subtract(1, square(y)))],
-  ),
+  define("tanh", "hyperbolic_tangent($0)", (ct, _, y) => [multiply(ct, subtract(1, square(y)))]),
 );
-/** 1 / (1 + e^-x). */
+/** 1 / (1 + e^-x), 0 below -88; 0 and 1 at the infinities, NaN stays NaN. */
 export const sigmoid: (x: Tensor) => Tensor = unary(
-  define(
-    "sigmoid",
-    `(1.0 / (1.0 + exp(clamp(-$0, V(-${MOST_EXPONENT}), V(${MOST_EXPONENT})))))`,
-    (ct, _, y) => [multiply(ct, multiply(y, subtract(1, y)))],
-  ),
+  define("sigmoid", "logistic($0)", (ct, _, y) => [multiply(ct, multiply(y, subtract(1, y)))]),
 );
-/** max(x, 0); gradient 0 at 0, as in PyTorch and JAX. */
+/** max(x, 0), NaN at NaN; gradient 0 at 0, as in PyTorch and JAX. */
 export const relu: (x: Tensor) => Tensor = unary(
-  define("relu", "max($0, V(0.0))", (ct, [x]) => [where(less(0, x!), ct, 0)]),
+  define("relu", "keep_nan(max($0, V(0.0)), $0)", (ct, [x]) => [where(less(0, x!), ct, 0)]),
 );
-/** The error function. */
+/** The error function; -1 and 1 at the infinities, NaN stays NaN. */
 export const erf: (x: Tensor) => Tensor = unary(
   define("erf", "erf($0)", (ct, [x]) => [multiply(ct, multiply(2 / Math.sqrt(Math.PI), exp(negate(square(x!)))))]),
 );
-/** Exact GELU, x * Phi(x) (Hendrycks and Gimpel 2016), with the erf and not the tanh form. */
+/**
+ * Exact GELU, x * Phi(x) (Hendrycks and Gimpel 2016), with the erf and not the tanh form. NaN stays NaN, infinity
+ * infinity; at -infinity it is that times 0, NaN, as in PyTorch.
+ */
 export const gelu: (x: Tensor) => Tensor = unary(
   define("gelu", "($0 * normal_cdf($0))", (ct, [x]) => [multiply(ct, geluDerivative(x!))]),
 );
@@ -191,22 +190,27 @@ export const isFinite: (x: Tensor) => Tensor = unary(
   define("isFinite", truth("(bitcast<U>($0) & U(0x7f800000u)) != U(0x7f800000u)"), () => [null]),
 );
 
-/** x limited to [low, high]. The gradient is that of x from `low` to `high`, both included as in PyTorch, and 0 beyond. */
+/**
+ * x limited to [low, high]; infinities too, and NaN stays NaN. The gradient is that of x from `low` to `high`, both
+ * included as in PyTorch, and 0 beyond.
+ */
 export function clamp(x: Tensor, low: number, high: number): Tensor {
-  return apply(clampOp, [x, operand(low, x), operand(high, x)], {});
+  return apply(isFloat(x) ? clampOp : clampOfIntegers, [x, operand(low, x), operand(high, x)], {});
 }
-const clampOp = define(
-  "clamp",
-  "min(max($0, $1), $2)",
-  (ct, [x, low, high]) => [multiply(ct, multiply(greaterEqual(x!, low!), greaterEqual(high!, x!))), null, null],
-);
+const clampRule: Rule = (ct, [x, low, high]) => [
+  multiply(ct, multiply(greaterEqual(x!, low!), greaterEqual(high!, x!))),
+  null,
+  null,
+];
+const clampOp = define("clamp", "keep_nan(min(max($0, $1), $2), $0)", clampRule);
+const clampOfIntegers = define("clamp", "min(max($0, $1), $2)", clampRule);
 
 const castOps: Record<DType, Op<Attrs>> = {
-  f32: define("cast", "V($0)", (ct, [x]) => [floats.includes(x!.dtype) ? ct : null], "f32"),
+  f32: define("cast", "V($0)", (ct, [x]) => [isFloat(x!) ? ct : null], "f32"),
   f16: define(
     "cast",
-    `quantizeToF16(clamp(V($0), V(-${LARGEST_F16}), V(${LARGEST_F16})))`, // the same number whether it is stored or stays in a kernel
-    (ct, [x]) => [floats.includes(x!.dtype) ? ct : null],
+    `keep_nan(quantizeToF16(clamp(V($0), V(-${LARGEST_F16}), V(${LARGEST_F16}))), V($0))`, // the same number whether it is stored or stays in a kernel
+    (ct, [x]) => [isFloat(x!) ? ct : null],
     "f16",
   ),
   i32: define("cast", "I($0)", () => [null], "i32"),
@@ -214,7 +218,8 @@ const castOps: Record<DType, Op<Attrs>> = {
 };
 
 /**
- * x converted to another element type: from floats to integers towards zero, to f16 rounded and limited to +-65504.
+ * x converted to another element type: from floats to integers towards zero, to f16 rounded and limited to +-65504,
+ * infinities too, and NaN stays NaN; what infinities and NaN become as integers is the adapter's choice.
  * Gradients flow between float types only.
  */
 export function cast(x: Tensor, dtype: DType): Tensor {
@@ -228,8 +233,9 @@ const iotaOp: Op<Attrs> = {
   recompute: true,
 };
 
-/** The position along `axis` of each element of `shape`, u32. */
+/** The position along `axis` (negative: from the end) of each element of `shape`, u32. */
 export function iota(shape: readonly number[], axis: number): Tensor {
-  const inner = shape.slice(axis + 1).reduce((a, b) => a * b, 1);
-  return apply(iotaOp, [], { shape, uniforms: [inner, shape[axis]!] });
+  const at = checkAxis("iota", axis, shape.length);
+  const inner = shape.slice(at + 1).reduce((a, b) => a * b, 1);
+  return apply(iotaOp, [], { shape, uniforms: [inner, shape[at]!] });
 }

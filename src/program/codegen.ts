@@ -22,6 +22,10 @@ type Width = 1 | 4;
 const scalarType: Record<DType, string> = { f32: "f32", i32: "i32", u32: "u32", f16: "f16" };
 const vectorName: Record<DType, string> = { f32: "V", i32: "I", u32: "U", f16: "V" };
 const WORKGROUP = 64;
+/** A call of a function of `kernels/elementwise.wgsl`. */
+const LIBRARY_CALL = new RegExp(
+  `\\b(${[...elementwiseSource.matchAll(/^fn (\w+)/gm)].map(([, name]) => name).join("|")})\\(`,
+);
 
 /** The epilogue of a kernel whose result 0 is `root`: `fn emit(i, v)` with the bindings it needs. */
 export function emitter(root: Tensor, members: readonly Node[], place: Placement, width: Width): Emit {
@@ -107,7 +111,7 @@ class Writer {
 
   #library(body: string): string {
     const parts: string[] = [];
-    if (/\b(erf|normal_cdf|normal_pdf)\(/.test(body)) parts.push(elementwiseSource);
+    if (LIBRARY_CALL.test(body)) parts.push(elementwiseSource);
     if (/\brandom_uniform\(/.test(body)) parts.push(randomSource, this.width === 4 ? RANDOM_VECTOR : RANDOM_SCALAR);
     if (/\bindex_along\(/.test(body)) parts.push(this.width === 4 ? INDEX_VECTOR : INDEX_SCALAR);
     return parts.join("\n");
@@ -158,9 +162,8 @@ class Writer {
     const name = `t${this.#temporaries++}`, kept = runs.at(-1)?.kept ?? false;
     const index = this.#index(runs);
     const wide = this.width === 4 && kept;
-    const element = wide
-      ? `${this.#bind(ref, `vec4<${type}>`)}[(${index}) / 4u]`
-      : `${this.#bind(ref, type)}[${index}]`;
+    let element = wide ? `${this.#bind(ref, `vec4<${type}>`)}[(${index}) / 4u]` : `${this.#bind(ref, type)}[${index}]`;
+    if (t.dtype === "f16" && !wide) element = `f32(${element})`; // a splat does not convert
     this.#body.push(`let ${name}: ${vectorName[t.dtype]} = ${vectorName[t.dtype]}(${element});`);
     if (isWhole(t, shape)) this.#values.set(valueKey(resolve(t).base), name);
     return name;

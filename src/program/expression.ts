@@ -8,11 +8,10 @@
  * One result element as WGSL. The text may use
  * - `$0`, `$1`, ...: the input elements (after broadcasting), of the vector type `V`;
  * - `V(...)`: a literal or a splat, `V` being f32 or vec4<f32>, whichever the kernel works in; `I` and `U` for i32 and u32;
- * - `B`: the matching bool type;
  * - `#0`, `#1`, ...: the op's `uniforms`, scalar u32;
  * - `@`: the linear index of the (first) element, u32.
  *
- * Functions named in `uses` are taken from `kernels/elementwise.wgsl` and written for both widths.
+ * It may call the functions of `kernels/elementwise.wgsl`, which are written for both widths.
  */
 export interface Expression {
   /** WGSL with placeholders, see above. */
