@@ -1,4 +1,5 @@
-// Fused attention, backward, for every head by itself: the probabilities P = exp(scale q k' + mask - lse) are computed again.
+// Fused attention, backward, for every head by itself: the probabilities P = exp(scale q k' + mask - top) / sum are
+// computed again, from the norms (top, 1 / sum) that attention_forward.wgsl leaves of each row.
 // With K = the kept and rescaled places of the dropout (1 everywhere without), g the gradient of out, delta = rowsum(g * out):
 //
 //   dS = P * (K * (g v') - delta),   dq = scale dS k,   dk = scale dS' q,   dv = (K * P)' g
@@ -28,7 +29,7 @@ const DROPOUT = false;
 //#else
 @group(0) @binding(5) var<storage, read_write> out: array<Element>;
 //#end
-@group(0) @binding(6) var<storage, read_write> lse: array<f32>;
+@group(0) @binding(6) var<storage, read_write> norms: array<vec2<f32>>;
 //#if MASK
 @group(0) @binding(7) var<storage, read_write> mask: array<f32>;
 //#end
@@ -83,7 +84,7 @@ fn main(
   var dy: array<vec4<f32>, ROWS * PARTS>;
   var own_bias: array<f32, ROWS>;
   //#else
-  var own_lse: array<f32, ROWS>;
+  var own_norm: array<vec2<f32>, ROWS>;
   var own_delta: array<f32, ROWS>;
   //#end
   //#for r 0 ROWS
@@ -100,10 +101,10 @@ fn main(
   //#if COLUMNS
   own_bias[$r] = 0.0;
   //#if MASK
-  own_bias[$r] = mask[batch * sizes.tk + own[$r]];
+  own_bias[$r] = bounded(mask[batch * sizes.tk + own[$r]]);
   //#end
   //#else
-  own_lse[$r] = lse[group * sizes.tq + own[$r]];
+  own_norm[$r] = norms[group * sizes.tq + own[$r]];
   own_delta[$r] = 0.0;
   for (var part = 0u; part < parts; part++) {
     own_delta[$r] += dot(read_own_y(at_own$r, part), read_out(at_own$r, part));
@@ -146,11 +147,11 @@ fn main(
       //#else
       let lane_other = min(eight + lane, other_count - 1u);
       //#if COLUMNS
-      let lane_lse = lse[group * sizes.tq + lane_other];
+      let lane_norm = norms[group * sizes.tq + lane_other];
       let lane_delta = delta[group * sizes.tq + lane_other];
       //#else
       //#if MASK
-      let lane_bias = mask[batch * sizes.tk + lane_other];
+      let lane_bias = bounded(mask[batch * sizes.tk + lane_other]);
       //#end
       //#end
       //#end
@@ -231,17 +232,17 @@ fn main(
           //#if COLUMNS
           //#if SHARED
           let at = group * sizes.tq + min(other + $t, sizes.tq - 1u);
-          let row_lse = lse[at];
+          let row_norm = norms[at];
           let row_delta = delta[at];
           //#else
-          let row_lse = subgroupShuffle(lane_lse, j + $t);
+          let row_norm = subgroupShuffle(lane_norm, j + $t);
           let row_delta = subgroupShuffle(lane_delta, j + $t);
           //#end
           //#else
           var bias = 0.0;
           //#if MASK
           //#if SHARED
-          bias = mask[batch * sizes.tk + min(other + $t, sizes.tk - 1u)];
+          bias = bounded(mask[batch * sizes.tk + min(other + $t, sizes.tk - 1u)]);
           //#else
           bias = subgroupShuffle(lane_bias, j + $t);
           //#end
@@ -252,7 +253,7 @@ fn main(
             //#if COLUMNS
             let bias = own_bias[$r];
             //#else
-            let row_lse = own_lse[$r];
+            let row_norm = own_norm[$r];
             let row_delta = own_delta[$r];
             //#end
             var seen = valid;
@@ -263,7 +264,9 @@ fn main(
             seen = seen && other + $t <= own[$r];
             //#end
             //#end
-            let p = exp(select(MASKED, s[$t * ROWS + $r] + s_odd[$t * ROWS + $r] + bias - row_lse, seen));
+            // No score is above top, but computed again it may round to one that is: by 64 beside a mask of -1e9.
+            let below = min(s[$t * ROWS + $r] + s_odd[$t * ROWS + $r] + bias - row_norm.x, 0.0);
+            let p = row_norm.y * exp(select(MASKED, below, seen));
             var keep = 1.0;
             //#if DROPOUT
             //#if COLUMNS

@@ -1,6 +1,9 @@
 // Fused attention, forward, for every head by itself:
 //
-//   out [B, Tq, D] = dropout(softmax(scale q k' + mask)) v,   lse [B, heads, Tq] = log sum exp(scale q k' + mask)
+//   out [B, Tq, D] = dropout(softmax(scale q k' + mask)) v,   norms [B, heads, Tq, 2] = (top, 1 / sum) of each row,
+//
+// top its largest score, sum that of exp(score - top). The log-sum-exp, top + log(sum), would not do: where all keys of a
+// row are masked, top is -1e9 or less and log(sum) is rounded away.
 //
 // q is [B, Tq, D], k and v are [B, Tk, D], a head is WIDTH neighbouring columns, mask is [B, Tk] and is added to the scores.
 //
@@ -35,7 +38,7 @@ const DROPOUT = false;
 @group(0) @binding(5) var<storage, read_write> random_key: array<u32>;
 //#end
 @group(0) @binding(6) var<storage, read_write> out: array<Element>;
-@group(0) @binding(7) var<storage, read_write> lse: array<f32>;
+@group(0) @binding(7) var<storage, read_write> norms: array<vec2<f32>>;
 
 //#if SHARED
 var<workgroup> tile_k: array<vec4<f32>, TILE * PARTS>;
@@ -67,7 +70,7 @@ fn main(
   //#for r 0 ROWS
   row[$r] = min(first + $r * THREADS + lane, sizes.tq - 1u);
   let at_q$r = (batch * sizes.tq + row[$r]) * sizes.depth + head * WIDTH;
-  top[$r] = MASKED;
+  top[$r] = UNSEEN;
   sum[$r] = 0.0;
   for (var part = 0u; part < parts; part++) {
     let q_own = sizes.scale * read_queries(at_q$r, part);
@@ -96,7 +99,7 @@ fn main(
     for (var eight = tile; eight < min(tile + TILE, limit); eight += 8u) {
       let stop = min(8u, limit - eight);
       //#if MASK
-      let own_bias = mask[batch * sizes.tk + min(eight + (lane & 7u), sizes.tk - 1u)];
+      let own_bias = bounded(mask[batch * sizes.tk + min(eight + (lane & 7u), sizes.tk - 1u)]);
       //#end
       //#if DROPOUT
       var bits: array<vec4<u32>, ROWS>;
@@ -119,7 +122,7 @@ fn main(
         //#end
         //#end
 
-        // Scores.
+        // Scores. The backward kernel adds in the same order: beside a huge mask, another may round otherwise.
         var s = array<f32, KEYS * ROWS>();
         var s_odd = array<f32, KEYS * ROWS>();
         //#for c 0 PARTS
@@ -143,18 +146,19 @@ fn main(
         {
           //#if MASK
           //#if SHARED
-          let bias = select(MASKED, mask[batch * sizes.tk + min(key + $t, sizes.tk - 1u)], key + $t < limit);
+          let own_mask = bounded(mask[batch * sizes.tk + min(key + $t, sizes.tk - 1u)]);
+          let bias = select(UNSEEN, own_mask, key + $t < limit);
           //#else
-          let bias = select(MASKED, subgroupShuffle(own_bias, j + $t), key + $t < limit);
+          let bias = select(UNSEEN, subgroupShuffle(own_bias, j + $t), key + $t < limit);
           //#end
           //#else
-          let bias = select(MASKED, 0.0, key + $t < limit);
+          let bias = select(UNSEEN, 0.0, key + $t < limit);
           //#end
           //#for r 0 ROWS
           //#if CAUSAL
-          s[$t * ROWS + $r] += s_odd[$t * ROWS + $r] + select(MASKED, bias, key + $t <= row[$r]);
+          s[$t * ROWS + $r] = s[$t * ROWS + $r] + s_odd[$t * ROWS + $r] + select(UNSEEN, bias, key + $t <= row[$r]);
           //#else
-          s[$t * ROWS + $r] += s_odd[$t * ROWS + $r] + bias;
+          s[$t * ROWS + $r] = s[$t * ROWS + $r] + s_odd[$t * ROWS + $r] + bias;
           //#end
           //#end
         }
@@ -213,7 +217,7 @@ fn main(
 
   //#for r 0 ROWS
   if (first + $r * THREADS + lane < sizes.tq) {
-    lse[group * sizes.tq + row[$r]] = top[$r] + log(sum[$r]);
+    norms[group * sizes.tq + row[$r]] = vec2<f32>(top[$r], 1.0 / sum[$r]);
     let norm = sizes.keep / sum[$r];
     for (var part = 0u; part < parts; part++) {
       var o_part = vec4<f32>();

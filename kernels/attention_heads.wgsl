@@ -23,6 +23,12 @@ struct Sizes {
 }
 @group(0) @binding(0) var<uniform> sizes: Sizes;
 
+// The least that a mask adds: -Infinity would leave NaN in a row whose keys are all masked; such a row is uniform.
+const LEAST: f32 = -1e38;
+fn bounded(mask: f32) -> f32 { return select(mask, LEAST, mask < LEAST); }
+// The score of keys that do not exist or are not seen: 0 after the softmax, even in a row of LEAST.
+const UNSEEN: f32 = -2e38;
+
 //#each x READS
 // Columns 4 part .. 4 part + 3 of the head whose row starts at element `at`; 0 beyond WIDTH.
 fn read_$x(at: u32, part: u32) -> vec4<f32> {

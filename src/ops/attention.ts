@@ -21,7 +21,10 @@ import source from "../../kernels/attention_forward.wgsl" with { type: "text" };
 export interface AttentionOptions {
   /** Number of heads; each is a slice of neighbouring columns. */
   readonly heads: number;
-  /** f32 `[B, Tk]`, added to the scores of all rows and heads: 0, or -10000 at padded keys. No gradient reaches it. */
+  /**
+   * f32 `[B, Tk]`, added to the scores of all rows and heads: 0, or -10000 at padded keys; -Infinity counts as -1e38, so
+   * that a row whose keys are all masked is uniform. No gradient reaches it.
+   */
   readonly mask?: Tensor | undefined;
   /** Row i sees keys 0..i only; needs Tq = Tk. */
   readonly causal?: boolean;
@@ -41,14 +44,14 @@ export interface AttentionDropout {
   readonly stream: number;
 }
 
-/** Attention: q, k, v, the mask if there is one, the key if there is dropout -> (out, log-sum-exp `[B, heads, Tq]`). */
+/** Attention: q, k, v, the mask if there is one, the key if there is dropout -> (out, norms `[B, heads, Tq, 2]`). */
 export const attentionOp: Op<AttentionAttrs> = {
   name: "attention",
   infer(inputs, attrs): Aval[] {
     checkShapes(inputs, attrs);
     checkAttrs(inputs, attrs);
     const [batch, tq, depth] = inputs[0]!.shape as [number, number, number];
-    return [{ shape: [batch, tq, depth], dtype: "f32" }, { shape: [batch, attrs.heads, tq], dtype: "f32" }];
+    return [{ shape: [batch, tq, depth], dtype: "f32" }, { shape: [batch, attrs.heads, tq, 2], dtype: "f32" }];
   },
   vjp(node, [dOut]): (Tensor | null)[] {
     if (!dOut) return node.inputs.map(() => null);
@@ -59,7 +62,7 @@ export const attentionOp: Op<AttentionAttrs> = {
   lower(ctx, node): void {
     const { attrs } = node;
     const sizes = attentionSizes(node);
-    const [queries, keys, values, ...rest] = ctx.inputs, [out, lse] = ctx.outputs;
+    const [queries, keys, values, ...rest] = ctx.inputs, [out, norms] = ctx.outputs;
     const mask = attrs.masked ? rest[0] : undefined, random_key = attrs.dropout && rest.at(-1);
     const plan = attentionPlan(ctx.device, sizes.width, sizes.tq);
     const kernel = attentionKernel(`attention ${plan.ROWS} x ${plan.THREADS} rows`, source, plan, attrs, {
@@ -67,7 +70,7 @@ export const attentionOp: Op<AttentionAttrs> = {
       writes: ["out"],
     });
     ctx.dispatch({
-      ...kernel.bind({ sizes: sizesUniform(sizes, attrs), queries, keys, values, mask, random_key, out, lse }),
+      ...kernel.bind({ sizes: sizesUniform(sizes, attrs), queries, keys, values, mask, random_key, out, norms }),
       workgroups: sizes.batch * sizes.heads * Math.ceil(sizes.tq / (plan.ROWS * plan.THREADS)),
       flop: 4 * sizes.scores * sizes.width,
     });

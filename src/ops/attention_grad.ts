@@ -1,5 +1,5 @@
 /**
- * The gradient of attention: probabilities are computed again from the log-sum-exp of each row.
+ * The gradient of attention: probabilities are computed again from the norms of each row.
  *
  * @module
  */
@@ -21,7 +21,8 @@ interface Buffers {
   readonly k: BufferRef;
   readonly v: BufferRef;
   readonly out: BufferRef;
-  readonly lse: BufferRef;
+  /** The largest score and 1 / the sum of exponentials of each row. */
+  readonly norms: BufferRef;
   readonly dOut: BufferRef;
   /** Row sums of dOut * out, from the first kernel to the second. */
   readonly delta: BufferRef;
@@ -30,7 +31,7 @@ interface Buffers {
 }
 
 /**
- * Inputs: those of attention (q, k, v, the mask and the key if there are), its results (out, log-sum-exp) and the gradient of
+ * Inputs: those of attention (q, k, v, the mask and the key if there are), its results (out, norms) and the gradient of
  * out. Results: the gradients of q, k and v. Two kernels: dq by rows, then dk and dv by columns; nothing of Tq x Tk is stored.
  */
 export const attentionGradOp: Op<AttentionAttrs> = {
@@ -42,9 +43,9 @@ export const attentionGradOp: Op<AttentionAttrs> = {
     const [q, k, v, ...rest] = ctx.inputs as [BufferRef, BufferRef, BufferRef, ...BufferRef[]];
     const mask = attrs.masked ? rest.shift() : undefined;
     const random_key = attrs.dropout ? rest.shift() : undefined;
-    const [out, lse, dOut] = rest as [BufferRef, BufferRef, BufferRef];
+    const [out, norms, dOut] = rest as [BufferRef, BufferRef, BufferRef];
     const delta = ctx.scratch(4 * sizes.batch * sizes.heads * sizes.tq);
-    const buffers = { q, k, v, out, lse, dOut, delta, mask, random_key };
+    const buffers = { q, k, v, out, norms, dOut, delta, mask, random_key };
     lowerRows(ctx, attrs, sizes, buffers);
     lowerColumns(ctx, attrs, sizes, buffers);
   },
@@ -52,16 +53,16 @@ export const attentionGradOp: Op<AttentionAttrs> = {
 
 /** dq, and the row sums that the other kernel needs. */
 function lowerRows(ctx: Lowering, attrs: AttentionAttrs, sizes: AttentionSizes, b: Buffers): void {
-  const { q, k, v, dOut, out, lse, mask, random_key, delta } = b;
+  const { q, k, v, dOut, out, norms, mask, random_key, delta } = b;
   const reads = { own_x: q, own_y: dOut, other_x: k, other_y: v, out }, writes = { dx: ctx.outputs[0] };
-  dispatch(ctx, attrs, sizes, { columns: false, reads, writes, others: { lse, mask, random_key, delta } });
+  dispatch(ctx, attrs, sizes, { columns: false, reads, writes, others: { norms, mask, random_key, delta } });
 }
 
 /** dk and dv. */
 function lowerColumns(ctx: Lowering, attrs: AttentionAttrs, sizes: AttentionSizes, b: Buffers): void {
-  const { q, k, v, dOut, lse, mask, random_key, delta } = b;
+  const { q, k, v, dOut, norms, mask, random_key, delta } = b;
   const reads = { own_x: k, own_y: v, other_x: q, other_y: dOut }, [, dx, dy] = ctx.outputs;
-  dispatch(ctx, attrs, sizes, { columns: true, reads, writes: { dx, dy }, others: { lse, mask, random_key, delta } });
+  dispatch(ctx, attrs, sizes, { columns: true, reads, writes: { dx, dy }, others: { norms, mask, random_key, delta } });
 }
 
 /** One of the two kernels: its arrays of heads and its other buffers. */

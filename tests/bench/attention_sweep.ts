@@ -124,7 +124,7 @@ async function sweep(b: number, tq: number, tk: number, d: number, heads: number
     ...(dropout ? { dropout: { probability: dropout, stream: 1 } } : {}),
   };
   const inputs = [[b, tq, d], [b, tk, d], [b, tk, d], ...(dropout ? [[2]] : [])];
-  const results = [[b, tq, d], [b, heads, tq], [b, tq, d]];
+  const results = [[b, tq, d], [b, heads, tq, 2], [b, tq, d]];
   const pairs = b * tq * tk * d;
   const forward = await new Bench(device).build(attentionOp, inputs, attrs);
   console.log(`B ${b} T ${tq} x ${tk} D ${d} H ${heads}${dropout ? ` dropout ${dropout}` : ""}`);

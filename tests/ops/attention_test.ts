@@ -83,7 +83,7 @@ function reference(c: Case, [q, k, v, g]: readonly ArrayLike<number>[]): Float64
         return sum;
       };
       const n = c.causal ? i + 1 : tk;
-      const s = Array.from({ length: n }, (_, j) => scale * dot(q!, at, k!, other(j)) + (c.mask?.(b, j) ?? 0));
+      const s = Array.from({ length: n }, (_, j) => masked(scale * dot(q!, at, k!, other(j)), c.mask?.(b, j) ?? 0));
       const top = s.reduce((x, y) => Math.max(x, y));
       const sum = s.reduce((x, y) => x + Math.exp(y - top), 0);
       lse[group * tq + i] = top + Math.log(sum);
@@ -103,6 +103,11 @@ function reference(c: Case, [q, k, v, g]: readonly ArrayLike<number>[]): Float64
     }
   }
   return [out, lse, dq, dk, dv];
+}
+
+/** A score and its mask, rounded as f32 is where that matters; -Infinity becomes finite, so a row of it is uniform. */
+function masked(score: number, mask: number): number {
+  return mask > -1e6 ? score + mask : Math.fround(Math.max(score + mask, -1e38));
 }
 
 /** 0 for a dropped probability, else 1 / (1 - p): 16 bits of Philox for each, eight keys a counter. */
@@ -143,8 +148,10 @@ async function computed(c: Case, [q, k, v, g]: readonly Float32Array[], device: 
     masked: !!c.mask,
     ...(c.dropout ? { dropout: { probability: c.dropout, stream } } : {}),
   };
-  const [out, lse] = await runOp(attentionOp, inputs, attrs, device) as [HostArray, HostArray];
-  const results = [{ data: out, shape: rows }, { data: lse, shape: [batch, heads, tq] }, { data: g!, shape: rows }];
+  const [out, norms] = await runOp(attentionOp, inputs, attrs, device) as [HostArray, HostArray];
+  const normShape = [batch, heads, tq, 2];
+  const results = [{ data: out, shape: rows }, { data: norms, shape: normShape }, { data: g!, shape: rows }];
+  const lse = Float32Array.from({ length: norms.length / 2 }, (_, i) => norms[2 * i]! - Math.log(norms[2 * i + 1]!));
   return [out, lse, ...await runOp(attentionGradOp, [...inputs, ...results], attrs, device)];
 }
 
@@ -207,6 +214,17 @@ Deno.test("attention() keeps finite with scores of +-1e4", async () => {
 Deno.test("attention() of rows whose keys are all masked is the softmax of the sums", async () => {
   // Adding -10000 rounds a score to 2^-10.
   await check({ batch: 2, tq: 16, tk: 16, heads: 4, width: 32, mask: (b) => b ? -10000 : 0 }, [1e-3, 2e-3]);
+});
+
+Deno.test("attention() of rows that a huge or infinite mask covers is uniform, and so are its gradients", async () => {
+  for (const value of [-1e9, -1e30, -Infinity]) {
+    // All keys of batch 0, every other one of batch 1, none of batch 2.
+    const mask = (b: number, j: number) => b === 0 || (b === 1 && j % 2 === 1) ? value : 0;
+    for (const tk of [2, 5, 40]) await check({ batch: 3, tq: 11, tk, heads: 2, width: 8, mask });
+    await check({ batch: 3, tq: 11, tk: 5, heads: 2, width: 8, mask, dropout: 0.3 });
+    // The first rows see masked keys only: the keys after them must take no part.
+    await check({ batch: 3, tq: 13, tk: 13, heads: 2, width: 8, causal: true, mask: (b, j) => j < 5 * b ? value : 0 });
+  }
 });
 
 Deno.test("attention() drops the asked share, by the key alone", async () => {
