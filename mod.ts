@@ -170,3 +170,13 @@ export {
 } from "./src/eval/retrieval.ts";
 export { retrievalSet, type RetrievalSetOptions } from "./src/eval/retrieval_set.ts";
 export { type Candidates, rankAnswers, type RankedAnswers, type RankOptions } from "./src/eval/answers.ts";
+export {
+  type HumanAnswer,
+  normalizeVqaAnswer,
+  type VqaAccuracy,
+  vqaAccuracy,
+  type VqaAnnotation,
+} from "./src/eval/vqa_accuracy.ts";
+export { type NamedText, vqaFileAccuracy, type VqaFiles } from "./src/eval/vqa_files.ts";
+export { type NlvrAccuracy, nlvrAccuracy, type NlvrStatement } from "./src/eval/nlvr_accuracy.ts";
+export { nlvrFileAccuracy, type NlvrFiles } from "./src/eval/nlvr_files.ts";

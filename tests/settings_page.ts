@@ -19,8 +19,9 @@ export function settingsPage(): string {
 
 - \`pretrain.ts\`: pre-training and retrieval fine-tuning on images and captions; its settings are below.
 - \`own_model.ts\`: a model and a loss of one's own in the trainer.
+- \`evaluate.ts\`: the metrics of VQA v2 and NLVR from files of results; \`--help\` lists its flags.
 
-Both import \`mod.ts\` only, so a copy works with the address of the library in its place.
+They import \`mod.ts\` only, so a copy works with the address of the library in its place.
 
 ## Settings of pretrain.ts
 

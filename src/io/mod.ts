@@ -4,6 +4,7 @@
  * @module
  */
 export { type Archive, type LazyTensor, type TensorInfo } from "./archive.ts";
+export { writeFileAtomic } from "./atomic.ts";
 export { type Dtype, type DTYPE_BITS, type NamedTensor, type TensorData } from "./dtype.ts";
 export { type NameRule, type NameTable } from "./names.ts";
 export { albefNames, albefNamesForAnswers, albefNamesForTwoImages } from "./names_albef.ts";
