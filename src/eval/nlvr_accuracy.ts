@@ -1,6 +1,6 @@
 /**
- * The two metrics of NLVR (Suhr et al. 2017): how many statements are judged rightly, and how many sentences are about all
- * of their images.
+ * The two metrics of NLVR (Suhr et al. 2017): how many statements are judged rightly, and how many sentences are about
+ * all of their images.
  *
  * @module
  */
@@ -26,8 +26,8 @@ export interface NlvrAccuracy {
  *
  * @param statements What is true, no identifier twice.
  * @param predictions What is thought to be true, by identifier.
- * @throws {RangeError} If there is no statement, one comes twice, or the statements that are predicted are not those that
- * are given.
+ * @throws {RangeError} If there is no statement, one comes twice, or the statements that are predicted are not those
+ * that are given.
  */
 export function nlvrAccuracy(
   statements: readonly NlvrStatement[],

@@ -40,13 +40,13 @@ export interface VqaAccuracy {
 }
 
 /**
- * The accuracy of one answer to each question. An answer scores the mean, over the sets of all human answers but one, of
- * min(1, matches / 3). Answers are normalised only where the human ones are not all equal.
+ * The accuracy of one answer to each question. An answer scores the mean, over the sets of all human answers but one,
+ * of min(1, matches / 3). Answers are normalised only where the human ones are not all equal.
  *
  * @param annotations The questions, none twice.
  * @param answers The answers by the question's number.
- * @throws {RangeError} If there is no question, a question comes twice or has no human answer, or the questions that are
- * answered are not those that are annotated.
+ * @throws {RangeError} If there is no question, a question comes twice or has no human answer, or the questions that
+ * are answered are not those that are annotated.
  */
 export function vqaAccuracy(annotations: readonly VqaAnnotation[], answers: ReadonlyMap<number, string>): VqaAccuracy {
   if (!annotations.length) throw new RangeError("Cannot evaluate: there must be at least one question");
@@ -107,8 +107,8 @@ function oneLine(text: string): string {
 }
 
 /**
- * An answer as the script compares it: without punctuation and articles, in lower case, numbers up to ten as digits, and with
- * the apostrophes of contractions. It may be empty.
+ * An answer as the script compares it: without punctuation and articles, in lower case, numbers up to ten as digits,
+ * and with the apostrophes of contractions. It may be empty.
  */
 export function normalizeVqaAnswer(text: string): string {
   const words = withoutPunctuation(text).toLowerCase().split(innerBlanks).filter((word) => word !== "");
@@ -144,15 +144,17 @@ const digits = new Map([
 
 /**
  * The contractions that the script knows. It mends those that lack one apostrophe, so `can't` is made of `cant`, and
- * `couldn't've` of `couldnt've` and `couldn'tve`. Those that it spells with a capital never match lower case: `im` stays.
+ * `couldn't've` of `couldnt've` and `couldn'tve`. Those that it spells with a capital never match lower case: `im`
+ * stays.
  */
 const contracted = `
-  ain't aren't can't could've couldn't couldn't've didn't doesn't don't hadn't hadn't've hasn't haven't he'd he'd've he's how'd how'll
-  how's isn't it'd it'd've it'll ma'am mightn't mightn't've might've mustn't must've needn't not've o'clock oughtn't 'ow's'at shan't
-  she'd've should've shouldn't shouldn't've somebody'd've somebody'll somebody's someone'd someone'd've someone'll someone's
-  something'd something'd've something'll that's there'd there'd've there're there's they'd they'd've they'll they're they've 'twas
-  wasn't we'd've we've weren't what'll what're what's what've when's where'd where's where've who'd who'd've who'll who's who've
-  why'll why're why's won't would've wouldn't wouldn't've y'all y'all'll y'all'd've you'd you'd've you'll you're you've
+  ain't aren't can't could've couldn't couldn't've didn't doesn't don't hadn't hadn't've hasn't haven't he'd he'd've
+  he's how'd how'll how's isn't it'd it'd've it'll ma'am mightn't mightn't've might've mustn't must've needn't not've
+  o'clock oughtn't 'ow's'at shan't she'd've should've shouldn't shouldn't've somebody'd've somebody'll somebody's
+  someone'd someone'd've someone'll someone's something'd something'd've something'll that's there'd there'd've
+  there're there's they'd they'd've they'll they're they've 'twas wasn't we'd've we've weren't what'll what're what's
+  what've when's where'd where's where've who'd who'd've who'll who's who've why'll why're why's won't would've
+  wouldn't wouldn't've y'all y'all'll y'all'd've you'd you'd've you'll you're you've
 `.trim().split(/\s+/);
 
 const contractions = new Map([
@@ -164,7 +166,7 @@ function without(word: string, index: number): string {
   return word.slice(0, index) + word.slice(index + 1);
 }
 
-/** From left to right, as Python's sum() until 3.11 did: later ones compensate for rounding, and ties fall otherwise. */
+/** From left to right, as Python's sum() until 3.11 did; later ones compensate for rounding, which moves ties. */
 function sum(values: readonly number[]): number {
   return values.reduce((total, value) => total + value, 0);
 }

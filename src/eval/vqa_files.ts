@@ -1,6 +1,6 @@
 /**
- * The files of VQA v2: questions, annotations, and results as the evaluation server takes them. Texts come in, so that they
- * may come from anywhere; names of files are for the sentences that refuse something.
+ * The files of VQA v2: questions, annotations, and results as the evaluation server takes them. Texts come in, so that
+ * they may come from anywhere; names of files are for the sentences that refuse something.
  *
  * @module
  */
@@ -26,8 +26,8 @@ export interface VqaFiles {
 }
 
 /**
- * The accuracy of a file of results. As in the official script, results must be of exactly the annotated questions, and each
- * of these must be in the file of questions.
+ * The accuracy of a file of results. As in the official script, results must be of exactly the annotated questions,
+ * and each of these must be in the file of questions.
  *
  * @throws {Error} If a file cannot be used; the message names it, the entry and what was expected.
  */
