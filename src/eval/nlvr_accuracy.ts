@@ -7,7 +7,7 @@
 
 /** A sentence about an image, or about a pair of them. */
 export interface NlvrStatement {
-  /** The sentence's identifier, a hyphen, and the image's number: "1572-0". */
+  /** "1572-0", sentence and image, in NLVR; "dev-850-0-1", split, set, pair of images and sentence, in NLVR2. */
   readonly identifier: string;
   /** Whether it is true. */
   readonly label: boolean;
@@ -54,8 +54,8 @@ export function nlvrAccuracy(
   return { precision: right / statements.length, consistency: consistent / sentences.size };
 }
 
-/** The identifier without its last part. */
+/** What the statements of one sentence have in common: all but the image in NLVR, all but the pair of images in NLVR2. */
 function sentenceOf(identifier: string): string {
-  const end = identifier.lastIndexOf("-");
-  return end < 0 ? identifier : identifier.slice(0, end);
+  const parts = identifier.split("-");
+  return parts.length === 4 ? [parts[0], parts[1], parts[3]].join("-") : parts.slice(0, -1).join("-") || identifier;
 }

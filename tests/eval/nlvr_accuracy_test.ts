@@ -8,7 +8,7 @@ const statements = [
   { identifier: "1-1", label: false },
   { identifier: "2-0", label: true },
   { identifier: "dev-3-0-0", label: false },
-  { identifier: "dev-3-0-1", label: false },
+  { identifier: "dev-3-1-0", label: false },
 ];
 
 const predictions = (...labels: boolean[]): Map<string, boolean> =>
@@ -41,4 +41,11 @@ Deno.test("nlvrAccuracy() refuses predictions that are not of the statements", a
     [() => nlvrAccuracy([...statements, statements[0]!], all), 'statement "1-0" must come once'],
     [() => nlvrAccuracy(statements, new Map([...all, ["4-0", true]])), '"4-0" is predicted but no statement'],
   );
+});
+
+Deno.test("a sentence of NLVR2 is about several pairs of images of its set", () => {
+  const identifiers = ["dev-850-0-0", "dev-850-1-0", "dev-850-0-1", "dev-851-0-0"];
+  const statements = identifiers.map((identifier) => ({ identifier, label: true }));
+  const predictions = new Map(identifiers.map((identifier) => [identifier, identifier !== "dev-850-1-0"]));
+  assertEquals(nlvrAccuracy(statements, predictions), { precision: 0.75, consistency: 2 / 3 });
 });
