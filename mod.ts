@@ -177,6 +177,7 @@ export {
   vqaAccuracy,
   type VqaAnnotation,
 } from "./src/eval/vqa_accuracy.ts";
-export { type NamedText, vqaFileAccuracy, type VqaFiles } from "./src/eval/vqa_files.ts";
+export { type NamedText } from "./src/eval/result_files.ts";
+export { vqaFileAccuracy, type VqaFiles } from "./src/eval/vqa_files.ts";
 export { type NlvrAccuracy, nlvrAccuracy, type NlvrStatement } from "./src/eval/nlvr_accuracy.ts";
 export { nlvrFileAccuracy, type NlvrFiles } from "./src/eval/nlvr_files.ts";

@@ -3,9 +3,8 @@
  *
  * @module
  */
-import { entryOf, field, parseJson, refuse, textOf } from "./_fields.ts";
 import { type NlvrAccuracy, nlvrAccuracy, type NlvrStatement } from "./nlvr_accuracy.ts";
-import type { NamedText } from "./vqa_files.ts";
+import { entryOf, field, type NamedText, parseJson, refuse, textOf } from "./result_files.ts";
 
 /** The two files of an evaluation. */
 export interface NlvrFiles {

@@ -135,7 +135,7 @@ export class RetrievalEvaluator<P = unknown> {
       out ??= new Float32Array(count * width);
       out.set((rows as Float32Array).subarray(0, Math.min(this.#batch, count - from) * width), from * width);
     }
-    return await toDevice(tensor(out!, [count, width]));
+    return await toDevice(tensor(out!, [count, width], "f32", { copy: false }));
   }
 
   /** Ranks of all rows by cosine, and the k best columns of each. */

@@ -4,16 +4,8 @@
  *
  * @module
  */
-import { type Entry, entryOf, field, listOf, parseJson, textOf, wholeOf } from "./_fields.ts";
+import { type Entry, entryOf, field, listOf, type NamedText, parseJson, textOf, wholeOf } from "./result_files.ts";
 import { type HumanAnswer, type VqaAccuracy, vqaAccuracy, type VqaAnnotation } from "./vqa_accuracy.ts";
-
-/** A text and the name of the file that it comes from. */
-export interface NamedText {
-  /** The file's name, for messages. */
-  readonly name: string;
-  /** What is in it. */
-  readonly text: string;
-}
 
 /** The three files of an evaluation. */
 export interface VqaFiles {

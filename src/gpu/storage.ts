@@ -40,7 +40,7 @@ interface Pool {
   bytes: number;
 }
 
-/** Free memory that is kept for later values; beyond it the buffers freed longest ago are destroyed. */
+/** Free memory that is kept for later values; beyond it those of the size freed longest ago are destroyed. */
 const KEPT_FREE = 256 * 2 ** 20;
 
 const pools = new WeakMap<Device, Pool>();

@@ -13,13 +13,11 @@ import {
   equal,
   exp,
   iota,
-  isFinite,
   less,
   log,
   multiply,
   type Operand,
   subtract,
-  where,
 } from "../ops/elementwise.ts";
 import { full } from "../ops/full.ts";
 import { matmul } from "../ops/matmul.ts";
@@ -145,7 +143,7 @@ function rowBlock(logits: Logits, options: SoftmaxLossOptions, tile: number): Te
   const weights = (cut: Range): Tensor => {
     const own = multiply(hardTile(options.targets, cut, share), hard);
     if (!second) return own;
-    return add(own, multiply(probabilities(logitTile(second.logits, cut), second.lse), second.weight));
+    return add(own, multiply(exp(subtract(logitTile(second.logits, cut), column(second.lse))), second.weight));
   };
   const forward = (queries: Tensor, keys: Tensor, bias: Tensor, scale: Tensor): Tensor[] => {
     const own = { queries, keys, bias, scale };
@@ -176,7 +174,7 @@ function rowBlock(logits: Logits, options: SoftmaxLossOptions, tile: number): Te
       const own = { queries: queries!, keys: keys!, bias: bias!, scale: scale! };
       const grads = cuts.map((cut) => {
         const s = logitTile(own, cut);
-        const p = multiply(probabilities(s, lse!), column(broadcastRow(mass(), count)));
+        const p = multiply(exp(subtract(s, column(lse!))), column(broadcastRow(mass(), count)));
         const ds = multiply(subtract(p, weights(cut)), column(ct!)); // [R, C]
         const scaled = multiply(ds, scale!);
         return {
@@ -214,12 +212,6 @@ function logitTile({ queries, keys, bias, scale }: Logits, { from, to }: Range):
   let s = matmul(queries, slice(keys, 0, from, to), { transposeB: true });
   if (scale) s = multiply(s, scale);
   return bias ? add(s, slice(bias, 0, from, to)) : s;
-}
-
-/** Softmax of a tile, given the log-sum-exp of whole rows; rows where that is no number get it, for exp would bound NaN. */
-function probabilities(tile: Tensor, lse: Tensor): Tensor {
-  const rows = column(lse);
-  return where(isFinite(rows), exp(subtract(tile, rows)), rows);
 }
 
 function logSumExpOf(logits: Logits, cuts: readonly Range[]): Tensor {

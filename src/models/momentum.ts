@@ -54,7 +54,7 @@ export function startQueues(length: number, width: number, seed: number, withIds
       const norm = Math.hypot(...values.subarray(at, at + width));
       for (let k = at; k < at + width; k++) values[k]! /= norm;
     }
-    return tensor(values, [length, width]);
+    return tensor(values, [length, width], "f32", { copy: false });
   };
   return {
     images: rows(0),

@@ -57,7 +57,7 @@ export function mapSpecs<S extends SpecTree>(
 /** Values for all parameters, on the host; a function of the seed and of each parameter's position in the tree. */
 export function initialize<S extends SpecTree>(tree: S, seed: number): ParametersOf<S> {
   let stream = 0;
-  return mapSpecs(tree, (spec) => tensor(initialValues(spec, seed, stream++), spec.shape));
+  return mapSpecs(tree, (spec) => tensor(initialValues(spec, seed, stream++), spec.shape, "f32", { copy: false }));
 }
 
 /** Starting values of one parameter. */

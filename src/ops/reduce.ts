@@ -47,10 +47,8 @@ fn start(first: F) -> F { return F(0.0); }
 fn combine(a: F, b: F) -> F { return a + b; }`,
   max: `
 fn start(first: F) -> F { return first; }
-fn combine(a: F, b: F) -> F {
-  let bits = max(bitcast<C>(a) & C(0x7fffffffu), bitcast<C>(b) & C(0x7fffffffu));
-  return select(max(a, b), a + b, bits > C(0x7f800000u));
-}`,
+fn keep_nan(y: F, x: F) -> F { return select(y, x, (bitcast<C>(x) & C(0x7fffffffu)) > C(0x7f800000u)); }
+fn combine(a: F, b: F) -> F { return keep_nan(keep_nan(max(a, b), a), b); }`,
 };
 
 /** `across(lane, v)`: over the elements of `v` and the lanes of a row. NaN reaches a maximum through a sum of 0 and NaN. */
@@ -59,7 +57,7 @@ const across: Record<Kind, string> = {
 fn across(lane: u32, v: F) -> f32 { return row_sum(lane, total(v)); }`,
   max: `
 fn across(lane: u32, v: F) -> f32 {
-  let nan = row_sum(lane, total(select(F(0.0), v, (bitcast<C>(v) & C(0x7fffffffu)) > C(0x7f800000u))));
+  let nan = row_sum(lane, total(keep_nan(F(0.0), v)));
   let top = row_max(lane, largest(v));
   return select(top, nan, (bitcast<u32>(nan) & 0x7fffffffu) > 0x7f800000u);
 }`,

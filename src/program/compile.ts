@@ -90,12 +90,12 @@ export function compile<A extends readonly Tree[], R extends Tree>(
     let entries = cache.get(device);
     if (!entries) cache.set(device, entries = new Map());
     let entry = entries.get(key);
-    if (!entry) entries.set(key, entry = trace(fn, args, options, device));
+    if (!entry) entries.set(key, entry = trace(fn, args, donate, device));
     return entry;
   };
   const ready = async (args: A): Promise<{ program: Program; result: R }> => {
     const entry = await lookUp(args);
-    checkDonation(args, options.donate ?? []);
+    checkDonation(args, donate);
     await entry.program.build(options.progress);
     return entry;
   };
@@ -121,10 +121,10 @@ export function compile<A extends readonly Tree[], R extends Tree>(
 function trace<A extends readonly Tree[], R extends Tree>(
   fn: (...args: A) => R,
   args: A,
-  options: CompileOptions,
+  donate: readonly number[],
   device: Device,
 ): { program: Program; result: R } {
-  const missing = options.donate?.find((i) => i >= args.length);
+  const missing = donate.find((i) => i >= args.length);
   if (missing !== undefined) {
     throw new RangeError(
       `Cannot donate argument ${missing}: there are ${args.length} arguments, the first is number 0`,
@@ -132,7 +132,7 @@ function trace<A extends readonly Tree[], R extends Tree>(
   }
   const traced = args.map((tree) => mapTree(tree, (leaf: Aval) => placeholder(leaf))) as unknown as A;
   const result = fn(...traced);
-  const donated = (options.donate ?? []).flatMap((i) => leaves(traced[i]!));
+  const donated = donate.flatMap((i) => leaves(traced[i]!));
   return { program: new Program(device, traced.flatMap(leaves), leaves(result), donated), result };
 }
 
@@ -212,15 +212,18 @@ export function toHost(tensor: Tensor): Promise<HostArray>;
 /** The values of several tensors, in their order. */
 export function toHost(tensors: readonly Tensor[]): Promise<HostArray[]>;
 export async function toHost(tensors: Tensor | readonly Tensor[]): Promise<HostArray | HostArray[]> {
-  return tensors instanceof Tensor ? (await readAll([tensors]))[0]! : await readAll(tensors);
+  const given = tensors instanceof Tensor ? [tensors] : tensors, values = await readAll(given);
+  const own = values.map((v, i) => v === given[i]!.node.host ? v.slice() : v); // tensors do not change
+  return tensors instanceof Tensor ? own[0]! : own;
 }
 
+/** As {@linkcode toHost}, but the arrays that tensors were made of, and not copies of them. */
 async function readAll(tensors: readonly Tensor[]): Promise<HostArray[]> {
   await evaluate(tensors as Tensor[]);
   const storages = tensors.map((t) => t.node.storage[t.index]);
   const donated = tensors.find((_, i) => storages[i]?.donated);
   if (donated) throw new Error(`Cannot read a ${donated}: its memory was donated to a later call`);
-  const values = tensors.map((t) => t.node.host?.slice() as HostArray); // a copy: tensors do not change
+  const values = tensors.map((t) => t.node.host!);
   for (const device of new Set(storages.flatMap((s) => s?.device ?? []))) {
     const own = [...tensors.keys()].filter((i) => storages[i]?.device === device);
     const ranges = own.map((i) => ({ buffer: storages[i]!.buffer, bytes: hostBytes(tensors[i]!) }));

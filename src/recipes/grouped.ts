@@ -50,7 +50,7 @@ export function collecting<S extends SpecTree, X extends Tree, B extends PairBat
   rows: number,
   embedding: number,
 ): Objective<S, Grouped<X>, Numbered<B>> {
-  const queue = (): Tensor => tensor(new Float32Array(rows * embedding), [rows, embedding]);
+  const queue = (): Tensor => tensor(new Float32Array(rows * embedding), [rows, embedding], "f32", { copy: false });
   return {
     spec: objective.spec,
     ...(objective.bounds ? { bounds: objective.bounds } : {}),
@@ -196,7 +196,7 @@ class FeaturePass<P> {
   readonly #step: Compiled<[PairFeatures, Tree, PairBatch, Tensor], PairFeatures>;
 
   constructor(model: PairModel<P>, rows: number, embedding: number) {
-    const empty = (): Tensor => tensor(new Float32Array(rows * embedding), [rows, embedding]);
+    const empty = (): Tensor => tensor(new Float32Array(rows * embedding), [rows, embedding], "f32", { copy: false });
     this.#queues = { image: empty(), text: empty() };
     this.#step = compile((queues: PairFeatures, params: Tree, { images, ids, mask }: PairBatch, row: Tensor) => ({
       image: ringUpdate(queues.image, model.image(params as P, images).features, row),

@@ -187,7 +187,10 @@ function taken<S extends SpecTree, X extends Tree>(
     frozen: flats("", "frozen"),
     mu: flats("optimizer.first."),
     nu: flats("optimizer.second."),
-    extra: mapTree(extra, (t, name) => tensor(take(name ? `extra.${name}` : "extra", t.shape), t.shape, t.dtype)),
+    extra: mapTree(
+      extra,
+      (t, name) => tensor(take(name ? `extra.${name}` : "extra", t.shape), t.shape, t.dtype, { copy: false }),
+    ),
   };
   const [left] = tensors.keys();
   if (left === undefined) return state;

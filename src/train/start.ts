@@ -28,7 +28,10 @@ export function startingExtra<S extends SpecTree, X extends Tree, B extends Tree
   objective: Objective<S, X, B>,
   values: ReadonlyMap<string, Float32Array>,
 ): X {
-  const params: ParametersOf<S> = mapSpecs(objective.spec, ({ shape }, name) => tensor(values.get(name)!, shape));
+  const params: ParametersOf<S> = mapSpecs(
+    objective.spec,
+    ({ shape }, name) => tensor(values.get(name)!, shape, "f32", { copy: false }),
+  );
   return objective.extra?.(params) ?? {} as X;
 }
 

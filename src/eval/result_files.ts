@@ -1,4 +1,16 @@
-/** Fields of JSON files that people give, and the sentences that refuse them. */
+/**
+ * Files of data and results that people give: their texts, the fields of their JSON, and the sentences that refuse them.
+ *
+ * @module
+ */
+
+/** A text and the name of the file that it comes from. */
+export interface NamedText {
+  /** The file's name, for messages. */
+  readonly name: string;
+  /** What is in it. */
+  readonly text: string;
+}
 
 /** A JSON object. */
 export type Entry = Readonly<Record<string, unknown>>;
