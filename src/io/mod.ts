@@ -19,3 +19,5 @@ export { openSafetensors, parseSafetensors, writeSafetensors } from "./safetenso
 export { sha256IfThere, sha256OfText } from "./files.ts";
 export { ProgressLine } from "./terminal.ts";
 export { readSettingsFile } from "./settings_file.ts";
+export { setUpAdapter } from "./setup.ts";
+export { loadTuning } from "./matmul_tuning.ts";

@@ -74,9 +74,12 @@ Deno.test("gradients of frozen parameters are not computed", async () => {
     return plan.steps.filter(({ name }) => name.startsWith("matmul")).reduce((n, step) => n + step.flop!, 0);
   };
   const first = 2 * 32 * 96 * 512, second = 2 * 32 * 512 * 64; // products: forward, gradient of the weight, of the input
-  assertEquals(await flop(() => true), 2 * first + 3 * second);
-  assertEquals(await flop((name) => name === "first"), 2 * first + 2 * second);
-  assertEquals(await flop((name) => name === "second"), first + 2 * second);
+  // Where a product's inner axis is split, as on GPUs, its parts are added too: far less than a thousandth.
+  const expect = async (trainable: (name: string) => boolean, expected: number): Promise<void> =>
+    assertAlmostEquals(await flop(trainable), expected, 1e-3 * expected);
+  await expect(() => true, 2 * first + 3 * second);
+  await expect((name) => name === "first", 2 * first + 2 * second);
+  await expect((name) => name === "second", first + 2 * second);
 });
 
 Deno.test("largestBatch() finds the last batch that fits in a handful of estimates", async () => {

@@ -1,0 +1,6 @@
+/**
+ * Differentiation.
+ *
+ * @module
+ */
+export { checkpoint, customVjp, grad, valueAndGrad, valueAndGradAux, vjp } from "./grad.ts";

@@ -1,0 +1,20 @@
+/**
+ * Evaluation.
+ *
+ * @module
+ */
+export { type Recall, type Recalls } from "./recall.ts";
+export { RetrievalEvaluator, type RetrievalOptions, type RetrievalResult, type RetrievalSet } from "./retrieval.ts";
+export { retrievalSet, type RetrievalSetOptions } from "./retrieval_set.ts";
+export { type Candidates, rankAnswers, type RankedAnswers, type RankOptions } from "./answers.ts";
+export {
+  type HumanAnswer,
+  normalizeVqaAnswer,
+  type VqaAccuracy,
+  vqaAccuracy,
+  type VqaAnnotation,
+} from "./vqa_accuracy.ts";
+export { type NamedText } from "./result_files.ts";
+export { vqaFileAccuracy, type VqaFiles } from "./vqa_files.ts";
+export { type NlvrAccuracy, nlvrAccuracy, type NlvrStatement } from "./nlvr_accuracy.ts";
+export { nlvrFileAccuracy, type NlvrFiles } from "./nlvr_files.ts";

@@ -1,0 +1,50 @@
+/**
+ * The ops.
+ *
+ * @module
+ */
+export {
+  abs,
+  add,
+  cast,
+  clamp,
+  divide,
+  equal,
+  erf,
+  exp,
+  gelu,
+  greaterEqual,
+  iota,
+  less,
+  log,
+  maximum,
+  minimum,
+  multiply,
+  negate,
+  type Operand,
+  relu,
+  sigmoid,
+  sign,
+  sqrt,
+  square,
+  subtract,
+  tanh,
+  where,
+} from "./elementwise.ts";
+export { full } from "./full.ts";
+export { concat, reshape, slice, split, stack, stopGradient } from "./shape.ts";
+export { broadcastTo, mean, type ReduceOptions, sum } from "./reduce.ts";
+export { max } from "./max.ts";
+export { matmul, type MatmulAttrs } from "./matmul.ts";
+export { logSoftmax, logSumExp, softmax } from "./softmax.ts";
+export { layerNorm } from "./layer_norm.ts";
+export { dropout, foldIn, type Key, randomKey, uniform } from "./random.ts";
+export { attention, type AttentionDropout, type AttentionOptions } from "./attention.ts";
+export { crossEntropy, type CrossEntropyOptions } from "./cross_entropy.ts";
+export { gather, type GatherOptions, scatterAdd } from "./gather.ts";
+export { argmax } from "./argmax.ts";
+export { topK } from "./top_k.ts";
+export { transpose } from "./transpose.ts";
+export { patchify, patchifyBytes, type PatchifyBytesOptions, type Rgb } from "./patchify.ts";
+export { ringUpdate } from "./ring_update.ts";
+export { groupingWalk } from "./grouping_walk.ts";
