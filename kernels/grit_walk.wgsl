@@ -1,14 +1,16 @@
 // The GRIT grouping search (GRIT-VLP, section 3.2, Eq. 5): each sub-queue of `m` pairs becomes one chain, a walk over
 // nearest neighbours that takes image-to-text and text-to-image links in turn and visits every pair once.
 //
-//   image_to_text [groups, m, m]   similarity of image i (row) and text j (column)
-//   text_to_image [groups, m, m]   its transpose, so that every step reads one contiguous row
-//   starts        [groups]         first pair of the walk, below the sub-queue's size
-//   sizes         [groups]         pairs in the sub-queue: m, fewer in a shorter last one
-//   chain         [groups, m]      result: positions in walk order; places from `size` on keep their own number
+//   similarity [groups, m, m]   of image i (row) and text j (column)
+//   starts     [groups]         first pair of the walk, below the sub-queue's size
+//   sizes      [groups]         pairs in the sub-queue: m, fewer in a shorter last one
+//   chain      [groups, m]      result: positions in walk order; places from `size` on keep their own number
 //
-// One workgroup owns one sub-queue. Thread t owns the columns t, t + THREADS, ... (at most 32) and keeps one visited bit
-// for each: a visited column is skipped, so no similarity, however small, lets it come back. The largest similarity wins,
+// A step from an image reads a row, a step from a text a column of the same matrix. A column's elements lie in as many cache
+// lines, but a step waits for one round of loads either way, and the transpose would have to be written and kept.
+//
+// One workgroup owns one sub-queue. Thread t owns the places t, t + THREADS, ... (at most 32) and keeps one visited bit
+// for each: a visited place is skipped, so no similarity, however small, lets it come back. The largest similarity wins,
 // of equal ones the lowest position. Limit: m <= 32 * THREADS.
 //
 // The inner loops are unrolled: Mesa's llvmpipe ends an invocation's loops, without a word, after 65,535 iterations in all.
@@ -27,12 +29,11 @@ struct Best {
   place: u32,
 }
 
-@group(0) @binding(0) var<storage, read_write> image_to_text: array<f32>;
-@group(0) @binding(1) var<storage, read_write> text_to_image: array<f32>;
-@group(0) @binding(2) var<storage, read_write> starts: array<u32>;
-@group(0) @binding(3) var<storage, read_write> sizes: array<u32>;
-@group(0) @binding(4) var<storage, read_write> chain: array<u32>;
-@group(0) @binding(5) var<uniform> shape: Sizes;
+@group(0) @binding(0) var<storage, read_write> similarity: array<f32>;
+@group(0) @binding(1) var<storage, read_write> starts: array<u32>;
+@group(0) @binding(2) var<storage, read_write> sizes: array<u32>;
+@group(0) @binding(3) var<storage, read_write> chain: array<u32>;
+@group(0) @binding(4) var<uniform> shape: Sizes;
 
 var<workgroup> bests: array<Best, THREADS>;
 
@@ -41,8 +42,8 @@ fn better(a: Best, b: Best) -> bool {
   return a.value > b.value || (a.value == b.value && a.place < b.place);
 }
 
-// The best unvisited column among this thread's own, in the row that starts at `row`.
-fn scan(row: u32, from_image: bool, size: u32, visited: u32, thread: u32) -> Best {
+// The best unvisited place among this thread's own, in the row or column that starts at `base`.
+fn scan(base: u32, stride: u32, size: u32, visited: u32, thread: u32) -> Best {
   var best = Best(0.0, NONE);
   for (var first = 0u; first * THREADS < shape.m; first += UNROLL) {
     //#for u 0 UNROLL
@@ -50,8 +51,7 @@ fn scan(row: u32, from_image: bool, size: u32, visited: u32, thread: u32) -> Bes
       let k = first + $u;
       let place = k * THREADS + thread;
       if (place < size && ((visited >> k) & 1u) == 0u) {
-        var value: f32;
-        if (from_image) { value = image_to_text[row + place]; } else { value = text_to_image[row + place]; }
+        let value = similarity[base + place * stride];
         if (best.place == NONE || value > best.value) { best = Best(value, place); }
       }
     }
@@ -96,8 +96,9 @@ fn main(
   if (thread == 0u) { chain[group * m] = current; }
   // The bound is the same for all workgroups, because barriers need control flow that is uniform at sight.
   for (var step = 1u; step < m; step++) {
-    let row = (group * m + current) * m;
-    let next = reduce(scan(row, step % 2u == 1u, size, visited, thread), thread);
+    let from_image = step % 2u == 1u;
+    let base = group * m * m + select(current, current * m, from_image);
+    let next = reduce(scan(base, select(m, 1u, from_image), size, visited, thread), thread);
     if (next == NONE) {
       if (thread == 0u) { chain[group * m + step] = step; }
     } else {

@@ -23,8 +23,7 @@ export async function gpuWalks(
   return await walkOverSimilarities(
     m,
     subQueues.map(({ rows, start }) => ({
-      imageToText: similarity(image, text, rows),
-      textToImage: similarity(text, image, rows),
+      similarity: similarity(image, text, rows),
       size: rows.length,
       start,
     })),
@@ -32,10 +31,9 @@ export async function gpuWalks(
   );
 }
 
-/** A sub-queue given by its similarities, `[size, size]`. */
+/** A sub-queue given by its similarities, `[size, size]`, of images (rows) and texts. */
 export interface Similarities {
-  readonly imageToText: Float32Array;
-  readonly textToImage: Float32Array;
+  readonly similarity: Float32Array;
   readonly size: number;
   readonly start: number;
 }
@@ -46,12 +44,10 @@ export async function walkOverSimilarities(
   groups: readonly Similarities[],
   device?: Device,
 ): Promise<Uint32Array[]> {
-  const shape = [groups.length, m, m];
   const [chain] = await runOp(
     groupingWalkOp,
     [
-      { data: padded(m, groups.map((g) => [g.imageToText, g.size])), shape },
-      { data: padded(m, groups.map((g) => [g.textToImage, g.size])), shape },
+      { data: padded(m, groups.map((g) => [g.similarity, g.size])), shape: [groups.length, m, m] },
       { data: Uint32Array.from(groups, (g) => g.start), shape: [groups.length], dtype: "u32" },
       { data: Uint32Array.from(groups, (g) => g.size), shape: [groups.length], dtype: "u32" },
     ],
