@@ -49,6 +49,16 @@ export type GroupingSearch<Features> = (
  * group.destroy();
  * ```
  *
+ * One process sees the whole data set (the "global mode" of several GPUs; the released code keeps a fixed part of the data
+ * per GPU): neighbours are sought among all examples that a queue collects in this pass, whatever mini-batch they were in, and
+ * at the end of the epoch the chunks of all its queues, short last ones too, are dealt anew by one shuffle. So no example is
+ * tied to a part of the data for longer than an epoch.
+ *
+ * All is determined: the order of an epoch is a function of the options (the seed among them), the number of the epoch and
+ * the features that were grouped before. Each random choice is drawn from the seed, the epoch, the queue and what it is for,
+ * never from how much was drawn before; equal similarities fall to the lower position. Timing, workers, interruptions and
+ * other random numbers of the process have no part in it.
+ *
  * The feature queues `[L, d]` are the caller's. To resume within a pass, their first `queued` rows are to be saved and
  * restored together with {@linkcode GritSampler.state}.
  */

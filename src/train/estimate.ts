@@ -55,14 +55,7 @@ export async function estimateMemory<S extends SpecTree, X extends Tree, B exten
   objective: Objective<S, X, B>,
   options: EstimateOptions = {},
 ): Promise<MemoryEstimate> {
-  const layout = new ParameterLayout(objective.spec, objective), { accumulate = 1, logEvery = 20 } = options;
-  const extra = placeholderExtra(objective), columns = 1 + metricNames(objective, layout, extra).length;
-  const state = placeholderState(layout, extra, logEvery * accumulate, columns, logEvery);
-  const input = placeholders(objective.input), { gradients, update } = buildStep(objective, layout, options);
-  const programs = [
-    await gradients.program(state, input, gradientInput()),
-    await update.program(state, updateInput()),
-  ];
+  const { state, input, programs } = await planStep(objective, options);
   return summed({
     parameters: bytesOf([state.optimizer.values, state.frozen]),
     optimizer: bytesOf([state.optimizer.mu, state.optimizer.nu]),
@@ -73,6 +66,29 @@ export async function estimateMemory<S extends SpecTree, X extends Tree, B exten
     other: bytesOf([state.healthy, state.metrics, state.norms, gradientInput(), updateInput()]) +
       total(programs, (p) => p.constantBytes),
   });
+}
+
+/** A step that is planned and takes no memory. */
+export interface PlannedStep<X extends Tree, B extends Tree> {
+  /** Shapes of its state. */
+  readonly state: TrainState<X>;
+  /** Shapes of a mini-batch. */
+  readonly input: B;
+  /** The programs of the gradients and of the update. */
+  readonly programs: readonly [Program, Program];
+}
+
+/** Traces and plans a step of `objective` as it will run, but allocates nothing. */
+export async function planStep<S extends SpecTree, X extends Tree, B extends Tree>(
+  objective: Objective<S, X, B>,
+  options: EstimateOptions = {},
+): Promise<PlannedStep<X, B>> {
+  const layout = new ParameterLayout(objective.spec, objective), { accumulate = 1, logEvery = 20 } = options;
+  const extra = placeholderExtra(objective), columns = 1 + metricNames(objective, layout, extra).length;
+  const state = placeholderState(layout, extra, logEvery * accumulate, columns, logEvery);
+  const input = placeholders(objective.input), { gradients, update } = buildStep(objective, layout, options);
+  const first = await gradients.program(state, input, gradientInput());
+  return { state, input, programs: [first, await update.program(state, updateInput())] };
 }
 
 /** The state that a loss keeps, of parameters without values. */

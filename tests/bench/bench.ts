@@ -5,7 +5,7 @@
  *     deno run -A tests/bench/bench.ts attention B H T D        forward and backward, D is the width of a head
  *     deno run -A tests/bench/bench.ts block B T D H            a ViT block, forward and backward
  *     deno run -A tests/bench/bench.ts step CONFIG BATCH [RECIPE]   a training step: loss, gradients, AdamW
- *     deno run -A tests/bench/bench.ts grouping L M N d         the grouping search of GRIT over a queue
+ *     deno run -A tests/bench/bench.ts grouping L M N d         GRIT's grouping of a queue, and its share of an epoch
  *     deno run -A tests/bench/bench.ts itc N d [KEYS]           contrastive loss, forward and backward
  *     deno run -A tests/bench/bench.ts vocab TOKENS D V         vocabulary loss, forward and backward
  *     deno run -A tests/bench/bench.ts startup [CONFIG BATCH]   from the start of the process to the end of the first step
@@ -26,6 +26,7 @@ import { configs } from "../../src/models/config.ts";
 import { pairRecipes } from "../../src/recipes/mod.ts";
 import { profileTable, writeProfile } from "../../src/train/profile.ts";
 import { compare } from "./compare.ts";
+import { groupingLine } from "./grouping.ts";
 import { type Line, line, measure, round } from "./measure.ts";
 import { memoryReport } from "./memory.ts";
 import { keepPeak, knownPeak, measurePeak } from "./peak.ts";
@@ -34,7 +35,7 @@ import { startup } from "./startup.ts";
 import { profileStep, type RecipeName, stepWork } from "./step.ts";
 import { waits } from "./waits.ts";
 import { suite } from "./suite.ts";
-import { attentionWork, blockWork, groupingWork, itcWork, matmulWork, type Ready, vocabWork } from "./works.ts";
+import { attentionWork, blockWork, itcWork, matmulWork, type Ready, vocabWork } from "./works.ts";
 
 type ConfigName = keyof typeof configs;
 
@@ -43,7 +44,6 @@ const works: Record<string, (args: readonly string[]) => Promise<Ready>> = {
   attention: (args) => attentionWork(...numbers(args, 4)),
   block: (args) => blockWork(...numbers(args, 4)),
   step: ([config, batch, recipe]) => stepWork(configName(config), Number(batch), recipeName(recipe)),
-  grouping: (args) => groupingWork(...numbers(args, 4)),
   itc: ([n, d, keys = "0"]) => itcWork(...numbers([n!, d!, keys], 3)),
   vocab: (args) => vocabWork(...numbers(args, 3)),
 };
@@ -56,6 +56,7 @@ const reports: Record<string, (args: readonly string[]) => Promise<void>> = {
   },
   startup: async ([config = "tiny", batch = "32"]) =>
     console.log(JSON.stringify(await startup(configName(config), Number(batch)))),
+  grouping: async (args) => console.log(JSON.stringify(await groupingLine(...numbers(args, 4)))),
   profile: async ([config, batch, path]) => {
     const times = await profileStep(configName(config), Number(batch));
     console.log(profileTable(times));

@@ -14,7 +14,7 @@ export interface Line {
   readonly best_ms: number;
   readonly median_ms: number;
   readonly gflops: number;
-  readonly [further: string]: number | string;
+  readonly [further: string]: number | string | boolean;
 }
 
 /** Best and median of `repeats` runs after one that is not counted. Each run is waited for. */
@@ -51,7 +51,7 @@ export function line(
   work: string,
   flop: number,
   { best, median }: Times,
-  further: Readonly<Record<string, number | string>> = {},
+  further: Readonly<Record<string, number | string | boolean>> = {},
 ): Line {
   const gflops = round(flop / median / 1e6);
   return { library, backend, work, best_ms: round(best), median_ms: round(median), gflops, ...further };

@@ -1,8 +1,6 @@
 /** Single pieces of work: what is computed, how many floating-point operations it is, one run of it. */
 import { valueAndGrad } from "../../src/autograd/grad.ts";
 import { defaultDevice } from "../../src/gpu/device.ts";
-import { gpuGrouping } from "../../src/grit/group.ts";
-import { GritSampler } from "../../src/grit/sampler.ts";
 import { itcLoss, itcMomentumLoss } from "../../src/losses/itc.ts";
 import { softmaxLoss } from "../../src/losses/softmax_loss.ts";
 import { normalize, type PairFeatures } from "../../src/models/albef.ts";
@@ -105,14 +103,4 @@ export async function vocabWork(tokens: number, width: number, words: number): P
     bias: await random([words]),
   };
   return await ready(6 * tokens * width * words, valueAndGrad(loss), [p, labels] as const);
-}
-
-/** Phase 3 of GRIT: L pairs of width d grouped in sub-queues of M, the chains read back; only the similarities are counted. */
-export async function groupingWork(queue: number, subQueue: number, miniBatch: number, width: number): Promise<Ready> {
-  const sampler = new GritSampler({ examples: queue, queue, subQueue, miniBatch, seed: 1 });
-  while (!sampler.needsGrouping) sampler.collect(sampler.batch(sampler.step));
-  const image = await random([queue, width]), text = await random([queue, width]);
-  const grouping = sampler.grouping(), group = gpuGrouping();
-  const run = async (): Promise<void> => void await group(image, text, grouping);
-  return { flop: 4 * queue * subQueue * width, run };
 }

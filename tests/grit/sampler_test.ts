@@ -3,9 +3,9 @@ import { Random } from "../../src/random/random.ts";
 import { seededDraws } from "../../src/grit/draws.ts";
 import type { GritMode, SamplerOptions } from "../../src/grit/options.ts";
 import { checkPermutation } from "../../src/grit/order.ts";
-import { GritSampler, type Grouping } from "../../src/grit/sampler.ts";
+import { GritSampler, type Grouping, type GroupingSearch } from "../../src/grit/sampler.ts";
 import { decodeState, encodeState } from "../../src/grit/state.ts";
-import { groupOnCpu } from "../../src/grit/walk.ts";
+import { type Features, groupOnCpu } from "../../src/grit/walk.ts";
 import { runPass } from "../golden/grit.ts";
 import { randomPairs } from "./features.ts";
 
@@ -132,6 +132,68 @@ Deno.test("the order is a function of the seed", async () => {
   }));
   assertEquals(orders[0], orders[1]);
   assertNotEquals(orders[0], orders[2]);
+});
+
+Deno.test("chunks of all queues of an epoch are shuffled together, and dealt anew in each epoch", async () => {
+  const [miniBatch, queue, examples] = [2, 40, 40 * 4 + 10]; // the last queue is short
+  const { image, text } = randomPairs(examples, 8, 30, 3);
+  const sampler = new GritSampler({ examples, miniBatch, subQueue: 20, queue, seed: 4 });
+  for (let epoch = 0; epoch < 3; epoch++) {
+    const before = sampler.order.slice(), expected = seededDraws(4).chunks(epoch, sampler.steps);
+    const queueOf = new Map(Array.from(before, (example, place) => [example, Math.floor(place / queue)]));
+    await runPass(sampler, image, text, groupOnCpu);
+    const { grouped } = sampler.state();
+    sampler.nextPass();
+    const dealt = Array.from(expected, (chunk) => [...grouped.subarray(chunk * miniBatch, (chunk + 1) * miniBatch)]);
+    assertEquals([...sampler.order], dealt.flat(), "one permutation of all chunks");
+    const queues = Array.from({ length: sampler.steps }, (_, k) => {
+      const [first, second] = Array.from(sampler.batch(k), (example) => queueOf.get(example)!);
+      assertEquals(first, second, "a chunk comes from one queue");
+      return first!;
+    });
+    for (let first = 0; first + 20 <= queues.length; first += 20) { // what fills a queue next
+      assert(new Set(queues.slice(first, first + 20)).size >= 3, `queue of epoch ${epoch + 1}: ${queues}`);
+    }
+  }
+});
+
+Deno.test("the order is a function of the seed, the epoch and the features only", async () => {
+  const options = { examples: 53, miniBatch: 4, subQueue: 8, queue: 24, seed: 7 };
+  const [features, others] = [randomPairs(53, 8, 5, 1), randomPairs(53, 8, 5, 2)];
+  const later: GroupingSearch<Features> = async (...args) => { // takes its time
+    await new Promise((resolve) => setTimeout(resolve, 2 * Math.random()));
+    return groupOnCpu(...args);
+  };
+  const follow = async (
+    options: SamplerOptions,
+    { image, text } = features,
+    group: GroupingSearch<Features> = groupOnCpu,
+  ) => {
+    const sampler = new GritSampler(options), orders: string[] = [];
+    while (sampler.epoch < 3) {
+      await runPass(sampler, image, text, group);
+      sampler.nextPass();
+      orders.push(sampler.order.join());
+    }
+    return orders;
+  };
+  const orders = await follow(options);
+  assertEquals(await follow(options, features, later), orders);
+  // Powers of two change no comparison of similarities, so neither does a temperature that is one.
+  const scaled = { ...features, image: { ...features.image, data: features.image.data.map((x) => 1024 * x) } };
+  assertEquals(await follow(options, scaled), orders);
+  assertEquals(new Set(orders).size, 3, "every epoch has an order of its own");
+  for (const changed of [await follow({ ...options, seed: 8 }), await follow(options, others)]) {
+    changed.forEach((order, epoch) => assertNotEquals(order, orders[epoch]));
+  }
+  // The epoch alone: the same order and features in another epoch.
+  const sampler = new GritSampler(options);
+  const again = GritSampler.restore(options, { ...sampler.state(), epoch: 1 });
+  for (const s of [sampler, again]) {
+    await runPass(s, features.image, features.text, groupOnCpu);
+    s.nextPass();
+  }
+  assertNotEquals(again.order, sampler.order);
 });
 
 Deno.test("walks start anywhere in a sub-queue, officially never at its last position", () => {
