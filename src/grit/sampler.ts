@@ -54,10 +54,11 @@ export type GroupingSearch<Features> = (
  * at the end of the epoch the chunks of all its queues, short last ones too, are dealt anew by one shuffle. So no example is
  * tied to a part of the data for longer than an epoch.
  *
- * All is determined: the order of an epoch is a function of the options (the seed among them), the number of the epoch and
- * the features that were grouped before. Each random choice is drawn from the seed, the epoch, the queue and what it is for,
- * never from how much was drawn before; equal similarities fall to the lower position. Timing, workers, interruptions and
- * other random numbers of the process have no part in it.
+ * All is determined: the order of an epoch is a function of the options (the seed among them), the number of the epoch
+ * and the features that were grouped before. Each random choice is drawn from the seed, the epoch, the queue and what it
+ * is for, never from how much was drawn before; equal similarities fall to the lower position. Timing, workers,
+ * interruptions and other random numbers of the process have no part in it. (Features and similarities are rounded:
+ * another adapter may round, and so decide, otherwise.)
  *
  * The feature queues `[L, d]` are the caller's. To resume within a pass, their first `queued` rows are to be saved and
  * restored together with {@linkcode GritSampler.state}.

@@ -17,8 +17,10 @@ import { planStep } from "../../src/train/estimate.ts";
 import { type Line, line, median, round } from "./measure.ts";
 import { BenchStep, objectiveOf, stepFlop } from "./step.ts";
 
-/** Timed rounds, each a grouping and a step, after one that is not counted. */
+/** Timed rounds at most, each a grouping and a step. */
 const ROUNDS = 3;
+/** No round begins later than these milliseconds after the first: a slow machine takes fewer. */
+const LONGEST = 45_000;
 /** Mini-batch of the steps that are timed; longer ones are taken to last in proportion. */
 const STEP_BATCH = 32;
 /** Sub-queues that the reference walks over. */
@@ -37,18 +39,18 @@ export async function groupingLine(queue: number, subQueue: number, miniBatch: n
   host.accept(chains);
 
   const batch = Math.min(miniBatch, STEP_BATCH), step = await BenchStep.create(configs.small, batch);
-  const groupTimes: number[] = [], stepTimes: number[] = [];
-  for (let i = 0; i <= ROUNDS; i++) { // alternating, for others may use the machine
-    groupTimes.push(await timed(() => group(image!, text!, grouping)));
-    stepTimes.push(
-      await timed(async () => {
-        await step.run();
-        await gpu.queue.onSubmittedWorkDone();
-      }),
-    );
+  const runStep = async (): Promise<void> => {
+    await step.run();
+    await gpu.queue.onSubmittedWorkDone();
+  };
+  await runStep(); // not counted
+  const times: number[] = [], stepTimes: number[] = [], start = performance.now();
+  for (let i = 0; i < ROUNDS && (i === 0 || performance.now() - start < LONGEST); i++) {
+    times.push(await timed(() => group(image!, text!, grouping))); // in turn, for others may use the machine
+    stepTimes.push(await timed(runStep));
   }
-  const times = groupTimes.slice(1), ms = median(times), steps = queue / miniBatch;
-  const stepMs = median(stepTimes.slice(1)) * miniBatch / batch, collectMs = await collectTime(queue, miniBatch, width);
+  const ms = median(times), steps = queue / miniBatch;
+  const stepMs = median(stepTimes) * miniBatch / batch, collectMs = await collectTime(queue, miniBatch, width);
   const sampling = ms + host.ms + collectMs * steps, baseMs = stepMs * await flopRatio();
   const pairsCompared = queue / subQueue * subQueue * (subQueue - 1) / 2;
   const name = `grouping ${queue} ${subQueue} ${miniBatch} ${width}`;
@@ -59,6 +61,7 @@ export async function groupingLine(queue: number, subQueue: number, miniBatch: n
     exact: isExact(pairs, grouping, chains),
     overhead_percent: round(100 * sampling / (stepMs * steps), 4),
     overhead_percent_base: round(100 * sampling / (baseMs * steps), 5),
+    rounds: times.length,
     host_ms: round(host.ms),
     collect_ms: round(collectMs, 3),
     step_ms: round(stepMs),

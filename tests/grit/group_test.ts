@@ -6,6 +6,7 @@ import { checkPermutation } from "../../src/grit/order.ts";
 import type { Grouping } from "../../src/grit/sampler.ts";
 import { groupOnCpu } from "../../src/grit/walk.ts";
 import { tensor, toDevice } from "../../src/program/compile.ts";
+import { countWaits } from "../testing/count_waits.ts";
 import { type Pairs, randomPairs } from "./features.ts";
 
 /** A grouping of `count` of the queue's rows in sub-queues of `m`. */
@@ -57,7 +58,10 @@ Deno.test("gpuGrouping() takes the sub-queues in several turns where their simil
     const pairs = randomPairs(128, 8, 9, 1), group = gpuGrouping(), [image, text] = await onGpu(pairs, 128);
     for (const count of [5, 115, 128, 17, 7]) { // one search for queues of all lengths
       const plan = grouping(count, 16, count);
-      assertEquals(lists(await group(image!, text!, plan)), lists(groupOnCpu(pairs.image, pairs.text, plan)));
+      let found: readonly ArrayLike<number>[] = [];
+      const waits = await countWaits(async () => found = await group(image!, text!, plan));
+      assertEquals(waits, 1, "one wait for the chains of all turns");
+      assertEquals(lists(found), lists(groupOnCpu(pairs.image, pairs.text, plan)));
     }
     group.destroy();
   });
