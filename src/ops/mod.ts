@@ -34,7 +34,7 @@ export {
 export { full } from "./full.ts";
 export { concat, reshape, slice, split, stack, stopGradient } from "./shape.ts";
 export { broadcastTo, mean, type ReduceOptions, sum } from "./reduce.ts";
-export { max } from "./max.ts";
+export { max, min } from "./max.ts";
 export { matmul, type MatmulAttrs } from "./matmul.ts";
 export { logSoftmax, logSumExp, softmax } from "./softmax.ts";
 export { layerNorm } from "./layer_norm.ts";
@@ -42,7 +42,7 @@ export { dropout, foldIn, type Key, randomKey, uniform } from "./random.ts";
 export { attention, type AttentionDropout, type AttentionOptions } from "./attention.ts";
 export { crossEntropy, type CrossEntropyOptions } from "./cross_entropy.ts";
 export { gather, type GatherOptions, scatterAdd } from "./gather.ts";
-export { argmax } from "./argmax.ts";
+export { argmax, type ArgmaxOptions, argmin } from "./argmax.ts";
 export { topK } from "./top_k.ts";
 export { transpose } from "./transpose.ts";
 export { patchify, patchifyBytes, type PatchifyBytesOptions, type Rgb } from "./patchify.ts";
