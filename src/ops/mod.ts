@@ -48,7 +48,8 @@ export { attention, type AttentionDropout, type AttentionOptions } from "./atten
 export { crossEntropy, type CrossEntropyOptions } from "./cross_entropy.ts";
 export { gather, type GatherOptions, scatterAdd } from "./gather.ts";
 export { argmax, type ArgmaxOptions, argmin } from "./argmax.ts";
-export { topK } from "./top_k.ts";
+export { topK, type TopKOptions } from "./top_k.ts";
+export { argsort, sort, type SortOptions } from "./sort.ts";
 export { transpose } from "./transpose.ts";
 export { patchify, patchifyBytes, type PatchifyBytesOptions, type Rgb } from "./patchify.ts";
 export { ringUpdate } from "./ring_update.ts";
