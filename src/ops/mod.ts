@@ -43,6 +43,7 @@ export { cumprod, cumsum, logCumsumExp, type ScanOptions } from "./scan.ts";
 export { matmul, type MatmulAttrs } from "./matmul.ts";
 export { logSoftmax, logSumExp, softmax, type SoftmaxOptions } from "./softmax.ts";
 export { layerNorm } from "./layer_norm.ts";
+export { batchNorm, type BatchNormOptions, type BatchNormState, groupNorm, instanceNorm, rmsNorm } from "./norms.ts";
 export { dropout, foldIn, type Key, randomKey, uniform } from "./random.ts";
 export { attention, type AttentionDropout, type AttentionOptions } from "./attention.ts";
 export { crossEntropy, type CrossEntropyOptions } from "./cross_entropy.ts";
