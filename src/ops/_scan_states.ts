@@ -14,7 +14,7 @@ export interface ScanStates {
   /** E, S and the functions of states. */
   readonly states: string;
   /** `fn state_at(at) -> S`. */
-  readonly read: string;
+  readonly stateAt: string;
   /** Bytes of S in memory. */
   readonly bytes: number;
 }
@@ -45,7 +45,7 @@ alias S = vec2<f32>; // a product, scaled${SCALED}
 fn unit() -> S { return S(1.0, 0.0); }
 fn combine(a: S, b: S) -> S { return scaled(a.x * b.x, a.y + b.y); }
 fn result(s: S) -> E { return times(1.0, s); }`,
-    read: "fn state_at(at: u32) -> S { return scaled(x[at], 0.0); }",
+    stateAt: "fn state_at(at: u32) -> S { return scaled(x[at], 0.0); }",
   },
   logCumsumExp: {
     bytes: 8,
@@ -64,7 +64,7 @@ fn combine(a: S, b: S) -> S {
   return S(top, fma(a.y, weight(a.x, top), b.y * weight(b.x, top)));
 }
 fn result(s: S) -> E { return s.x + log(s.y); }`,
-    read: "fn state_at(at: u32) -> S { return S(x[at], 1.0); }",
+    stateAt: "fn state_at(at: u32) -> S { return S(x[at], 1.0); }",
   },
   linearScan: {
     bytes: 16,
@@ -75,7 +75,7 @@ fn combine(a: S, b: S) -> S {
   return S(scaled(a.x * b.x, a.y + b.y), times(a.z, b.xy) + b.z, 0.0);
 }
 fn result(s: S) -> E { return s.z; }`,
-    read: `@group(0) @binding(0) var<storage, read_write> b: array<f32>;
+    stateAt: `@group(0) @binding(0) var<storage, read_write> b: array<f32>;
 fn state_at(at: u32) -> S { return S(scaled(x[at], 0.0), b[at], 0.0); }`,
   },
 };
@@ -90,6 +90,6 @@ alias S = E;
 fn unit() -> S { return S(0); }
 fn combine(a: S, b: S) -> S { return a + b; }
 fn result(s: S) -> E { return s; }`,
-    read: "fn state_at(at: u32) -> S { return x[at]; }",
+    stateAt: "fn state_at(at: u32) -> S { return x[at]; }",
   };
 }

@@ -48,7 +48,7 @@ function define(
 function lowerScan(kind: ScanKind, ctx: Lowering, { inputs: [x], attrs }: Node<Attrs>): void {
   const { shape } = x!, { axis, exclusive: EXCLUSIVE, reverse: REVERSE } = attrs;
   const outer = sizeOf(shape.slice(0, axis)), length = shape[axis]!, inner = sizeOf(shape.slice(axis + 1));
-  const { states, read, bytes } = scanStates(kind, x!.dtype), [xRef, b] = ctx.inputs, lines = outer * inner;
+  const { states, stateAt, bytes } = scanStates(kind, x!.dtype), [xRef, b] = ctx.inputs, lines = outer * inner;
   // Not so many chunks that one thread, which takes them together, has more to do than those of the chunks.
   const most = Math.min(columnChunks(ctx, lines, length), Math.ceil(Math.sqrt(length)));
   const chunk = Math.ceil(length / Math.max(most, Math.ceil(length / LONGEST_CHUNK)));
@@ -58,7 +58,7 @@ function lowerScan(kind: ScanKind, ctx: Lowering, { inputs: [x], attrs }: Node<A
       device: ctx.device,
       loops: true,
       consts: { REVERSE, ...flags },
-      hooks: { states: `${states}\n${read}` },
+      hooks: { states: `${states}\n${stateAt}` },
     };
     ctx.dispatch(flatKernel(`${kind}${stage}`, scanKernel, options).over(u.count, { x: xRef, b, ...buffers, u }));
   };

@@ -1,14 +1,22 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { grad } from "../../src/autograd/grad.ts";
 import { defaultDevice } from "../../src/gpu/device.ts";
+import { softmaxLoss } from "../../src/losses/softmax_loss.ts";
 import { all, any } from "../../src/ops/any.ts";
+import { argmax, argmin } from "../../src/ops/argmax.ts";
 import { crossEntropy } from "../../src/ops/cross_entropy.ts";
 import { cast, multiply } from "../../src/ops/elementwise.ts";
+import { gather } from "../../src/ops/gather.ts";
+import { layerNorm } from "../../src/ops/layer_norm.ts";
 import { max, maxOp, min, minOp } from "../../src/ops/max.ts";
 import { l2Normalize, norm } from "../../src/ops/norm.ts";
+import { groupNorm, rmsNorm } from "../../src/ops/norms.ts";
 import { prod, prodOp } from "../../src/ops/prod.ts";
 import { mean, type ReduceOptions, sum, sumOp } from "../../src/ops/reduce.ts";
+import { cumprod, cumsum, logCumsumExp } from "../../src/ops/scan.ts";
 import { logSoftmax, logSumExp, softmax } from "../../src/ops/softmax.ts";
+import { argsort, sort } from "../../src/ops/sort.ts";
+import { topK } from "../../src/ops/top_k.ts";
 import { transpose } from "../../src/ops/transpose.ts";
 import { std, variance } from "../../src/ops/variance.ts";
 import { tensor, toHost } from "../../src/program/compile.ts";
@@ -241,16 +249,23 @@ Deno.test("softmax() and logSoftmax() work along any axis, with the right gradie
 testWhere(
   f16,
   "the adapter has none",
-  "reductions, softmax and transpose of f16 are those of the same numbers in f32",
+  "reductions, scans, sorts and norms of f16 are those of the same numbers in f32",
   async () => {
     const wide = tensor(randomTensor([4, 6], 1).data as Float32Array, [4, 6]), half = cast(wide, "f16");
     const same = cast(half, "f32"), options: ReduceOptions = { axes: [1] };
     const ops: ((x: Tensor) => Tensor)[] = [
       ...[sum, mean, max, min, prod, variance, std, norm, logSumExp, any, all].map((f) => (x: Tensor) => f(x, options)),
+      ...[cumsum, cumprod, logCumsumExp, sort].map((f) => (x: Tensor) => f(x, { axis: 0 })),
+      (x) => topK(x, 2)[0],
+      (x) => l2Normalize(x),
+      (x) => groupNorm(x, 2, tensor([1, 2, 3, 4, 5, 6]), tensor([1, 0, 0, 0, 0, 0]), 1e-5),
+      (x) => rmsNorm(x, tensor([1, 2, 3, 4, 5, 6]), 1e-5),
+      (x) => layerNorm(x, tensor([1, 2, 3, 4, 5, 6]), tensor([1, 0, 0, 0, 0, 0]), 1e-5),
       (x) => softmax(x, { axis: 0 }),
       (x) => logSoftmax(x),
       (x) => transpose(x),
     ];
+    for (const index of [argmax, argmin, argsort]) assertEquals(await host(index(half)), await host(index(same)));
     for (const op of ops) {
       assertEquals(op(half).dtype, "f32");
       assertEquals(await host(op(half)), await host(op(same)));
@@ -262,15 +277,25 @@ testWhere(
   },
 );
 
-Deno.test("labels may be u32 as well as i32", async () => {
-  const x = tensor(randomTensor([3, 5], 1).data as Float32Array, [3, 5]),
-    loss = async (
-      labels: Int32Array | Uint32Array,
-    ) => [
-      ...await host(crossEntropy(x, tensor(labels))[0]),
-      ...await host(grad((a: Tensor) => sum(crossEntropy(a, tensor(labels))[0]))(x)),
+Deno.test("labels and ids may be u32 as well as i32, as argmax() gives them", async () => {
+  const x = tensor(randomTensor([3, 5], 1).data as Float32Array, [3, 5]);
+  const keys = tensor(randomTensor([4, 5], 2).data as Float32Array, [4, 5]);
+  const losses: ((x: Tensor, labels: Tensor) => Tensor)[] = [
+    (a, labels) => crossEntropy(a, labels)[0],
+    (a, labels) => softmaxLoss({ queries: a, keys }, { targets: { labels } }),
+    (a, labels) =>
+      softmaxLoss({ queries: a, keys }, { targets: { labels }, soft: { logits: { queries: a, keys }, weight: 0.5 } }),
+    (a, labels) => gather(a, labels),
+  ];
+  for (const loss of losses) {
+    const both = async (labels: Tensor): Promise<number[]> => [
+      ...await host(loss(x, labels)),
+      ...await host(grad((a: Tensor) => sum(loss(a, labels)))(x)),
     ];
-  assertEquals(await loss(Uint32Array.of(0, 4, 2)), await loss(Int32Array.of(0, 4, 2)));
+    const labels = argmax(tensor([0, 1, 2, 3, 1, 0, 1, 0, 2], [3, 3]));
+    assertEquals(await host(labels), [2, 0, 2]);
+    assertEquals(await both(labels), await both(tensor(Int32Array.of(2, 0, 2))));
+  }
 });
 
 Deno.test("variance() refuses a correction that leaves nothing, norm() an order it does not know, mean() integers", () => {
