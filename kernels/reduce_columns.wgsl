@@ -1,6 +1,6 @@
 // Reduces the middle axis: y[o, c, i] = scale * combine over r in [c * chunk, (c + 1) * chunk) of x[o, r, i].
-// x [outer, length, inner], y [outer, chunks, inner], of the element type E, which the hook gives. One thread owns one element (or four along inner) of y and adds up
-// in order, in blocks. Frame: flat.wgsl.
+// x [outer, length, inner], y [outer, chunks, inner], of the element type E, which the hook gives. One thread owns one
+// element (or four along inner) of y and combines in order, in blocks. Frame: flat.wgsl.
 const VECTOR = true;
 const FLOAT = true; // whether E is f32: integers have no scale
 const BLOCK = 32u; // elements that are added up before their sum is added to that of the blocks, against rounding

@@ -17,7 +17,10 @@ interface Attrs {
   readonly eps: number;
 }
 
-/** (x, weight, bias), gamma and beta in the kernels. Result 0 is y; 1 is the mean minus the row's first element, 2 is 1 / sqrt(variance + eps), for the gradient. */
+/**
+ * (x, weight, bias); the kernels call the latter gamma and beta. Result 0 is y; 1 is the mean minus the row's first element, 2
+ * is 1 / sqrt(variance + eps), for the gradient.
+ */
 export const layerNormOp: Op<Attrs> = {
   name: "layerNorm",
   emits: true,

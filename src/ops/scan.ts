@@ -38,7 +38,7 @@ function define(
     name,
     infer(inputs) {
       for (const x of inputs) checkInput(name, "the input", x, accepted, inputs[0]!.shape);
-      return [inputs[0]!];
+      return [{ shape: inputs[0]!.shape, dtype: inputs[0]!.dtype }];
     },
     lower: (ctx, node) => lowerScan(name, ctx, node),
     vjp: (node, [ct]) => vjp(node, ct!, new Tensor(node as Node)),

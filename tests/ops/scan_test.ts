@@ -145,6 +145,19 @@ for (const options of directions) {
   });
 }
 
+Deno.test("cumulative ops have the right gradients along lines that are cut into chunks", async () => {
+  const x = randomTensor([2, 400], 9), extent = [2, 400, 1] as const;
+  const options = { edges: { domain: (v: number) => v > 1 ? 1 : v < -1 ? -1 : v } };
+  await checkOp((a) => cumsum(a), [x], (v) => scanMiddle(v!.data, extent, plus, 0, {}), options);
+  await checkOp((a) => logCumsumExp(a), [x], (v) => scanMiddle(v!.data, extent, logAddExp, -Infinity, {}), options);
+  const near1 = { ...x, data: (x.data as Float32Array).map((v) => 1 + v / 50) };
+  await checkOp((a) => cumprod(a), [near1], (v) => scanMiddle(v!.data, extent, times, 1, {}), {
+    ...options,
+    tolerance: 1e-4,
+    gradientTolerance: 1e-3,
+  });
+});
+
 Deno.test("logCumsumExp() that is exclusive has the right gradient, and 0 at -Infinity", async () => {
   for (const reverse of [false, true]) {
     const x = [0.3, -1, 2, 0.5, -0.25], w = [0.5, 2, -1, 3, 1];
