@@ -1,20 +1,19 @@
 // Reduces the middle axis: y[o, c, i] = scale * combine over r in [c * chunk, (c + 1) * chunk) of x[o, r, i].
-// x [outer, length, inner], y [outer, chunks, inner]. One thread owns one element (or four along inner) of y and adds up
-// in order, in blocks. Frame: flat.wgsl.
+// x [outer, length, inner], y [outer, chunks, inner], of the element type E, which the hook gives. One thread owns one
+// element (or four along inner) of y and combines in order, in blocks. Frame: flat.wgsl.
 const VECTOR = true;
+const FLOAT = true; // whether E is f32: integers have no scale
 const BLOCK = 32u; // elements that are added up before their sum is added to that of the blocks, against rounding
-//#if VECTOR
-alias F = vec4<f32>;
-alias C = vec4<u32>;
-//#else
-alias F = f32;
-alias C = u32;
-//#end
 //#hook combine
+//#if VECTOR
+alias R = vec4<E>;
+//#else
+alias R = E;
+//#end
 
 struct Uniforms { count: u32, length: u32, inner: u32, chunk: u32, chunks: u32, scale: f32 }
-@group(0) @binding(0) var<storage, read_write> x: array<F>;
-@group(0) @binding(1) var<storage, read_write> y: array<F>;
+@group(0) @binding(0) var<storage, read_write> x: array<R>;
+@group(0) @binding(1) var<storage, read_write> y: array<R>;
 @group(0) @binding(2) var<uniform> u: Uniforms; // count, inner: in loads
 
 fn compute(id: u32) {
@@ -30,5 +29,9 @@ fn compute(id: u32) {
     for (var r = at; r < min(end, at + BLOCK); r++) { part = combine(part, x[base + r * u.inner]); }
     all = combine(all, part);
   }
+//#if FLOAT
   y[id] = all * u.scale;
+//#else
+  y[id] = all;
+//#end
 }

@@ -19,7 +19,15 @@ fn compute_row(row: u32, lane: u32) {
   for (var i = lane; i < u.length; i += LANES) { tops = max(tops, x[base + i]); }
   let top = F(row_max(lane, largest(tops)));
   var all = F(0.0);
-  for (var i = lane; i < u.length; i += LANES) { all += exp_below(x[base + i] - top); }
+  for (var i = lane; i < u.length; i += LANES) {
+//#if LSE
+    // Infinity less itself is 0 here, so that the log-sum-exp is Infinity.
+    let same = bitcast<C>(x[base + i]) == bitcast<C>(top);
+    all += exp_below(select(x[base + i] - top, F(0.0), same));
+//#else
+    all += exp_below(x[base + i] - top);
+//#end
+  }
   let sum = row_sum(lane, total(all));
 //#if LSE
   if (lane == 0u) { y[row] = first_of(top) + log(sum); }

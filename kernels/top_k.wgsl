@@ -1,26 +1,24 @@
 // The k largest elements of each row with their columns, in descending order; among equal ones the lower column first.
-// x [rows, length], values, columns, list [rows, k]; `list` is scratch. Elements are compared as u32 keys of the same order.
+// x [rows, length], values, columns, list [rows, k]; `list` is scratch. Elements are words of any type of 32 bits, compared as
+// u32 keys of the same order; the hook gives `keys_of`.
 // The k-th largest key is found bit by bit, counting the keys that reach a candidate; then the elements above it are
 // collected in the order of columns, then those equal to it, and the former are put at the places of their ranks.
 // Frame: rows.wgsl.
 struct Uniforms { rows: u32, length: u32, k: u32 }
-@group(0) @binding(0) var<storage, read_write> x: array<F>;
-@group(0) @binding(1) var<storage, read_write> values: array<f32>;
+@group(0) @binding(0) var<storage, read_write> x: array<C>;
+@group(0) @binding(1) var<storage, read_write> values: array<u32>;
 @group(0) @binding(2) var<storage, read_write> columns: array<u32>;
 @group(0) @binding(3) var<storage, read_write> list: array<u32>;
 @group(0) @binding(4) var<uniform> u: Uniforms; // length: in loads
 
-fn keys_of(v: F) -> C {
-  let bits = bitcast<C>(select(v, F(0.0), v == F(0.0)));
-  return select(bits | C(0x80000000u), ~bits, bits >= C(0x80000000u));
-}
+//#hook keys
 //#if VECTOR
-fn key_of(k: C, i: u32) -> u32 { return k[i]; }
+fn part_of(k: C, i: u32) -> u32 { return k[i]; }
 //#else
-fn key_of(k: C, i: u32) -> u32 { return k; }
+fn part_of(k: C, i: u32) -> u32 { return k; }
 //#end
-fn value_at(base: u32, column: u32) -> f32 { return element(x[base + column / WIDTH], column % WIDTH); }
-fn key_at(base: u32, column: u32) -> u32 { return key_of(keys_of(x[base + column / WIDTH]), column % WIDTH); }
+fn word_at(base: u32, column: u32) -> u32 { return part_of(x[base + column / WIDTH], column % WIDTH); }
+fn key_at(base: u32, column: u32) -> u32 { return part_of(keys_of(x[base + column / WIDTH]), column % WIDTH); }
 
 //#if SHARED
 var<workgroup> shared_counts: array<vec2<u32>, LANES>;
@@ -77,7 +75,7 @@ fn compute_row(row: u32, lane: u32) {
     let enough = count_from(lane, base, kth | bit) >= u.k;
     kth = select(kth, kth | bit, enough);
   }
-  let above = count_from(lane, base, kth + 1u);
+  let above = select(count_from(lane, base, kth + 1u), 0u, kth == 0xffffffffu);
   let start = row * u.k;
   collect(lane, base, start, kth, above);
   wait_for_list();
@@ -89,7 +87,7 @@ fn compute_row(row: u32, lane: u32) {
       let other = key_at(base, list[start + j]);
       rank += select(0u, 1u, other > key || (other == key && j < i));
     }
-    values[start + rank] = value_at(base, column);
+    values[start + rank] = word_at(base, column);
     columns[start + rank] = column;
   }
 }

@@ -39,7 +39,7 @@ export interface Logits {
 
 /** The keys that a query is drawn to. */
 export type Targets =
-  /** One key a query, i32 [R]; a negative label leaves only the soft part. */
+  /** One key a query, i32 or u32 [R]; a negative label leaves only the soft part. */
   | { readonly labels: Tensor }
   /** All keys whose id equals the query's (u32 [R] and [K]), in equal shares. */
   | { readonly queryIds: Tensor; readonly keyIds: Tensor };
@@ -123,7 +123,7 @@ function cutTargets(options: SoftmaxLossOptions, from: number, to: number): Soft
   return {
     ...options,
     targets: "labels" in targets
-      ? { labels: slice(targets.labels, 0, from, to) }
+      ? { labels: cast(slice(targets.labels, 0, from, to), "i32") }
       : { ...targets, queryIds: slice(targets.queryIds, 0, from, to) },
     ...(soft ? { soft: { ...soft, logits: cutRows(soft.logits, from, to) } } : {}),
   };

@@ -11,7 +11,7 @@ import { type Init, type ParametersOf, Spec } from "./spec.ts";
 
 /** Spec of weight and bias. */
 export type AffineSpec = { weight: Spec; bias: Spec };
-/** A weight and a bias: of a linear map or of a LayerNorm. */
+/** A weight and a bias: of a linear map or of a normalisation. */
 export type Affine = ParametersOf<AffineSpec>;
 
 /** PyTorch's start of `nn.Linear`: weight and bias uniform in +-1/sqrt(in). */
@@ -30,9 +30,34 @@ export function linear({ weight, bias }: Affine, x: Tensor): Tensor {
   return add(matmul(x, weight, { transposeB: true }), bias);
 }
 
-/** A LayerNorm over `width` features: scale 1, shift 0. */
-export function layerNormSpec(width: number): AffineSpec {
+/** Spec of a normalisation of `width` features or channels: weight 1, bias 0. */
+function normSpec(width: number): AffineSpec {
   return { weight: new Spec([width], { constant: 1 }), bias: new Spec([width], { constant: 0 }) };
+}
+
+/** A LayerNorm over `width` features: weight 1, bias 0. For `layerNorm(x, weight, bias, eps)`. */
+export function layerNormSpec(width: number): AffineSpec {
+  return normSpec(width);
+}
+
+/** An RMSNorm over `width` features: weight 1. For `rmsNorm(x, weight, eps)`. */
+export function rmsNormSpec(width: number): { weight: Spec } {
+  return { weight: new Spec([width], { constant: 1 }) };
+}
+
+/** A GroupNorm or an InstanceNorm of `channels`: weight 1, bias 0. For `groupNorm(x, groups, weight, bias, eps)`. */
+export function groupNormSpec(channels: number): AffineSpec {
+  return normSpec(channels);
+}
+
+/** A BatchNorm of `channels`: weight 1, bias 0. For `batchNorm(x, weight, bias, state, options)`. */
+export function batchNormSpec(channels: number): AffineSpec {
+  return normSpec(channels);
+}
+
+/** The state that a BatchNorm of `channels` begins with: mean 0, variance 1. Not trained: no parameter of an optimiser. */
+export function batchNormStateSpec(channels: number): { running_mean: Spec; running_var: Spec } {
+  return { running_mean: new Spec([channels], { constant: 0 }), running_var: new Spec([channels], { constant: 1 }) };
 }
 
 /** LayerNorm over the last axis. */

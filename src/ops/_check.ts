@@ -11,6 +11,9 @@ export type Axes = readonly (number | string)[];
 /** All element types. */
 export const ANY_TYPE: readonly DType[] = ["f32", "i32", "u32", "f16"];
 
+/** Element types of floats. */
+export const FLOATS: readonly DType[] = ["f32", "f16"];
+
 /**
  * Throws unless an input of the op is there and has one of the element types and these axes (default: any).
  *
@@ -56,4 +59,10 @@ export function checkAxis(op: string, axis: number, rank: number): number {
     throw new RangeError(`Cannot apply ${op}: axis must be an integer from ${-rank} to ${rank - 1}: axis is ${axis}`);
   }
   return at;
+}
+
+/** `axes` (default: all) counted from the front, each once, in order. */
+export function checkAxes(op: string, axes: readonly number[] | undefined, rank: number): number[] {
+  const all = axes?.map((axis) => checkAxis(op, axis, rank)) ?? Array.from({ length: rank }, (_, i) => i);
+  return [...new Set(all)].sort((a, b) => a - b);
 }

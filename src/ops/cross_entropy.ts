@@ -25,10 +25,10 @@ interface TileAttrs {
   readonly ignoreIndex: number;
 }
 
-/** Throws unless `tile` is f32 [rows, columns] and `labels` i32 [rows]. */
+/** Throws unless `tile` is f32 [rows, columns] and `labels` i32 or u32 [rows]. */
 function checkTile(name: string, role: string, tile: Aval, labels: Aval): void {
   checkInput(name, role, tile, "f32", ["rows", "columns"]);
-  checkInput(name, "labels", labels, "i32", tile.shape.slice(0, 1));
+  checkInput(name, "labels", labels, ["i32", "u32"], tile.shape.slice(0, 1));
 }
 
 const crossEntropyOp: Op<{ readonly ignoreIndex: number }> = {
@@ -112,7 +112,7 @@ const pickLabelsOp: Op<{ readonly offset: number }> = {
  * loss and its gradient stay 0 where the label is `ignoreIndex`.
  *
  * @param logits f32 [rows, classes].
- * @param labels i32 [rows].
+ * @param labels i32 or u32 [rows].
  */
 export function crossEntropy(logits: Tensor, labels: Tensor, options: CrossEntropyOptions = {}): [Tensor, Tensor] {
   return applyAll(crossEntropyOp, [logits, labels], { ignoreIndex: options.ignoreIndex ?? -100 }) as [Tensor, Tensor];
@@ -132,7 +132,7 @@ export function lseUpdate(state: Tensor, tile: Tensor): Tensor {
  * The logit at each row's label where the tile holds that column, else 0. No gradient rule.
  *
  * @param tile f32 [rows, columns]: columns from `offset` on.
- * @param labels i32 [rows].
+ * @param labels i32 or u32 [rows].
  */
 export function pickLabels(tile: Tensor, labels: Tensor, offset: number): Tensor {
   return apply(pickLabelsOp, [tile, labels], { offset });
@@ -144,7 +144,7 @@ export function pickLabels(tile: Tensor, labels: Tensor, offset: number): Tensor
  *
  * @param tile f32 [rows, columns]: columns from `offset` on.
  * @param lse f32 [rows]: log-sum-exp of whole rows.
- * @param labels i32 [rows].
+ * @param labels i32 or u32 [rows].
  * @param scale f32 [rows].
  */
 export function softmaxTileGrad(

@@ -9,6 +9,7 @@ import parametersKernel from "../../kernels/layer_norm_parameters.wgsl" with { t
 import { applyAll, type Aval, type Node, type Op, sizeOf, Tensor } from "../program/graph.ts";
 import type { Lowering } from "../program/lowering.ts";
 import { checkInput } from "./_check.ts";
+import { asF32 } from "./_float.ts";
 import { flatKernel, lastAxis, rowKernel, widthOf } from "./_rows.ts";
 import { columnChunks, reduceColumns } from "./reduce.ts";
 
@@ -16,14 +17,17 @@ interface Attrs {
   readonly eps: number;
 }
 
-/** Result 0 is y; 1 is the mean minus the row's first element, 2 is 1 / sqrt(variance + eps), for the gradient. */
+/**
+ * (x, weight, bias); the kernels call the latter gamma and beta. Result 0 is y; 1 is the mean minus the row's first element, 2
+ * is 1 / sqrt(variance + eps), for the gradient.
+ */
 export const layerNormOp: Op<Attrs> = {
   name: "layerNorm",
   emits: true,
-  infer([x, gamma, beta], { eps }): Aval[] {
+  infer([x, weight, bias], { eps }): Aval[] {
     checkInput("layerNorm", "the input", x, "f32", ["...", "length"]);
-    checkInput("layerNorm", "gamma", gamma, "f32", [lastAxis(x!)]);
-    checkInput("layerNorm", "beta", beta, "f32", [lastAxis(x!)]);
+    checkInput("layerNorm", "weight", weight, "f32", [lastAxis(x!)]);
+    checkInput("layerNorm", "bias", bias, "f32", [lastAxis(x!)]);
     if (!(eps > 0)) throw new RangeError(`Cannot apply layerNorm: eps must be above 0: it is ${eps}`);
     const rows: Aval = { shape: x!.shape.slice(0, -1), dtype: "f32" };
     return [{ shape: x!.shape, dtype: "f32" }, rows, rows];
@@ -78,14 +82,14 @@ function lowerParameters(ctx: Lowering, rows: number, length: number): void {
 }
 
 /**
- * LayerNorm over the last axis: `(x - mean) / sqrt(variance + eps) * gamma + beta`, with the biased variance computed in
- * a second pass, so that nothing cancels. A constant row gives `beta`.
+ * LayerNorm over the last axis: `(x - mean) / sqrt(variance + eps) * weight + bias` (Ba et al. 2016), with the biased variance
+ * computed in a second pass, so that nothing cancels. A constant row gives `bias`.
  *
- * @param x f32 [..., length].
- * @param gamma f32 [length].
- * @param beta f32 [length].
+ * @param x f32 or f16 (the result is f32) [..., length].
+ * @param weight f32 [length].
+ * @param bias f32 [length].
  * @param eps Added to the variance; 1e-6 in ViT, 1e-12 in BERT.
  */
-export function layerNorm(x: Tensor, gamma: Tensor, beta: Tensor, eps: number): Tensor {
-  return applyAll(layerNormOp, [x, gamma, beta], { eps })[0]!;
+export function layerNorm(x: Tensor, weight: Tensor, bias: Tensor, eps: number): Tensor {
+  return applyAll(layerNormOp, [asF32(x), weight, bias], { eps })[0]!;
 }

@@ -5,10 +5,11 @@
  */
 import columnsKernel from "../../kernels/reduce_columns.wgsl" with { type: "text" };
 import rowsKernel from "../../kernels/reduce_rows.wgsl" with { type: "text" };
-import { apply, type Aval, type Op, sameShape, sizeOf, type Tensor } from "../program/graph.ts";
+import { apply, type Aval, type DType, type Op, sameShape, sizeOf, type Tensor } from "../program/graph.ts";
 import { type BufferRef, f32Bits, type Lowering } from "../program/lowering.ts";
 import { broadcastShapes } from "./_broadcast.ts";
-import { checkAxis, checkInput } from "./_check.ts";
+import { checkAxes, checkInput, FLOATS } from "./_check.ts";
+import { asF32 } from "./_float.ts";
 import { flatKernel, rowKernel, widthOf } from "./_rows.ts";
 import { reshape } from "./shape.ts";
 
@@ -35,40 +36,42 @@ interface Extent {
   readonly scale: number;
 }
 
-type Kind = "sum" | "max";
+/** What a reduction keeps of two elements. */
+export type ReduceKind = "sum" | "prod" | "max" | "min";
 
-/**
- * `start(first)`: what to begin with, given an element that is reduced, for WGSL has no -Infinity; `combine(a, b)`. The
- * largest of something and NaN is NaN, found by its bits: WGSL's `max` may give either.
- */
-const combine: Record<Kind, string> = {
-  sum: `
-fn start(first: F) -> F { return F(0.0); }
-fn combine(a: F, b: F) -> F { return a + b; }`,
-  max: `
-fn start(first: F) -> F { return first; }
-fn keep_nan(y: F, x: F) -> F { return select(y, x, (bitcast<C>(x) & C(0x7fffffffu)) > C(0x7f800000u)); }
-fn combine(a: F, b: F) -> F { return keep_nan(keep_nan(max(a, b), a), b); }`,
+/** Element types that the kernels reduce. */
+const REDUCED: readonly DType[] = ["f32", "i32", "u32"];
+
+/** What to begin with, given an element that is reduced, for WGSL has no -Infinity. */
+const START: Record<ReduceKind, string> = { sum: "T(0)", prod: "T(1)", max: "first", min: "first" };
+
+/** The larger of something and NaN is NaN, found by its bits: WGSL's `max` may give either. */
+const combined = (kind: ReduceKind, dtype: DType): string => {
+  if (kind === "sum" || kind === "prod") return `a ${kind === "sum" ? "+" : "*"} b`;
+  return dtype === "f32" ? `keep_nan(keep_nan(${kind}(a, b), a), b)` : `${kind}(a, b)`;
 };
 
-/** `across(lane, v)`: over the elements of `v` and the lanes of a row. NaN reaches a maximum through a sum of 0 and NaN. */
-const across: Record<Kind, string> = {
-  sum: `
-fn across(lane: u32, v: F) -> f32 { return row_sum(lane, total(v)); }`,
-  max: `
-fn across(lane: u32, v: F) -> f32 {
-  let nan = row_sum(lane, total(keep_nan(F(0.0), v)));
-  let top = row_max(lane, largest(v));
-  return select(top, nan, (bitcast<u32>(nan) & 0x7fffffffu) > 0x7f800000u);
-}`,
-};
+const KEEP_NAN = `
+fn keep_nan(y: T, x: T) -> T { return select(y, x, (bitcast<B>(x) & B(0x7fffffffu)) > B(0x7f800000u)); }`;
 
-function inferReduce(name: string, [x]: readonly Aval[], { axis, count }: ReduceAttrs): Aval[] {
-  checkInput(name, "the input", x, "f32");
-  return [{ shape: x!.shape.map((n, i) => i >= axis && i < axis + count ? 1 : n), dtype: "f32" }];
+/** WGSL of a reduction: E, `start` and `combine` of loads, `combine_two` of elements. */
+function combineCode(kind: ReduceKind, dtype: DType, width: 1 | 4): string {
+  const own = `
+fn start(first: T) -> T { return ${START[kind]}; }
+fn combine(a: T, b: T) -> T { return ${combined(kind, dtype)}; }`;
+  const code = (dtype === "f32" ? KEEP_NAN : "") + own;
+  const of = (type: string, bits: string, suffix: string): string =>
+    code.replace(/\bT\b/g, type).replace(/\bB\b/g, bits).replace(/\b(start|combine|keep_nan)\(/g, `$1${suffix}(`);
+  const loads = width === 4 ? of(`vec4<${dtype}>`, "vec4<u32>", "") : of(dtype, "u32", "");
+  return `alias E = ${dtype};${loads}${of(dtype, "u32", "_two")}`;
 }
 
-function lowerReduce(kind: Kind, ctx: Lowering, { shape }: Aval, { axis, count, scale }: ReduceAttrs): void {
+function inferReduce(name: string, [x]: readonly Aval[], { axis, count }: ReduceAttrs): Aval[] {
+  checkInput(name, "the input", x, REDUCED);
+  return [{ shape: x!.shape.map((n, i) => i >= axis && i < axis + count ? 1 : n), dtype: x!.dtype }];
+}
+
+function lowerReduce(kind: ReduceKind, ctx: Lowering, { shape }: Aval, { axis, count, scale }: ReduceAttrs): void {
   const extent = {
     outer: sizeOf(shape.slice(0, axis)),
     length: sizeOf(shape.slice(axis, axis + count)),
@@ -86,31 +89,38 @@ const LONG_ROW = { few: 2048, enough: 16_384 };
 const ENOUGH_ROWS = { cpu: 32, gpu: 1024 };
 
 /** Dispatches that reduce the rows of [outer, length]; long rows where there are few go through partial results. */
-function reduceRows(kind: Kind, ctx: Lowering, from: BufferRef, to: BufferRef, { outer, length, scale }: Extent): void {
-  const hooks = { combine: combine[kind] + across[kind] };
-  const kernel = rowKernel(`${kind}/rows`, rowsKernel, { device: ctx.device, length, hooks });
+function reduceRows(
+  kind: ReduceKind,
+  ctx: Lowering,
+  from: BufferRef,
+  to: BufferRef,
+  { outer, length, scale }: Extent,
+): void {
+  const { dtype } = from, hooks = { combine: combineCode(kind, dtype, widthOf(length)) };
+  const consts = { FLOAT: dtype === "f32" };
+  const kernel = rowKernel(`${kind}/rows`, rowsKernel, { device: ctx.device, length, consts, hooks });
   const busy = outer >= ENOUGH_ROWS[ctx.device.kind];
   const chunk = kernel.loads > LONG_ROW[busy ? "enough" : "few"] ? ROW_CHUNK : kernel.loads;
   const chunks = Math.ceil(kernel.loads / chunk), rows = outer * chunks;
-  const result = chunks === 1 ? to : ctx.scratch(rows * 4);
+  const result = chunks === 1 ? to : ctx.scratch(rows * 4, dtype);
   const u = { rows, length: kernel.loads, chunk, chunks, scale: chunks === 1 ? scale : 1 };
   ctx.dispatch(kernel.over(rows, { x: from, y: result, u }));
   if (chunks > 1) reduceRows(kind, ctx, result, to, { outer, length: chunks, inner: 1, scale });
 }
 
 /** Dispatches that reduce the middle axis of [outer, length, inner], in two stages where one has too few threads. */
-export function reduceColumns(kind: Kind, ctx: Lowering, from: BufferRef, to: BufferRef, extent: Extent): void {
+export function reduceColumns(kind: ReduceKind, ctx: Lowering, from: BufferRef, to: BufferRef, extent: Extent): void {
   const { outer, length, inner, scale } = extent;
-  const width = widthOf(inner), columns = inner / width;
+  const width = widthOf(inner), columns = inner / width, { dtype } = from;
   const kernel = flatKernel(`${kind}/columns`, columnsKernel, {
     device: ctx.device,
     loops: true,
-    consts: { VECTOR: width === 4 },
-    hooks: { combine: combine[kind] },
+    consts: { VECTOR: width === 4, FLOAT: dtype === "f32" },
+    hooks: { combine: combineCode(kind, dtype, width) },
   });
   const chunks = columnChunks(ctx, outer * columns, length);
   const count = outer * chunks * columns;
-  const result = chunks === 1 ? to : ctx.scratch(count * width * 4);
+  const result = chunks === 1 ? to : ctx.scratch(count * width * 4, dtype);
   const chunk = Math.ceil(length / chunks);
   const u = { count, length, inner: columns, chunk, chunks, scale: chunks === 1 ? scale : 1 };
   ctx.dispatch(kernel.over(count, { x: from, y: result, u }));
@@ -130,8 +140,8 @@ export function columnChunks(ctx: Lowering, columns: number, length: number): nu
   return Math.ceil(length / chunk);
 }
 
-/** A reduction of f32 by a kernel. */
-export function reduction(kind: Kind, vjp: NonNullable<Op<ReduceAttrs>["vjp"]>): Op<ReduceAttrs> {
+/** A reduction of f32, i32 or u32 by a kernel. */
+export function reduction(kind: ReduceKind, vjp: NonNullable<Op<ReduceAttrs>["vjp"]>): Op<ReduceAttrs> {
   return {
     name: kind,
     infer: (inputs, attrs) => inferReduce(kind, inputs, attrs),
@@ -183,19 +193,19 @@ export function sumTo(x: Tensor, shape: readonly number[], scale: number = 1): T
   return reshape(axes.length ? reduce(sumOp, x, scale, { axes, keepDims: true }) : x, shape);
 }
 
-/** Applies a reduction over any set of axes; the result is multiplied by `scale`. */
+/** Applies a reduction over any set of axes; the result is multiplied by `scale`. f16 is reduced as f32. */
 export function reduce(
   op: Op<ReduceAttrs>,
   x: Tensor,
   scale: number,
   { axes, keepDims = false }: ReduceOptions,
 ): Tensor {
-  const rank = x.shape.length;
-  const reduced = new Set((axes ?? x.shape.map((_, i) => i)).map((axis) => checkAxis(op.name, axis, rank)));
+  const reduced = new Set(checkAxes(op.name, axes, x.shape.length));
   const kept = x.shape.map((n, i) => reduced.has(i) ? 1 : n);
   const runs = neighbours(x.shape, reduced);
   const last = runs.length - 1;
-  let y = x;
+  let y = asF32(x);
+  checkInput(op.name, "the input", y, REDUCED);
   runs.forEach(([axis, count], i) => y = apply(op, [y], { axis, count, scale: i === last ? scale : 1 }));
   return keepDims ? reshape(y, kept) : reshape(y, kept.filter((_, i) => !reduced.has(i)));
 }
@@ -215,17 +225,25 @@ function neighbours(shape: readonly number[], reduced: ReadonlySet<number>): [nu
 
 /**
  * Sum over `axes` (default: all). Partial sums are added in a fixed order, so results are the same in every run. NaN where
- * an element is NaN.
+ * an element is NaN. Sums of integers are exact, modulo 2^32.
  *
- * @param x f32, any shape.
+ * @param x f32, f16 (the result is f32), i32 or u32, any shape.
  */
 export function sum(x: Tensor, options: ReduceOptions = {}): Tensor {
   return reduce(sumOp, x, 1, options);
 }
 
-/** Arithmetic mean over `axes` (default: all); see {@linkcode sum}. */
+/**
+ * Arithmetic mean over `axes` (default: all); see {@linkcode sum}.
+ *
+ * @param x f32 or f16 (the result is f32), any shape.
+ */
 export function mean(x: Tensor, options: ReduceOptions = {}): Tensor {
-  const axes = options.axes ?? x.shape.map((_, i) => i);
-  const count = new Set(axes.map((axis) => checkAxis("mean", axis, x.shape.length)));
-  return reduce(sumOp, x, 1 / sizeOf([...count].map((axis) => x.shape[axis]!)), options);
+  checkInput("mean", "the input", x, FLOATS);
+  return reduce(sumOp, x, 1 / countOf("mean", x, options), options);
+}
+
+/** Number of elements that a reduction makes one of. */
+export function countOf(name: string, x: Tensor, { axes }: ReduceOptions): number {
+  return sizeOf(checkAxes(name, axes, x.shape.length).map((axis) => x.shape[axis]!));
 }

@@ -1,6 +1,6 @@
 /**
- * Softmax, log-softmax and log-sum-exp over the last axis. Safe for any finite input: the row's largest element is subtracted.
- * A row with NaN or Infinity gives NaN.
+ * Softmax, log-softmax and log-sum-exp. Safe for any finite input: the row's largest element is subtracted. The kernels work
+ * on the last axis; others are moved there.
  *
  * @module
  */
@@ -8,11 +8,14 @@ import forwardKernel from "../../kernels/softmax.wgsl" with { type: "text" };
 import gradKernel from "../../kernels/softmax_grad.wgsl" with { type: "text" };
 import { apply, type Aval, type Node, type Op, sizeOf, Tensor } from "../program/graph.ts";
 import type { Bindings, Lowering } from "../program/lowering.ts";
-import { checkInput } from "./_check.ts";
+import { rowsAlong } from "./_axis.ts";
+import { checkAxes, checkAxis, checkInput, FLOATS } from "./_check.ts";
+import { asF32 } from "./_float.ts";
 import { lastAxis, rowKernel } from "./_rows.ts";
 import { exp, multiply, subtract } from "./elementwise.ts";
-import { sum } from "./reduce.ts";
+import { type ReduceOptions, sum } from "./reduce.ts";
 import { reshape } from "./shape.ts";
+import { transpose } from "./transpose.ts";
 
 type Consts = Readonly<Record<string, boolean>>;
 
@@ -76,29 +79,53 @@ const logSumExpOp = define("logSumExp", { LSE: true }, ({ inputs: [x] }, [dy]) =
   multiply(softmax(x!), reshape(dy!, [...dy!.shape, 1])),
 ]);
 
+/** Options of {@linkcode softmax} and {@linkcode logSoftmax}. */
+export interface SoftmaxOptions {
+  /** The axis along which exp(x) is divided by its sum, negative ones from the end. Default -1. */
+  readonly axis?: number;
+}
+
+/** An op of rows along any axis. */
+function along(op: Op<void>, x: Tensor, axis: number): Tensor {
+  checkInput(op.name, "the input", x, FLOATS, ["...", "length"]);
+  if (checkAxis(op.name, axis, x.shape.length) === x.shape.length - 1) return apply(op, [asF32(x)], undefined);
+  const { rows, restore } = rowsAlong(op.name, asF32(x), axis);
+  return restore(apply(op, [rows], undefined));
+}
+
 /**
- * exp(x) / sum(exp(x)) over the last axis. 0 where x is -Infinity, NaN in rows that hold nothing else, and in rows with NaN.
+ * exp(x) / sum(exp(x)) along an axis (default: the last). 0 where x is -Infinity, NaN in rows that hold nothing else, and in
+ * rows with NaN or Infinity.
  *
- * @param x f32 [..., length].
+ * @param x f32 or f16 (the result is f32), of at least one axis.
  */
-export function softmax(x: Tensor): Tensor {
-  return apply(softmaxOp, [x], undefined);
+export function softmax(x: Tensor, options: SoftmaxOptions = {}): Tensor {
+  return along(softmaxOp, x, options.axis ?? -1);
 }
 
 /**
- * x - log(sum(exp(x))) over the last axis; exact where softmax underflows. -Infinity where x is, NaN in rows that hold nothing
- * else, and in rows with NaN.
+ * x - log(sum(exp(x))) along an axis (default: the last); exact where softmax underflows. -Infinity where x is, NaN in rows
+ * that hold nothing else, and in rows with NaN or Infinity.
+ *
+ * @param x f32 or f16 (the result is f32), of at least one axis.
  */
-export function logSoftmax(x: Tensor): Tensor {
-  return apply(logSoftmaxOp, [x], undefined);
+export function logSoftmax(x: Tensor, options: SoftmaxOptions = {}): Tensor {
+  return along(logSoftmaxOp, x, options.axis ?? -1);
 }
 
 /**
- * log(sum(exp(x))) over the last axis, [..., length] to [...]. -Infinity for a row of nothing but -Infinity, NaN for a row
- * with NaN.
+ * log(sum(exp(x))) over `axes` (default: the last one alone). -Infinity where all elements are -Infinity, Infinity where one
+ * is Infinity and none NaN, NaN where one is NaN.
+ *
+ * @param x f32 or f16 (the result is f32), of at least one axis.
  */
-export function logSumExp(x: Tensor): Tensor {
-  return apply(logSumExpOp, [x], undefined);
+export function logSumExp(x: Tensor, options: ReduceOptions = {}): Tensor {
+  checkInput("logSumExp", "the input", x, FLOATS, ["...", "length"]);
+  const rank = x.shape.length, axes = checkAxes("logSumExp", options.axes ?? [-1], rank);
+  const kept = x.shape.map((_, i) => i).filter((i) => !axes.includes(i)), outer = kept.map((i) => x.shape[i]!);
+  const moved = transpose(asF32(x), [...kept, ...axes]);
+  const y = apply(logSumExpOp, [reshape(moved, [...outer, x.size / sizeOf(outer)])], undefined);
+  return options.keepDims ? reshape(y, x.shape.map((n, i) => axes.includes(i) ? 1 : n)) : y;
 }
 
 /** The ops, for tests of a single kernel. */

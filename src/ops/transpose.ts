@@ -6,6 +6,7 @@
 import source from "../../kernels/transpose.wgsl" with { type: "text" };
 import { apply, type Aval, type Op, sizeOf, type Tensor } from "../program/graph.ts";
 import { checkAxis, checkInput } from "./_check.ts";
+import { asF32 } from "./_float.ts";
 import { flatKernel } from "./_rows.ts";
 import { reshape } from "./shape.ts";
 
@@ -59,7 +60,7 @@ function mergedAxes(shape: readonly number[], permutation: readonly number[]): A
 /**
  * Result axis i is axis `permutation[i]` of x; by default the axes are reversed. A permutation that moves no data is a view.
  *
- * @param x f32, i32 or u32, any shape.
+ * @param x f32, i32, u32, or f16 (the result is f32), any shape.
  * @param permutation Every axis once.
  */
 export function transpose(x: Tensor, permutation?: readonly number[]): Tensor {
@@ -70,6 +71,7 @@ export function transpose(x: Tensor, permutation?: readonly number[]): Tensor {
       `Cannot apply transpose: every one of ${rank} axes must appear once: permutation is [${permutation}]`,
     );
   }
+  x = asF32(x);
   if (mergedAxes(x.shape, order).length === 1) return reshape(x, order.map((axis) => x.shape[axis]!));
   return apply(transposeOp, [x], { permutation: order });
 }

@@ -110,11 +110,11 @@ Deno.test("crossEntropy() names what does not fit", () => {
   assertThrows(
     () => crossEntropy(placeholder([5, 3]), labels),
     RangeError,
-    "labels must be i32[5]: it is i32[4]",
+    "labels must be (i32 or u32)[5]: it is i32[4]",
   );
   assertThrows(
     () => crossEntropy(placeholder([4, 3]), placeholder([4])),
     TypeError,
-    "labels must be i32[4]: it is f32[4]",
+    "labels must be (i32 or u32)[4]: it is f32[4]",
   );
 });

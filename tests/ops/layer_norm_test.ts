@@ -100,9 +100,9 @@ Deno.test("layerNorm() names the parameter that does not fit", () => {
   assertThrows(
     () => layerNorm(x, placeholder([7]), fits, 1e-6),
     RangeError,
-    "gamma must be f32[8]: it is f32[7]",
+    "weight must be f32[8]: it is f32[7]",
   );
-  assertThrows(() => layerNorm(x, fits, placeholder([8], "u32"), 1e-6), TypeError, "beta must be f32[8]: it is u32[8]");
+  assertThrows(() => layerNorm(x, fits, placeholder([8], "u32"), 1e-6), TypeError, "bias must be f32[8]: it is u32[8]");
   assertThrows(() => layerNorm(x, fits, fits, 0), RangeError, "eps must be above 0: it is 0");
   assertThrows(
     () => layerNorm(placeholder([]), fits, fits, 1e-6),
