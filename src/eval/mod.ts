@@ -18,3 +18,5 @@ export { type NamedText } from "./result_files.ts";
 export { vqaFileAccuracy, type VqaFiles } from "./vqa_files.ts";
 export { type NlvrAccuracy, nlvrAccuracy, type NlvrStatement } from "./nlvr_accuracy.ts";
 export { nlvrFileAccuracy, type NlvrFiles } from "./nlvr_files.ts";
+export { evaluateGroups, type GroupOptions, type GroupRecall, type GroupResult } from "./groups.ts";
+export { usageOfVision, type UsageOptions, type VisionUsage, type WithoutImage } from "./usage_of_vision.ts";

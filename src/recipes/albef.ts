@@ -68,7 +68,7 @@ export function albefLoss(
   { momentum, queues, alpha }: MomentumSide,
   batch: MaskedPairs,
   context: ModelContext & { readonly key: Key },
-  { negatives: kind = "multinomial", weights }: Pick<GritOptions, "negatives" | "weights"> = {},
+  { negatives: kind = "multinomial" }: Pick<GritOptions, "negatives"> = {},
 ): GritLoss & { readonly queues: KeyQueues } {
   const x = encodePairs(p, batch, context), keys = encodeKeys(momentum, queues, batch, branch(context, 5));
   const similar = { queries: x.features, keys: keys.features, temperature: p.temp };
@@ -82,7 +82,7 @@ export function albefLoss(
       itc: () => itcMomentumLoss(x.features, p.temp, keys, { alpha }),
       itm: () => itmLoss(p, x, negatives, branch(context, 3)),
       mlm: () => mlmLoss(maskedLogits(p, batch, x.image.states, branch(context, 4)), batch.mlmLabels, soft()),
-    }, weights),
+    }),
     features: { image: stopGradient(x.features.image), text: stopGradient(x.features.text) },
     negatives,
     queues: advanceQueues(queues, keys.features.image, keys.features.text),
@@ -110,14 +110,15 @@ export const albef: PairRecipe<typeof albefFields, AlbefSpec, AlbefExtra, MlmBat
       loss(p, extra, input, { key, step }) {
         const momentum = ema(extra.momentum, p, values.momentum),
           alpha = rampedAlpha(values.alpha, step, stepsPerEpoch);
-        const { loss, terms, features, queues } = albefLoss(
+        const { loss, terms, features, negatives, queues } = albefLoss(
           p,
           { momentum, queues: extra.queues, alpha },
           { ...input, ...patched(input, config) },
           { config, key, remat },
           values,
         );
-        return { loss, metrics: { ...terms, temperature: p.temp, alpha }, features, extra: { momentum, queues } };
+        const metrics = { ...terms, temperature: p.temp, alpha };
+        return { loss, metrics, features, negatives, extra: { momentum, queues } };
       },
     };
   },
