@@ -48,7 +48,7 @@ export {
 } from "./tokenizer.ts";
 export { Random, type RandomState } from "../random/random.ts";
 export { type RelationFact } from "./scenes/facts.ts";
-export { captionHolds } from "./scenes/truth.ts";
+export { captionHolds, sceneTruth } from "./scenes/truth.ts";
 export { type Scene, type SceneObject, type SceneSplit } from "./scenes/world.ts";
 export { type SceneFacts, type SceneFiles, sceneFiles, type SceneProgress, writeScenes } from "./scenes/write.ts";
 export { type SceneOptions } from "./scenes/options.ts";

@@ -111,3 +111,31 @@ export function claimsHold({ objects, relations, cells }: CaptionClaims, scene: 
 export function captionHolds(caption: string, objects: Scene): boolean {
   return claimsHold(parseCaption(caption), objects);
 }
+
+/**
+ * Which captions are true of which pictures of a split: the number of a picture, in the order of the file of facts (`imageId` of a data
+ * set opened from the captions of that split alone), and any caption of our scenes. Answers are kept.
+ *
+ * @param files Those of {@linkcode sceneFiles}.
+ */
+export async function sceneTruth(
+  files: { readonly facts: string },
+): Promise<(image: number, caption: string) => boolean> {
+  const { images } = JSON.parse(await Deno.readTextFile(files.facts)) as { images: { objects: Scene }[] };
+  const claims = new Map<string, CaptionClaims>(), known = images.map(() => new Map<string, boolean>());
+  return (image, caption) => {
+    const answers = known[image];
+    if (!answers) {
+      throw new RangeError(
+        `Cannot tell what is true of image ${image}: there are the images 0 to ${images.length - 1}`,
+      );
+    }
+    let answer = answers.get(caption);
+    if (answer === undefined) {
+      const said = claims.get(caption) ?? parseCaption(caption);
+      claims.set(caption, said);
+      answers.set(caption, answer = claimsHold(said, images[image]!.objects));
+    }
+    return answer;
+  };
+}
