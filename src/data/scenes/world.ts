@@ -7,24 +7,24 @@
 import { Random } from "../../random/random.ts";
 
 /** What an object can be. */
-export const SHAPES = ["circle", "square", "triangle", "ring", "star", "cross", "diamond", "heart"] as const;
+export const SHAPES: readonly Shape[] = ["circle", "square", "triangle", "ring", "star", "cross", "diamond", "heart"];
 /** What colour an object can have. */
-export const COLORS = ["red", "orange", "yellow", "green", "cyan", "blue", "purple", "black"] as const;
+export const COLORS: readonly Color[] = ["red", "orange", "yellow", "green", "cyan", "blue", "purple", "black"];
 /** How large an object can be. */
-export const SIZES = ["small", "big"] as const;
+export const SIZES: readonly Size[] = ["small", "big"];
 /** The parts that every data set has. */
 export const SPLITS = ["train", "val", "test"] as const;
 /** Rows and columns of the grid that objects stand on, one object a cell at most. */
 export const GRID = 3;
 
 /** A shape's name. */
-export type Shape = typeof SHAPES[number];
+export type Shape = "circle" | "square" | "triangle" | "ring" | "star" | "cross" | "diamond" | "heart";
 /** A colour's name. */
-export type Color = typeof COLORS[number];
+export type Color = "red" | "orange" | "yellow" | "green" | "cyan" | "blue" | "purple" | "black";
 /** A size's name. */
-export type Size = typeof SIZES[number];
+export type Size = "small" | "big";
 /** A split's name. */
-export type SceneSplit = typeof SPLITS[number] | "hard";
+export type SceneSplit = "train" | "val" | "test" | "hard";
 
 /** One object. */
 export interface SceneObject {
