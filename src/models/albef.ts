@@ -167,8 +167,8 @@ export function matchLogits(
 }
 
 /**
- * States of a text with its image, through all layers, before the vocabulary product: [B, L, D]. Without an image cross-attention is
- * left out.
+ * States of a text with its image, through all layers, before the vocabulary product: [B, L, D]. Without an image the fusion layers
+ * leave out their cross-attention.
  */
 export function vocabularyStates(
   p: Pick<Albef, "text_encoder">,
