@@ -2,17 +2,12 @@
 import {
   add,
   type Aval,
-  type CaptionClaims,
-  claimsHold,
   gather,
   iota,
   mean,
   multiply,
   type PairObjective,
-  parseCaption,
   reshape,
-  type SceneFacts,
-  sceneFiles,
   type Tensor,
   tensor,
 } from "../../mod.ts";
@@ -55,15 +50,4 @@ export function countingFalseNegatives(objective: AnyObjective, truth: Truth): A
 
 function shapeOfTruth(count: number): { shape: number[]; dtype: "f32" } {
   return { shape: [count * count, 1], dtype: "f32" };
-}
-
-/** Truth of a folder's training scenes. */
-export async function truthOfScenes(folder: string): Promise<Truth> {
-  const text = await Deno.readTextFile(sceneFiles(folder, "train").facts);
-  const { images } = JSON.parse(text) as { images: SceneFacts[] }, said = new Map<string, CaptionClaims>();
-  return (imageId, caption) => {
-    let claims = said.get(caption);
-    if (!claims) said.set(caption, claims = parseCaption(caption));
-    return claimsHold(claims, images[imageId]!.objects);
-  };
 }

@@ -10,10 +10,11 @@ import {
   retrievalSet,
   sceneFiles,
   type SceneOptions,
+  sceneTruth,
   type Tokenizer,
   writeScenes,
 } from "../../mod.ts";
-import { type Truth, truthOfScenes } from "./truth.ts";
+import type { Truth } from "./truth.ts";
 
 /** Sizes of a world and the budget that each of its runs has. */
 export interface Budget {
@@ -120,7 +121,7 @@ export async function scenesWorld(folder: string, budget: Budget): Promise<World
     view: { resolution: 64, transform: "train", cropArea: null, flip: false, randAugment: false },
     usual: retrievalSet(await open("test"), tokenizer, set),
     hard: retrievalSet(await open("hard"), tokenizer, set),
-    truth: await truthOfScenes(folder),
+    truth: await sceneTruth(sceneFiles(folder, "train")),
   };
 }
 

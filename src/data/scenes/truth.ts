@@ -114,7 +114,7 @@ export function captionHolds(caption: string, objects: Scene): boolean {
 
 /**
  * Which captions are true of which pictures of a split: the number of a picture, in the order of the file of facts (`imageId` of a data
- * set opened from the captions of that split alone), and any caption of our scenes. Answers are kept.
+ * set opened from the captions of that split alone), and any caption of our scenes. Captions are read once.
  *
  * @param files Those of {@linkcode sceneFiles}.
  */
@@ -122,20 +122,15 @@ export async function sceneTruth(
   files: { readonly facts: string },
 ): Promise<(image: number, caption: string) => boolean> {
   const { images } = JSON.parse(await Deno.readTextFile(files.facts)) as { images: { objects: Scene }[] };
-  const claims = new Map<string, CaptionClaims>(), known = images.map(() => new Map<string, boolean>());
+  const claims = new Map<string, CaptionClaims>();
   return (image, caption) => {
-    const answers = known[image];
-    if (!answers) {
+    if (!images[image]) {
       throw new RangeError(
         `Cannot tell what is true of image ${image}: there are the images 0 to ${images.length - 1}`,
       );
     }
-    let answer = answers.get(caption);
-    if (answer === undefined) {
-      const said = claims.get(caption) ?? parseCaption(caption);
-      claims.set(caption, said);
-      answers.set(caption, answer = claimsHold(said, images[image]!.objects));
-    }
-    return answer;
+    const said = claims.get(caption) ?? parseCaption(caption);
+    claims.set(caption, said);
+    return claimsHold(said, images[image].objects);
   };
 }
