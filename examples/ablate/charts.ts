@@ -44,7 +44,7 @@ export async function recallChart(name: string, table: Table, results: readonly 
     [...bySeed(results, run, rank).values()].map((value) => ({ row: label, value }))
   );
   const theirs = rows.flatMap(({ label, run }) => figures[run] ? [{ row: label, value: paperMean(figures[run]) }] : []);
-  const y = { field: "row", type: "nominal", sort, title: null, scale: { domain: sort } };
+  const y = { field: "row", type: "nominal", sort, title: null, scale: { domain: sort }, axis: { labelLimit: 320 } };
   const x = (title: string) => ({
     field: "value",
     type: "quantitative",

@@ -92,7 +92,8 @@ export function textTables(name: string, table: Table, results: readonly Ablatio
     const shown = measures.filter(({ of }) =>
       results.some((r) => rows.some(({ run }) => run === r.run) && of(r) !== undefined)
     );
-    const judged = part === 0 && published !== undefined;
+    const judged = part === 0 && published !== undefined &&
+      Object.keys(published.figures).length + published.claims.length > 0;
     return {
       title,
       columns: [
