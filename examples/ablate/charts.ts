@@ -16,8 +16,8 @@ const colors = ["#000000", "#E69F00", "#56B4E9", "#009E73", "#D55E00", "#CC79A7"
 async function draw(spec: Record<string, unknown>): Promise<string> {
   const config = {
     font: "sans-serif",
-    axis: { labelLimit: 300, labelFontSize: 12, titleFontSize: 12 },
-    legend: { labelLimit: 320 },
+    axis: { labelLimit: 0, labelFontSize: 12, titleFontSize: 12 },
+    legend: { labelLimit: 0 },
   };
   // deno-lint-ignore no-explicit-any
   const { spec: vega } = compile({ background: "white", padding: 8, config, ...spec } as any);
@@ -44,7 +44,7 @@ export async function recallChart(name: string, table: Table, results: readonly 
     [...bySeed(results, run, rank).values()].map((value) => ({ row: label, value }))
   );
   const theirs = rows.flatMap(({ label, run }) => figures[run] ? [{ row: label, value: paperMean(figures[run]) }] : []);
-  const y = { field: "row", type: "nominal", sort, title: null, scale: { domain: sort }, axis: { labelLimit: 320 } };
+  const y = { field: "row", type: "nominal", sort, title: null, scale: { domain: sort }, axis: { labelLimit: 0 } };
   const x = (title: string) => ({
     field: "value",
     type: "quantitative",
@@ -128,7 +128,7 @@ export async function visionChart(table: Table, results: readonly AblationResult
   );
   if (!values.length) return undefined;
   const domain = [...new Set(values.map(({ row }) => row))],
-    y = { field: "value", type: "quantitative", title: "accuracy with minus without image, points" };
+    y = { field: "value", type: "quantitative", title: "accuracy gained by the image, points" };
   const color = {
     field: "row",
     type: "nominal",
