@@ -105,7 +105,9 @@ async function runAll(world: World, jobs: readonly Job[], options: Options, what
     };
     for (const job of left) {
       const measured = await run(world, job.key, job.seed, start, say);
-      await appendResult(file, { ...measured, ...(options.alone ? {} : { secondsPerEpoch: null }), ...about });
+      const { secondsPerEpoch, ...figures } = measured,
+        time = options.alone ? { secondsPerEpoch: secondsPerEpoch! } : {};
+      await appendResult(file, { ...figures, ...time, ...about });
       told(job);
     }
     return;

@@ -85,7 +85,7 @@ export async function lossCurves(table: Table, results: readonly AblationResult[
         point[loss] === undefined ? [] : {
           row,
           loss: loss === "loss" ? "total" : loss.toUpperCase(),
-          epoch: point.epoch,
+          epoch: point.step * result.batch / result.examples,
           step: point.step,
           value: point[loss],
         }

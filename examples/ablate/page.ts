@@ -15,6 +15,9 @@ const style =
 th,td{padding:4px 7px;border-bottom:1px solid #8886;text-align:right;vertical-align:top}th:first-child{text-align:left}
 small{display:block;white-space:nowrap;opacity:.8}svg{max-width:100%;height:auto}code{overflow-wrap:anywhere}`;
 
+/** The one that is a chart of usage of vision and no table of recalls. */
+const VISION = "figure4";
+
 /**
  * Writes `index.html`, `tables.md` and a PNG of each chart into a folder, which is made. Tables without results are left out.
  *
@@ -34,14 +37,13 @@ export async function writePage(
       const mine = results.filter((r) => r.world === world && table.rows.some(({ run }) => run === r.run));
       if (!mine.length) continue;
       const title = `${table.title} (${world})`,
-        parts = textTables(name, table, mine),
+        vision = name === VISION,
+        parts = vision ? [] : textTables(name, table, mine),
         claims = claimLines(name, table, mine);
       const about = provenance(mine);
-      const charts = {
-        recall: await recallChart(name, table, mine),
-        loss: await lossCurves(table, mine),
-        vision: await visionChart(table, mine),
-      };
+      const charts = vision
+        ? { vision: await visionChart(table, mine) }
+        : { recall: await recallChart(name, table, mine), loss: await lossCurves(table, mine) };
       const pictures = Object.entries(charts).filter((entry): entry is [string, string] => entry[1] !== undefined);
       for (const [kind, svg] of pictures) files.set(`table-${name}-${world}-${kind}.png`, await png(svg));
       const source = paper[name] ? `The paper: ${paper[name].source}.` : "Not in the paper.";

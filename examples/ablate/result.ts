@@ -25,7 +25,8 @@ export interface AblationResult {
   readonly command: string;
   readonly commit: string;
   readonly adapter: string;
-  readonly secondsPerEpoch: number;
+  /** Absent where several runs shared the machine. */
+  readonly secondsPerEpoch?: number;
   /** Losses on the way; `falseNegatives` in percent of ITM's negatives. */
   readonly curve: readonly {
     readonly step: number;
@@ -103,7 +104,7 @@ const line = object({
   command: text,
   commit: text,
   adapter: text,
-  secondsPerEpoch: positive,
+  "secondsPerEpoch?": positive,
   curve: list(object({ ...point, "falseNegatives?": percent })),
   usual: object({ cosine: recalls, "reranked?": recalls }),
   "hard?": object({ cosine: recalls1, "reranked?": recalls1, "matching?": percent }),
@@ -132,7 +133,9 @@ export async function readResults(path: string): Promise<AblationResult[]> {
   });
 }
 
-/** Appends a result to a file of lines. */
+/** Appends a result to a file of lines, numbers to six digits. */
 export async function appendResult(path: string, result: AblationResult): Promise<void> {
-  await Deno.writeTextFile(path, JSON.stringify(result) + "\n", { append: true });
+  const short = (_: string, value: unknown): unknown =>
+    typeof value === "number" ? Number(value.toPrecision(6)) : value;
+  await Deno.writeTextFile(path, JSON.stringify(result, short) + "\n", { append: true });
 }

@@ -39,9 +39,6 @@ export const methods = {
   "itc-queue": { recipe: "albef-queue" as Method["recipe"], grit: "off", values: {} },
   "itc-grit": grit("grit", 0, 0.5, dual),
   "itc-cons-grit": grit("grit", 0.2, 0.5, dual),
-  // Beyond the paper.
-  "grit-cons-50-random": grit("grit", 0.2, 0.5, { negatives: "random" }),
-  "grit-smooth-50": grit("grit", 0, 0.5, { itcSmoothing: 0.5 }),
 } satisfies Record<string, Method>;
 
 /** A run's key. */
@@ -104,14 +101,6 @@ export const tables = {
     rows: [
       { label: "ALBEF_Base, 15 %", run: "albef-base" },
       { label: "ALBEF_Base, 50 %", run: "albef-base-50" },
-    ],
-  },
-  "beyond": {
-    title: "Beyond the paper: negatives and smoothing",
-    rows: [
-      { label: "GRIT-VLP, drawn negatives", run: "grit-cons-50" },
-      { label: "GRIT-VLP, random negatives", run: "grit-cons-50-random" },
-      { label: "GRIT, smoothed ITC (MAFA)", run: "grit-smooth-50" },
     ],
   },
 } as const satisfies Record<string, Table>;

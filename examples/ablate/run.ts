@@ -22,9 +22,7 @@ import { GROUP, type World } from "./world.ts";
 export type Start = ReadonlyMap<string, Float32Array>;
 
 /** What a run has measured; who ran it where is added by the caller. */
-export type Measured = Omit<AblationResult, "command" | "commit" | "adapter" | "secondsPerEpoch"> & {
-  readonly secondsPerEpoch: number;
-};
+export type Measured = Omit<AblationResult, "command" | "commit" | "adapter">;
 
 // deno-lint-ignore no-explicit-any
 type AnyRecipe = PairRecipe<any, any, any, any>;

@@ -62,13 +62,19 @@ export interface MomentumSide {
   readonly alpha: Tensor | number;
 }
 
+/** Switches of the objective. */
+export interface AlbefOptions extends Pick<GritOptions, "negatives"> {
+  /** Weights of the terms. @default 1 each; a term of weight 0 is left out */
+  readonly weights?: { readonly itc?: number; readonly itm?: number; readonly mlm?: number };
+}
+
 /** The objective on one mini-batch, and the queues after it. */
 export function albefLoss(
   p: Albef,
   { momentum, queues, alpha }: MomentumSide,
   batch: MaskedPairs,
   context: ModelContext & { readonly key: Key },
-  { negatives: kind = "multinomial" }: Pick<GritOptions, "negatives"> = {},
+  { negatives: kind = "multinomial", weights }: AlbefOptions = {},
 ): GritLoss & { readonly queues: KeyQueues } {
   const x = encodePairs(p, batch, context), keys = encodeKeys(momentum, queues, batch, branch(context, 5));
   const similar = { queries: x.features, keys: keys.features, temperature: p.temp };
@@ -82,7 +88,7 @@ export function albefLoss(
       itc: () => itcMomentumLoss(x.features, p.temp, keys, { alpha }),
       itm: () => itmLoss(p, x, negatives, branch(context, 3)),
       mlm: () => mlmLoss(maskedLogits(p, batch, x.image.states, branch(context, 4)), batch.mlmLabels, soft()),
-    }),
+    }, weights),
     features: { image: stopGradient(x.features.image), text: stopGradient(x.features.text) },
     negatives,
     queues: advanceQueues(queues, keys.features.image, keys.features.text),

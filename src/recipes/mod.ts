@@ -10,7 +10,15 @@ import { grit } from "./grit.ts";
 import { retrieval } from "./retrieval.ts";
 import { siglip } from "./siglip.ts";
 
-export { albef, type AlbefExtra, albefFields, albefLoss, type MomentumSide, rampedAlpha } from "./albef.ts";
+export {
+  albef,
+  type AlbefExtra,
+  albefFields,
+  albefLoss,
+  type AlbefOptions,
+  type MomentumSide,
+  rampedAlpha,
+} from "./albef.ts";
 export { albefQueue, type AlbefQueueExtra, albefQueueFields, type AlbefQueueSpec } from "./albef_queue.ts";
 export { grit, gritFields, type GritLoss, gritLoss, type GritOptions, type MaskedPairs } from "./grit.ts";
 export {

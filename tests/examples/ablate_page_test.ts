@@ -76,8 +76,9 @@ testInFolder("results are read strictly: errors name file, line and field", asyn
 });
 
 testInFolder("the page has every chart, escapes texts and needs no network", async (dir) => {
-  const paths = await writePage(dir, { "2": table }, results);
-  const pngs = ["recall", "loss", "vision"].map((kind) => `${dir}/table-2-scenes-${kind}.png`);
+  const paths = await writePage(dir, { "2": table, figure4: table }, results);
+  const kinds = ["2-scenes-recall", "2-scenes-loss", "figure4-scenes-vision"];
+  const pngs = kinds.map((kind) => `${dir}/table-${kind}.png`);
   assertEquals(paths, [...pngs, `${dir}/index.html`, `${dir}/tables.md`]);
   const page = await Deno.readTextFile(`${dir}/index.html`);
   assertEquals(page.match(/<figure /g)?.length, 3);
