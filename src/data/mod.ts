@@ -47,6 +47,8 @@ export {
   writeTokenizer,
 } from "./tokenizer.ts";
 export { Random, type RandomState } from "../random/random.ts";
-export { type SceneSplit } from "./scenes/world.ts";
-export { type SceneFiles, sceneFiles, type SceneProgress, writeScenes } from "./scenes/write.ts";
+export { type Relation, type RelationFact } from "./scenes/facts.ts";
+export { captionHolds, sceneTruth } from "./scenes/truth.ts";
+export { type Color, type Scene, type SceneObject, type SceneSplit, type Shape, type Size } from "./scenes/world.ts";
+export { type SceneFacts, type SceneFiles, sceneFiles, type SceneProgress, writeScenes } from "./scenes/write.ts";
 export { type SceneOptions } from "./scenes/options.ts";

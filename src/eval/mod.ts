@@ -3,6 +3,7 @@
  *
  * @module
  */
+export { falseNegativeRate, type FalseNegatives } from "./false_negatives.ts";
 export { type Recall, type Recalls } from "./recall.ts";
 export { RetrievalEvaluator, type RetrievalOptions, type RetrievalResult, type RetrievalSet } from "./retrieval.ts";
 export { retrievalSet, type RetrievalSetOptions } from "./retrieval_set.ts";
@@ -18,3 +19,5 @@ export { type NamedText } from "./result_files.ts";
 export { vqaFileAccuracy, type VqaFiles } from "./vqa_files.ts";
 export { type NlvrAccuracy, nlvrAccuracy, type NlvrStatement } from "./nlvr_accuracy.ts";
 export { nlvrFileAccuracy, type NlvrFiles } from "./nlvr_files.ts";
+export { evaluateGroups, type GroupOptions, type GroupRecall, type GroupResult } from "./groups.ts";
+export { usageOfVision, type UsageOptions, type VisionUsage, type WithoutImage } from "./usage_of_vision.ts";

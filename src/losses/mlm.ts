@@ -47,11 +47,14 @@ export function mlmLoss(logits: Logits, labels: Tensor, soft?: SoftTargets): Ten
   return divide(sum(multiply(losses, chosen)), maximum(sum(chosen), 1));
 }
 
-/** Vocabulary logits of masked texts with their images [B, P + 1, D], through all layers: T = B * L rows that are never whole. */
+/**
+ * Vocabulary logits of masked texts with their images [B, P + 1, D], through all layers: T = B * L rows that are never whole. Without
+ * images cross-attention is left out.
+ */
 export function maskedLogits(
   p: Pick<Albef, "text_encoder">,
   { mlmIds, mask }: MaskedTexts,
-  image: Tensor,
+  image: Tensor | undefined,
   context: ModelContext,
 ): Logits {
   return {

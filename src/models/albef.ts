@@ -166,14 +166,17 @@ export function matchLogits(
   );
 }
 
-/** States of a text with its image, through all layers, before the vocabulary product: [B, L, D]. */
+/**
+ * States of a text with its image, through all layers, before the vocabulary product: [B, L, D]. Without an image the fusion layers
+ * leave out their cross-attention.
+ */
 export function vocabularyStates(
   p: Pick<Albef, "text_encoder">,
   { ids, mask }: Tokens,
-  image: Tensor,
+  image: Tensor | undefined,
   { config, key, remat }: ModelContext,
 ): Tensor {
-  const states = bertMultimodal(p.text_encoder, ids, { mask, image, key, remat }, config.text);
+  const states = bertMultimodal(p.text_encoder, ids, { mask, key, remat, ...(image ? { image } : {}) }, config.text);
   return mlmTransform(p.text_encoder, states, config.text);
 }
 

@@ -135,8 +135,8 @@ type Layer = ParametersOf<BertLayerSpec>;
 export interface BertContext {
   /** f32 [B, L]: 1 at tokens, 0 at padding. */
   readonly mask: Tensor;
-  /** Image tokens [B, P, encoderWidth] for cross-attention; all of them are attended to. */
-  readonly image?: Tensor;
+  /** Image tokens [B, P, encoderWidth] for cross-attention; all of them are attended to. Without them it is left out. */
+  readonly image?: Tensor | undefined;
   /** f32 [B, P]: 1 at states that cross-attention may see. Default: all. */
   readonly imageMask?: Tensor;
   /** Dropout's randomness; without it there is no dropout. */

@@ -62,13 +62,19 @@ export interface MomentumSide {
   readonly alpha: Tensor | number;
 }
 
+/** Switches of the objective. */
+export interface AlbefOptions extends Pick<GritOptions, "negatives"> {
+  /** Weights of the terms. @default 1 each; a term of weight 0 is left out */
+  readonly weights?: { readonly itc?: number; readonly itm?: number; readonly mlm?: number };
+}
+
 /** The objective on one mini-batch, and the queues after it. */
 export function albefLoss(
   p: Albef,
   { momentum, queues, alpha }: MomentumSide,
   batch: MaskedPairs,
   context: ModelContext & { readonly key: Key },
-  { negatives: kind = "multinomial", weights }: Pick<GritOptions, "negatives" | "weights"> = {},
+  { negatives: kind = "multinomial", weights }: AlbefOptions = {},
 ): GritLoss & { readonly queues: KeyQueues } {
   const x = encodePairs(p, batch, context), keys = encodeKeys(momentum, queues, batch, branch(context, 5));
   const similar = { queries: x.features, keys: keys.features, temperature: p.temp };
@@ -110,14 +116,15 @@ export const albef: PairRecipe<typeof albefFields, AlbefSpec, AlbefExtra, MlmBat
       loss(p, extra, input, { key, step }) {
         const momentum = ema(extra.momentum, p, values.momentum),
           alpha = rampedAlpha(values.alpha, step, stepsPerEpoch);
-        const { loss, terms, features, queues } = albefLoss(
+        const { loss, terms, features, negatives, queues } = albefLoss(
           p,
           { momentum, queues: extra.queues, alpha },
           { ...input, ...patched(input, config) },
           { config, key, remat },
           values,
         );
-        return { loss, metrics: { ...terms, temperature: p.temp, alpha }, features, extra: { momentum, queues } };
+        const metrics = { ...terms, temperature: p.temp, alpha };
+        return { loss, metrics, features, negatives, extra: { momentum, queues } };
       },
     };
   },

@@ -40,6 +40,9 @@ export const gritFields = fields({
   sameImage: toggle(false, "let captions of one image be each other's negatives, as the official code does", {
     paper: "true",
   }),
+  itcWeight: number(1, "weight of ITC; 0 leaves a term out", { min: 0, paper: "1" }),
+  itmWeight: number(1, "weight of ITM", { min: 0, paper: "1" }),
+  mlmWeight: number(1, "weight of MLM", { min: 0, paper: "1" }),
   detachKeys: toggle(true, "no gradient through ITC's key side", { paper: "true in the official code" }),
 });
 
@@ -47,8 +50,6 @@ export const gritFields = fields({
 export interface GritOptions extends Partial<Omit<Values<typeof gritFields>, "negatives" | "mask">> {
   /** How negatives are chosen, or which they are. */
   readonly negatives?: NegativeKind | PairNegatives;
-  /** Weights of the terms. @default 1 each; a term of weight 0 is left out */
-  readonly weights?: { readonly itc?: number; readonly itm?: number; readonly mlm?: number };
 }
 
 /** A mini-batch with masked texts; captions of one image share an id. */
@@ -67,8 +68,9 @@ export function gritLoss(
   p: Albef,
   batch: MaskedPairs,
   context: ModelContext & { readonly key: Key },
-  { consistency, detachKeys, sameImage = false, negatives: kind = "multinomial", weights }: GritOptions = {},
+  options: GritOptions = {},
 ): GritLoss {
+  const { consistency, detachKeys, sameImage = false, negatives: kind = "multinomial" } = options;
   const imageIds = sameImage ? undefined : batch.imageIds;
   const x = encodePairs(p, batch, context), { features } = x;
   const negatives = pairNegatives(
@@ -82,7 +84,7 @@ export function gritLoss(
       itc: () => itcLoss(features, p.temp, { consistency, detachKeys, imageIds }),
       itm: () => itmLoss(p, x, negatives, branch(context, 3)),
       mlm: () => mlmLoss(maskedLogits(p, batch, x.image.states, branch(context, 4)), batch.mlmLabels),
-    }, weights),
+    }, { itc: options.itcWeight ?? 1, itm: options.itmWeight ?? 1, mlm: options.mlmWeight ?? 1 }),
     features: { image: stopGradient(features.image), text: stopGradient(features.text) },
     negatives,
   };
@@ -94,20 +96,21 @@ export const grit: PairRecipe<typeof gritFields, AlbefSpec, NoExtra, MlmBatch> =
   fields: gritFields,
   objective({ config, batch, textLength, view, tokenizer, remat = false }, { mask, ...options }) {
     const collate = mlmCollate({ view, maxLength: textLength, tokenizer, probability: mask });
+    const { match, ...encoders } = albefPairs(config);
     return {
       spec: albefSpec(config),
       bounds: { temp: TEMPERATURE_BOUNDS },
       collate,
       input: collate.shapes(batch),
-      model: albefPairs(config),
+      model: options.itmWeight > 0 ? { ...encoders, match } : encoders, // an untrained head must not rank
       loss(p, _, input, { key }) {
-        const { loss, terms, features } = gritLoss(
+        const { loss, terms, features, negatives } = gritLoss(
           p,
           { ...input, ...patched(input, config) },
           { config, key, remat },
           options,
         );
-        return { loss, metrics: { ...terms, temperature: p.temp }, features };
+        return { loss, metrics: { ...terms, temperature: p.temp }, features, negatives };
       },
     };
   },

@@ -62,7 +62,7 @@ export function collecting<S extends SpecTree, X extends Tree, B extends PairBat
       ...(rows ? { image: queue(), text: queue() } : {}),
     }),
     loss(p, { own, image, text }, { row, ...batch }, context) {
-      const { features, extra = own, ...result } = objective.loss(p, own, batch as unknown as B, context);
+      const { features, negatives: _, extra = own, ...result } = objective.loss(p, own, batch as unknown as B, context);
       const queues = image && text
         ? { image: ringUpdate(image, features.image, row), text: ringUpdate(text, features.text, row) }
         : {};

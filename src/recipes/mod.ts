@@ -5,11 +5,21 @@
  * @module
  */
 import { albef } from "./albef.ts";
+import { albefQueue } from "./albef_queue.ts";
 import { grit } from "./grit.ts";
 import { retrieval } from "./retrieval.ts";
 import { siglip } from "./siglip.ts";
 
-export { albef, type AlbefExtra, albefFields, albefLoss, type MomentumSide, rampedAlpha } from "./albef.ts";
+export {
+  albef,
+  type AlbefExtra,
+  albefFields,
+  albefLoss,
+  type AlbefOptions,
+  type MomentumSide,
+  rampedAlpha,
+} from "./albef.ts";
+export { albefQueue, type AlbefQueueExtra, albefQueueFields, type AlbefQueueSpec } from "./albef_queue.ts";
 export { grit, gritFields, type GritLoss, gritLoss, type GritOptions, type MaskedPairs } from "./grit.ts";
 export {
   collecting,
@@ -43,4 +53,4 @@ export { siglip, siglipFields, type SiglipSpec, sigmoidLoss } from "./siglip.ts"
 export { vqa, type VqaExtra, vqaFields, vqaLoss, type VqaMomentum } from "./vqa.ts";
 
 /** The recipes on images and captions by name; a new one is a line here. */
-export const pairRecipes = { grit, albef, retrieval, siglip };
+export const pairRecipes = { grit, albef, "albef-queue": albefQueue, retrieval, siglip };

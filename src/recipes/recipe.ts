@@ -10,6 +10,7 @@ import type { Example } from "../data/dataset.ts";
 import type { PairBatch } from "../data/pair_collate.ts";
 import type { Tokenizer } from "../data/tokenizer.ts";
 import type { ImageOptions } from "../data/transform.ts";
+import type { PairNegatives } from "../losses/negatives.ts";
 import { imagePatches, type PairFeatures, type PairModel, type PatchedPairs } from "../models/albef.ts";
 import type { AlbefConfig } from "../models/config.ts";
 import type { ParametersOf, SpecTree } from "../nn/spec.ts";
@@ -58,6 +59,8 @@ export interface Recipe<F extends Fields, O> {
 export interface PairLoss<X extends Tree> extends LossResult<X> {
   /** Features of the mini-batch, constants. */
   readonly features: PairFeatures;
+  /** Which pairs met in ITM, where there is one: for metrics of their quality. */
+  readonly negatives?: PairNegatives;
 }
 
 /** An objective on image-caption pairs, with the way from its parameters to retrieval. */

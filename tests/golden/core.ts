@@ -263,7 +263,7 @@ async function itmSet(setting: Setting): Promise<Verdict> {
       const i2t = divide(matmul(image.features, text.features, { transposeB: true }), p.temp);
       const t2i = divide(matmul(text.features, image.features, { transposeB: true }), p.temp);
       const images = chooseNegatives(t2i, "top1", key), texts = chooseNegatives(i2t, "top1", key);
-      const options = { negatives: "top1", weights: { itc: 0, mlm: 0 } } as const;
+      const options = { negatives: "top1", itcWeight: 0, mlmWeight: 0 } as const;
       const r = gritLoss(p, { ...c, patches }, { config, key }, options);
       const states = concat([text.states, text.states, gather(text.states, texts)], 0);
       const context = {

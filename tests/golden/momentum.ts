@@ -19,7 +19,7 @@ import { compile, tensor, toHost } from "../../src/program/compile.ts";
 import type { Tensor } from "../../src/program/graph.ts";
 import { entries, type Tree } from "../../src/program/tree.ts";
 import { albefLoss } from "../../src/recipes/albef.ts";
-import type { GritOptions } from "../../src/recipes/grit.ts";
+import type { AlbefOptions } from "../../src/recipes/albef.ts";
 import { compareGradients, headOf, type Setting, settingOf, zeroDiagonal } from "./core.ts";
 import type { Golden, Loose, Value, Verdict } from "./golden.ts";
 
@@ -123,7 +123,7 @@ function makeStep(
     const p = layout.unpack(state.optimizer.values), key = randomKey(hyper.key);
     const momentum = ema(state.momentum, p as Tree, decay), { queues } = state;
     const inputs = { ...batch, patches: patchify(batch.image, config.vision.patch) };
-    const loss = (weights: GritOptions["weights"] = {}, share = alpha) => (own: Albef): [Tensor, Loose] => {
+    const loss = (weights: AlbefOptions["weights"] = {}, share = alpha) => (own: Albef): [Tensor, Loose] => {
       const options = { negatives: draws, weights };
       const r = albefLoss(own, { momentum, queues, alpha: share }, inputs, { config, key }, options);
       return [r.loss, r];

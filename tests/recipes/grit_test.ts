@@ -61,7 +61,7 @@ Deno.test("dropout is a function of the key", async () => {
 });
 
 Deno.test("a weight of 0 leaves a loss out", async () => {
-  const results = await step({ weights: { itm: 0, mlm: 0 } });
+  const results = await step({ itmWeight: 0, mlmWeight: 0 });
   assertEquals([results.has("itm"), results.has("mlm")], [false, false]);
   assertEquals(results.get("loss"), results.get("itc"));
   assert(results.get("grads.itm_head.weight")!.every((x) => x === 0));

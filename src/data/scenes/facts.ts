@@ -7,9 +7,9 @@
 import type { Scene, SceneObject } from "./world.ts";
 
 /** How two objects lie to each other in the picture. */
-export const RELATIONS = ["left of", "right of", "above", "below"] as const;
+export const RELATIONS: readonly Relation[] = ["left of", "right of", "above", "below"];
 /** A relation's name. */
-export type Relation = typeof RELATIONS[number];
+export type Relation = "left of" | "right of" | "above" | "below";
 
 /** "The subject is (relation) the object", by their indices in the scene. */
 export interface RelationFact {

@@ -11,9 +11,11 @@ import { type Color, GRID, type Scene, type SceneObject, type Shape, type Size }
 /** No caption has more words. */
 export const MAX_WORDS = 24;
 
-const sizeWords: Record<Size, readonly string[]> = { small: ["small", "little", "tiny"], big: ["big", "large"] };
+/** Words for each. */
+export const sizeWords: Record<Size, readonly string[]> = { small: ["small", "little", "tiny"], big: ["big", "large"] };
 
-const colorWords: Record<Color, readonly string[]> = {
+/** Words for each. */
+export const colorWords: Record<Color, readonly string[]> = {
   red: ["red"],
   orange: ["orange"],
   yellow: ["yellow"],
@@ -24,7 +26,8 @@ const colorWords: Record<Color, readonly string[]> = {
   black: ["black"],
 };
 
-const shapeWords: Record<Shape, readonly string[]> = {
+/** Words for each. */
+export const shapeWords: Record<Shape, readonly string[]> = {
   circle: ["circle", "disk"],
   square: ["square", "box"],
   triangle: ["triangle"],
@@ -35,7 +38,8 @@ const shapeWords: Record<Shape, readonly string[]> = {
   heart: ["heart"],
 };
 
-const relationWords: Record<Relation, readonly string[]> = {
+/** Words for each. */
+export const relationWords: Record<Relation, readonly string[]> = {
   "left of": ["left of", "to the left of"],
   "right of": ["right of", "to the right of"],
   above: ["above", "over"],
@@ -43,7 +47,7 @@ const relationWords: Record<Relation, readonly string[]> = {
 };
 
 /** "... with a ring to its left" */
-const besideWords: Record<Relation, readonly string[]> = {
+export const besideWords: Record<Relation, readonly string[]> = {
   "left of": ["to its left", "on its left"],
   "right of": ["to its right", "on its right"],
   above: ["above it", "over it"],
@@ -116,7 +120,8 @@ function nounPhrase({ size, color, shape }: SceneObject, random: Random): string
   return `a ${random.pick(sizeWords[size])} ${random.pick(colorWords[color])} ${random.pick(shapeWords[shape])}`;
 }
 
-function placeWords({ row, column }: SceneObject): readonly string[] {
+/** What is said of an object's place where it stands alone. */
+export function placeWords({ row, column }: Pick<SceneObject, "row" | "column">): readonly string[] {
   const vertical = row === 0 ? "top" : row === GRID - 1 ? "bottom" : "";
   const horizontal = column === 0 ? "left" : column === GRID - 1 ? "right" : "";
   if (vertical && horizontal) return [`at the ${vertical} ${horizontal}`, `in the ${vertical} ${horizontal} corner`];

@@ -41,9 +41,13 @@ export async function finishFolder(folder: string, options: Required<SceneOption
   await Deno.remove(`${folder}/${UNFINISHED}`);
 }
 
+/** Options that older manifests do not know: they are named only where they change the scenes. */
+const LATER = { hard: 0, colors: 8, shapes: 8 };
+
 /** JSON with one line for each option, so that two manifests can be compared by lines. */
 function manifest(options: Required<SceneOptions>): string {
-  const entries = Object.entries({ format: "gritstone-scenes", version: VERSION, ...options });
+  const said = Object.entries(options).filter(([name, value]) => LATER[name as keyof typeof LATER] !== value);
+  const entries = [["format", "gritstone-scenes"], ["version", VERSION], ...said] as const;
   return `{\n${entries.map(([name, value]) => `  "${name}": ${JSON.stringify(value)}`).join(",\n")}\n}\n`;
 }
 
@@ -58,9 +62,8 @@ async function read(path: string): Promise<string | undefined> {
 
 /** The first lines in which two manifests differ. */
 function difference(name: string, found: string, wanted: string): string {
-  const theirs = found.split("\n"), ours = wanted.split("\n");
-  const at = ours.findIndex((line, i) => line !== theirs[i]);
-  const line = (lines: string[]) => (lines[at] ?? "").trim().replace(/,$/, "");
-  return `its "${name}" says ${line(theirs) || "nothing"} where ${line(ours)} is wanted; ` +
+  const lines = (text: string) => text.split("\n").map((line) => line.trim().replace(/,$/, ""));
+  const theirs = lines(found), ours = lines(wanted), at = ours.findIndex((line, i) => line !== theirs[i]);
+  return `its "${name}" says ${theirs[at] || "nothing"} where ${ours[at]} is wanted; ` +
     "give another folder, or delete this one";
 }

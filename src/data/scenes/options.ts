@@ -27,6 +27,12 @@ export interface SceneOptions {
    * @default 0.25
    */
   readonly twins?: number;
+  /** Number of groups in the split "hard", each of 8 scenes that differ little; 0: there is no such split. @default 0 */
+  readonly hard?: number;
+  /** How many of the 8 colours there are, 2 to 8. Few make a dense world, in which many captions are true of many scenes. @default 8 */
+  readonly colors?: number;
+  /** How many of the 8 shapes there are, 2 to 8. @default 8 */
+  readonly shapes?: number;
 }
 
 /**
@@ -37,6 +43,7 @@ export interface SceneOptions {
 export function resolveSceneOptions(options: SceneOptions): Required<SceneOptions> {
   const { train = 2000, val = 256, test = 256, size = 64, seed = 0, captions = 3, objects = [2, 3], twins = 0.25 } =
     options;
+  const { hard = 0, colors = 8, shapes = 8 } = options;
   requireWhole("train", train, 1, 1e6);
   requireWhole("val", val, 0, 1e6);
   requireWhole("test", test, 0, 1e6);
@@ -48,7 +55,10 @@ export function resolveSceneOptions(options: SceneOptions): Required<SceneOption
   if (!(twins >= 0 && twins <= 0.9)) {
     throw new RangeError(`Cannot make scenes: "twins" is ${twins}, but it must be a number from 0 to 0.9`);
   }
-  return { train, val, test, size, seed, captions, objects, twins };
+  requireWhole("hard", hard, 0, 1e5);
+  requireWhole("colors", colors, 2, 8);
+  requireWhole("shapes", shapes, 2, 8);
+  return { train, val, test, size, seed, captions, objects, twins, hard, colors, shapes };
 }
 
 function requireWhole(name: string, value: number, least: number, most: number): void {

@@ -7,24 +7,24 @@
 import { Random } from "../../random/random.ts";
 
 /** What an object can be. */
-export const SHAPES = ["circle", "square", "triangle", "ring", "star", "cross", "diamond", "heart"] as const;
+export const SHAPES: readonly Shape[] = ["circle", "square", "triangle", "ring", "star", "cross", "diamond", "heart"];
 /** What colour an object can have. */
-export const COLORS = ["red", "orange", "yellow", "green", "cyan", "blue", "purple", "black"] as const;
+export const COLORS: readonly Color[] = ["red", "orange", "yellow", "green", "cyan", "blue", "purple", "black"];
 /** How large an object can be. */
-export const SIZES = ["small", "big"] as const;
-/** The parts of a data set. */
-export const SPLITS: readonly SceneSplit[] = ["train", "val", "test"];
+export const SIZES: readonly Size[] = ["small", "big"];
+/** The parts that every data set has. */
+export const SPLITS = ["train", "val", "test"] as const;
 /** Rows and columns of the grid that objects stand on, one object a cell at most. */
 export const GRID = 3;
 
 /** A shape's name. */
-export type Shape = typeof SHAPES[number];
+export type Shape = "circle" | "square" | "triangle" | "ring" | "star" | "cross" | "diamond" | "heart";
 /** A colour's name. */
-export type Color = typeof COLORS[number];
+export type Color = "red" | "orange" | "yellow" | "green" | "cyan" | "blue" | "purple" | "black";
 /** A size's name. */
-export type Size = typeof SIZES[number];
+export type Size = "small" | "big";
 /** A split's name. */
-export type SceneSplit = "train" | "val" | "test";
+export type SceneSplit = "train" | "val" | "test" | "hard";
 
 /** One object. */
 export interface SceneObject {
@@ -43,14 +43,22 @@ export interface SceneObject {
 /** One scene: 1 to 4 objects in random order, no two of the same shape, colour and size, no two in one cell. */
 export type Scene = readonly SceneObject[];
 
-/** What kind of world scenes are drawn from. */
-export interface WorldOptions {
-  /** Everything follows from it. */
-  readonly seed: number;
-  /** Number of scenes in each split. */
-  readonly counts: Readonly<Record<SceneSplit, number>>;
+/** What scenes are made of. */
+export interface Kinds {
   /** Smallest and largest number of objects. */
   readonly objects: readonly [number, number];
+  /** How many of the colours there are. @default 8 */
+  readonly colors?: number;
+  /** How many of the shapes there are. @default 8 */
+  readonly shapes?: number;
+}
+
+/** What kind of world scenes are drawn from. */
+export interface WorldOptions extends Kinds {
+  /** Everything follows from it. */
+  readonly seed: number;
+  /** Number of scenes in each split; `hard` only has to find room besides. */
+  readonly counts: Readonly<Record<typeof SPLITS[number], number> & { hard?: number }>;
   /** Probability that a scene is a twin of the scene before: attributes or places of two objects swapped. */
   readonly twins: number;
 }
@@ -66,14 +74,14 @@ export function canonical(scene: Scene): string {
  *
  * @throws {RangeError} If the world has too few different scenes for these counts.
  */
-export function drawScenes({ seed, counts, objects, twins }: WorldOptions): Record<SceneSplit, Scene[]> {
-  requireRoom(counts.train + counts.val + counts.test, objects);
+export function drawScenes({ seed, counts, twins, ...kinds }: WorldOptions): Record<typeof SPLITS[number], Scene[]> {
+  requireRoom(counts.train + counts.val + counts.test + (counts.hard ?? 0), kinds);
   const seen = new Set<string>();
-  const splits: Record<SceneSplit, Scene[]> = { train: [], val: [], test: [] };
+  const splits: Record<typeof SPLITS[number], Scene[]> = { train: [], val: [], test: [] };
   for (const split of ["test", "val", "train"] as const) {
     const scenes = splits[split], root = new Random(seed).fork(SPLITS.indexOf(split));
     while (scenes.length < counts[split]) {
-      const scene = newScene(root.fork(scenes.length), scenes.at(-1), seen, objects, twins);
+      const scene = newScene(root.fork(scenes.length), scenes.at(-1), seen, kinds, twins);
       seen.add(canonical(scene));
       scenes.push(scene);
     }
@@ -86,20 +94,21 @@ function newScene(
   random: Random,
   before: Scene | undefined,
   seen: ReadonlySet<string>,
-  objects: readonly [number, number],
+  kinds: Kinds,
   twins: number,
 ): Scene {
   while (true) {
-    const scene = before && random.uniform() < twins ? drawTwin(before, random) : drawScene(objects, random);
+    const scene = before && random.uniform() < twins ? drawTwin(before, random) : drawScene(kinds, random);
     if (distinct(scene) && !seen.has(canonical(scene))) return scene;
   }
 }
 
-function drawScene([least, most]: readonly [number, number], random: Random): Scene {
+/** Any scene; objects may be alike. */
+export function drawScene({ objects: [least, most], colors, shapes }: Kinds, random: Random): Scene {
   const count = least + random.below(most - least + 1);
   return [...random.permutation(GRID * GRID).subarray(0, count)].map((cell) => ({
-    shape: random.pick(SHAPES),
-    color: random.pick(COLORS),
+    shape: random.pick(SHAPES.slice(0, shapes)),
+    color: random.pick(COLORS.slice(0, colors)),
     size: random.pick(SIZES),
     row: Math.floor(cell / GRID),
     column: cell % GRID,
@@ -119,16 +128,17 @@ function drawTwin(scene: Scene, random: Random): Scene {
   return twin;
 }
 
-function distinct(scene: Scene): boolean {
+/** Whether no two objects are alike. */
+export function distinct(scene: Scene): boolean {
   return new Set(scene.map((o) => `${o.shape} ${o.color} ${o.size}`)).size === scene.length;
 }
 
 /** Half of all scenes is the limit, so that drawing unseen ones stays quick. */
-function requireRoom(total: number, [least, most]: readonly [number, number]): void {
-  const kinds = SHAPES.length * COLORS.length * SIZES.length, cells = GRID * GRID;
+function requireRoom(total: number, { objects: [least, most], colors = 8, shapes = 8 }: Kinds): void {
+  const kinds = shapes * colors * SIZES.length, cells = GRID * GRID;
   let room = 0, scenes = 1;
   for (let count = 1; count <= most; count++) {
-    scenes *= kinds * (cells - count + 1) / count;
+    scenes *= (kinds - count + 1) * (cells - count + 1) / count;
     if (count >= least) room += scenes / 2;
   }
   if (total <= room) return;

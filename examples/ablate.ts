@@ -1,0 +1,187 @@
+/**
+ * The ablations of GRIT-VLP (Byun et al. 2022, tables 1, 2, 4, 5 and figure 4), small: every run of a table starts from one common
+ * start and has the same budget; see ablate/rows.ts for the runs and ablate/world.ts for the budgets.
+ *
+ *     deno task ablate 4 --quick              all rows of a table end to end, in minutes; the figures mean nothing
+ *     deno task ablate all                    the whole experiment, resumable: runs whose line is in the results are not run again
+ *     deno task ablate 4 --world photos --photos FOLDER --runs albef-base,grit-cons-50
+ *     deno task ablate time                   epochs of random, grouped and naive mini-batches, interleaved
+ *     deno task ablate page                   tables, page and pictures from the results that there are
+ */
+import { defaultDevice, settings, setUpAdapter } from "../mod.ts";
+import { writePage } from "./ablate/page.ts";
+import { appendResult, readResults } from "./ablate/result.ts";
+import { type RunKey, type TableName, tables } from "./ablate/rows.ts";
+import { run } from "./ablate/run.ts";
+import { commonStart } from "./ablate/start.ts";
+import { timeSamplers } from "./ablate/time.ts";
+import { budgets, photosWorld, scenesWorld, type World } from "./ablate/world.ts";
+
+const { count, fields, list, none, oneOf, text, toggle } = settings;
+
+const declared = fields({
+  quick: toggle(false, "a budget of seconds a run, to see that everything works"),
+  world: oneOf(["scenes", "photos"], "scenes", "what is learned"),
+  photos: text(none, "folder with train.json, dev.json and images/ for --world photos"),
+  runs: list([], "only these runs of the table"),
+  seeds: count(3, "runs of each row, with seeds from 1"),
+  firstSeed: count(1, "the first of the seeds"),
+  jobs: count(1, "runs at a time, each in a process of its own where there are several"),
+  work: text("runs/ablate", "folder for scenes and the common start"),
+  results: text("examples/results", "folder of the results"),
+  alone: toggle(true, "nothing else uses the machine, so that times mean something"),
+  page: toggle(true, "write tables, page and pictures at the end"),
+  help: toggle(false, "print this"),
+});
+
+type Options = settings.Values<typeof declared>;
+
+/** A run that is still to be done. */
+interface Job {
+  readonly key: RunKey;
+  readonly seed: number;
+}
+
+/** What the command does with its arguments. */
+export async function main(args: readonly string[]): Promise<void> {
+  const [what = "", ...flags] = args, names = [...Object.keys(tables), "all", "time", "page"];
+  const options = settings.readSettings(declared, { args: what.startsWith("--") ? args : flags });
+  if (options.help) return console.log(`Ablations: ${names.join(", ")}.\n\n${settings.formatHelp(declared)}`);
+  if (!names.includes(what)) {
+    throw new settings.UsageError(`The first argument must be one of ${names.join(", ")}: it is "${what}"`);
+  }
+  await Deno.mkdir(options.results, { recursive: true });
+  if (what !== "page") {
+    await setUpAdapter();
+    const world = await openWorld(options);
+    if (what === "time") return await time(world, options);
+    await runAll(world, jobsOf(what, options), options, what);
+  }
+  if (!options.page) return;
+  const results = await readResults(fileOf(options)), folder = `${options.results}/${nameOf(options)}`;
+  for (const path of await writePage(folder, tables, results)) say(path);
+}
+
+async function openWorld(options: Options): Promise<World> {
+  const budget = budgets[options.quick ? "quick" : options.world], name = nameOf(options);
+  if (options.world === "scenes") return await scenesWorld(`${options.work}/${name}`, budget);
+  if (!options.photos) {
+    throw new settings.UsageError("--photos is missing: --world photos needs the folder of the photos");
+  }
+  return await photosWorld(options.photos, budget);
+}
+
+/** The paper's tables; the most important first. */
+const ALL: readonly TableName[] = ["4", "5", "1", "2", "figure4"];
+
+/** The runs of a table (or of all) and all seeds; seeds first, so that rows can be compared early. */
+function jobsOf(what: string, { runs, seeds, firstSeed, quick }: Options): Job[] {
+  const wanted = what === "all" ? ALL : [what as TableName];
+  const keys = [...new Set(wanted.flatMap((name) => tables[name].rows.map((row): RunKey => row.run)))];
+  const unknown = runs.find((name) => !keys.includes(name as RunKey));
+  if (unknown) throw new settings.UsageError(`--runs has "${unknown}": it must be of ${keys.join(", ")}`);
+  const chosen = runs.length ? keys.filter((key) => runs.includes(key)) : keys;
+  const numbers = Array.from({ length: quick ? 1 : seeds }, (_, i) => firstSeed + i);
+  return numbers.flatMap((seed) => chosen.map((key) => ({ key, seed })));
+}
+
+/** Runs what has no line yet, in this process or in several. */
+async function runAll(world: World, jobs: readonly Job[], options: Options, what: string): Promise<void> {
+  const file = fileOf(options), start = await commonStart(world, `${options.work}/${nameOf(options)}-start`, say);
+  const done = new Set((await readResults(file)).map(({ run, seed }) => `${run} ${seed}`));
+  const left = jobs.filter(({ key, seed }) => !done.has(`${key} ${seed}`));
+  say(`${jobs.length} runs, ${left.length} of them to be done`);
+  const began = performance.now();
+  let finished = 0;
+  const told = (job: Job): void => {
+    const minutes = (performance.now() - began) / 6e4, rest = minutes / ++finished * (left.length - finished);
+    say(`${finished}/${left.length} ${job.key} seed ${job.seed}; ${rest.toFixed(1)} min left`);
+  };
+  if (options.jobs === 1) {
+    const about = {
+      command: commandOf(what, options),
+      commit: await commit(),
+      adapter: (await defaultDevice()).adapter,
+    };
+    for (const job of left) {
+      const measured = await run(world, job.key, job.seed, start, say);
+      const { secondsPerEpoch, ...figures } = measured,
+        time = options.alone ? { secondsPerEpoch: secondsPerEpoch! } : {};
+      await appendResult(file, { ...figures, ...time, ...about });
+      told(job);
+    }
+    return;
+  }
+  const queue = [...left];
+  await Promise.all(Array.from({ length: options.jobs }, async () => {
+    for (let job = queue.shift(); job; job = queue.shift()) await inProcess(job, what, options).then(() => told(job!));
+  }));
+}
+
+/** A run in a process of its own, which appends its line itself. */
+async function inProcess({ key, seed }: Job, what: string, options: Options): Promise<void> {
+  const { quick, world, photos, work, results } = options;
+  const args = [what, "--runs", key, "--seeds", "1", "--first-seed", `${seed}`, "--world", world, "--work", work];
+  args.push(
+    "--results",
+    results,
+    "--no-page",
+    "--no-alone",
+    ...(photos ? ["--photos", photos] : []),
+    ...(quick ? ["--quick"] : []),
+  );
+  const script = new URL("./ablate.ts", import.meta.url).pathname;
+  const child = new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", "--cached-only", script, ...args],
+    stdout: "null",
+    stderr: "piped",
+  });
+  const { success, stderr } = await child.output();
+  if (!success) throw new Error(`${key} seed ${seed} failed:\n${new TextDecoder().decode(stderr).slice(-2000)}`);
+}
+
+/** Seconds of an epoch, a line for each round. */
+async function time(world: World, options: Options): Promise<void> {
+  const start = await commonStart(world, `${options.work}/${nameOf(options)}-start`, say);
+  const about = {
+    command: commandOf("time", options),
+    commit: await commit(),
+    adapter: (await defaultDevice()).adapter,
+  };
+  const lines = (await timeSamplers(world, start, say)).map((line) => JSON.stringify({ ...line, ...about }));
+  await Deno.writeTextFile(`${options.results}/${nameOf(options)}-times.jsonl`, lines.join("\n") + "\n");
+  console.log(lines.join("\n"));
+}
+
+function nameOf({ quick, world }: Options): string {
+  return quick ? `${world}-quick` : world;
+}
+
+function fileOf(options: Options): string {
+  return `${options.results}/${nameOf(options)}.jsonl`;
+}
+
+/** The command that repeats a run of these. */
+function commandOf(what: string, options: Options): string {
+  const flags = [options.quick ? "--quick" : "", options.world === "photos" ? "--world photos --photos FOLDER" : ""];
+  return ["deno task ablate", what, ...flags].filter((part) => part).join(" ");
+}
+
+async function commit(): Promise<string> {
+  const git = new Deno.Command("git", { args: ["rev-parse", "--short", "HEAD"], stderr: "null" });
+  return await git.output().then(({ stdout }) => new TextDecoder().decode(stdout).trim(), () => "") || "unknown";
+}
+
+function say(line: string): void {
+  console.error(line);
+}
+
+if (import.meta.main) {
+  try {
+    await main(Deno.args);
+  } catch (error) {
+    console.error(Deno.env.get("GRITSTONE_TRACE") ? error : `error: ${(error as Error).message}`);
+    Deno.exit(error instanceof settings.UsageError ? 2 : 1);
+  }
+  Deno.exit(0); // workers of a driver may keep a process alive
+}

@@ -1,0 +1,102 @@
+/**
+ * One HTML file with the tables and charts of results, and the charts as PNG.
+ *
+ * @module
+ */
+import { writeFileAtomic } from "../../mod.ts";
+import { lossCurves, png, recallChart, visionChart } from "./charts.ts";
+import { paper } from "./paper.ts";
+import type { AblationResult } from "./result.ts";
+import { claimLines, escapeHtml, html, markdown, type Table, textTables } from "./table.ts";
+
+const style =
+  `:root{color-scheme:light dark}body{font:15px/1.45 sans-serif;max-width:1150px;margin:2em auto;padding:0 1em}
+.wide{overflow-x:auto}table{border-collapse:collapse;font-size:12px;margin:1em 0}caption{text-align:left;font-weight:bold}
+th,td{padding:4px 7px;border-bottom:1px solid #8886;text-align:right;vertical-align:top}th:first-child{text-align:left}
+small{display:block;white-space:nowrap;opacity:.8}svg{max-width:100%;height:auto}code{overflow-wrap:anywhere}`;
+
+/** The one that is a chart of usage of vision and no table of recalls. */
+const VISION = "figure4";
+
+/**
+ * Writes `index.html`, `tables.md` and a PNG of each chart into a folder, which is made. Tables without results are left out.
+ *
+ * @returns The paths of the files.
+ * @throws {RangeError} If a run of a world has a seed twice, or its seeds differ in steps, batch or examples.
+ */
+export async function writePage(
+  folder: string,
+  tables: Readonly<Record<string, Table>>,
+  results: readonly AblationResult[],
+): Promise<string[]> {
+  checkRuns(results);
+  await Deno.mkdir(folder, { recursive: true });
+  const files = new Map<string, string | Uint8Array>(), sections: string[] = [], texts: string[] = [];
+  for (const [name, table] of Object.entries(tables)) {
+    for (const world of ["scenes", "photos"] as const) {
+      const mine = results.filter((r) => r.world === world && table.rows.some(({ run }) => run === r.run));
+      if (!mine.length) continue;
+      const title = `${table.title} (${world})`,
+        vision = name === VISION,
+        parts = vision ? [] : textTables(name, table, mine),
+        claims = claimLines(name, table, mine);
+      const about = provenance(mine);
+      const charts = vision
+        ? { vision: await visionChart(table, mine) }
+        : { recall: await recallChart(name, table, mine), loss: await lossCurves(table, mine) };
+      const pictures = Object.entries(charts).filter((entry): entry is [string, string] => entry[1] !== undefined);
+      for (const [kind, svg] of pictures) files.set(`table-${name}-${world}-${kind}.png`, await png(svg));
+      const source = paper[name] ? `The paper: ${paper[name].source}.` : "Not in the paper.";
+      sections.push(
+        `<h2>${escapeHtml(title)}</h2><p>${escapeHtml(source)}</p>`,
+        ...parts.map(html),
+        `<ul>${claims.map((text) => `<li>${escapeHtml(text)}</li>`).join("")}</ul>`,
+        ...pictures.map(([kind, svg]) => `<figure id="table-${escapeHtml(name)}-${world}-${kind}">${svg}</figure>`),
+        `<ul>${about.map((text) => `<li><code>${escapeHtml(text)}</code></li>`).join("")}</ul>`,
+      );
+      texts.push(
+        `## ${title}`,
+        source,
+        ...parts.map(markdown),
+        claims.map((t) => `- ${t}`).join("\n"),
+        about.map((t) => `- ${t}`).join("\n"),
+      );
+    }
+  }
+  const note =
+    "Cells are means ± standard deviations over seeds; below, the mean paired difference to the first row with its 95 % " +
+    "confidence interval by Student's t. An order is separated if 0 is outside the interval of mean recall.";
+  files.set(
+    "index.html",
+    `<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Ablations</title><style>${style}</style><body><h1>GRIT-VLP's ablations</h1><p>${note}</p>${
+      sections.join("\n")
+    }</body></html>\n`,
+  );
+  files.set("tables.md", ["# GRIT-VLP's ablations", note, ...texts].filter((t) => t).join("\n\n") + "\n");
+  for (const [name, data] of files) await writeFileAtomic(`${folder}/${name}`, data);
+  return [...files.keys()].map((name) => `${folder}/${name}`);
+}
+
+/** How results were made, each fact once. */
+function provenance(results: readonly AblationResult[]): string[] {
+  const keys = ["command", "commit", "adapter", "seed", "steps", "batch", "examples"] as const;
+  return keys.map((key) => `${key}: ${[...new Set(results.map((r) => r[key]))].join(", ")}`);
+}
+
+function checkRuns(results: readonly AblationResult[]): void {
+  const seen = new Map<string, AblationResult>();
+  for (const result of results) {
+    const { world, run, seed, steps, batch, examples } = result, first = seen.get(`${world} ${run}`);
+    if (first && (first.steps !== steps || first.batch !== batch || first.examples !== examples)) {
+      throw new RangeError(
+        `Cannot average ${run} (${world}): steps, batch and examples of its seeds must be equal: seed ${seed} differs`,
+      );
+    }
+    if (seen.has(`${world} ${run} ${seed}`)) {
+      throw new RangeError(
+        `Cannot average ${run} (${world}): each seed must be there once: seed ${seed} is there twice`,
+      );
+    }
+    seen.set(`${world} ${run}`, result).set(`${world} ${run} ${seed}`, result);
+  }
+}
