@@ -168,8 +168,13 @@ function commandOf(what: string, options: Options): string {
 }
 
 async function commit(): Promise<string> {
-  const git = new Deno.Command("git", { args: ["rev-parse", "--short", "HEAD"], stderr: "null" });
-  return await git.output().then(({ stdout }) => new TextDecoder().decode(stdout).trim(), () => "") || "unknown";
+  try {
+    const { stdout } = await new Deno.Command("git", { args: ["rev-parse", "--short", "HEAD"], stderr: "null" })
+      .output();
+    return new TextDecoder().decode(stdout).trim() || "unknown";
+  } catch {
+    return "unknown"; // there is no git, or it may not be run
+  }
 }
 
 function say(line: string): void {
