@@ -130,9 +130,8 @@ async function inProcess({ key, seed }: Job, what: string, options: Options): Pr
     ...(photos ? ["--photos", photos] : []),
     ...(quick ? ["--quick"] : []),
   );
-  const script = new URL("./ablate.ts", import.meta.url).pathname;
   const child = new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", "--cached-only", script, ...args],
+    args: ["run", "-A", "--cached-only", new URL(import.meta.url).pathname, ...args],
     stdout: "null",
     stderr: "piped",
   });

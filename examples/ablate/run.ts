@@ -8,7 +8,6 @@ import {
   type PairRecipe,
   pairRecipes,
   RetrievalEvaluator,
-  settings,
   specEntries,
   train,
   usageOfVision,
@@ -36,7 +35,7 @@ function objectiveOf({ config, budget, textLength, view, tokenizer, training }: 
   const recipe = pairRecipes[method.recipe] as AnyRecipe;
   const stepsPerEpoch = Math.floor(training.length / budget.batch);
   const setup = { config, batch: budget.batch, textLength, view, tokenizer, stepsPerEpoch, seed: 0 };
-  return recipe.objective(setup, { ...settings.readSettings(recipe.fields, { args: [] }), ...method.values });
+  return recipe.objective(setup, method.values);
 }
 
 /** The mini-batches, in the method's order, and how often the loop reports. */

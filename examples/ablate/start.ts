@@ -10,7 +10,6 @@ import {
   Loader,
   openCheckpoint,
   pairRecipes,
-  settings,
   specEntries,
   type SpecTree,
   train,
@@ -27,7 +26,7 @@ export async function commonStart(world: World, folder: string, progress: (line:
   const perEpoch = Math.floor(training.length / budget.batch), steps = perEpoch * budget.startEpochs;
   const objective = recipe.objective(
     { config, batch: budget.batch, textLength, view, tokenizer, stepsPerEpoch: perEpoch },
-    { ...settings.readSettings(recipe.fields, { args: [] }), consistency: 0, mask: 0.15, negatives: "random" as const },
+    { consistency: 0, mask: 0.15, negatives: "random" },
   );
   await using loader = new Loader(training, objective.collate, { seed: SEED, workers: 4, cacheBytes: 2 ** 29 });
   const sampler = { examples: training.length, miniBatch: budget.batch, mode: "off" as const, seed: SEED };

@@ -6,7 +6,7 @@
  */
 import type { PairFeatures } from "../models/albef.ts";
 import type { MomentumKeys } from "../models/momentum.ts";
-import { add, cast, divide, iota, multiply } from "../ops/elementwise.ts";
+import { add, cast, divide, iota, multiply, subtract } from "../ops/elementwise.ts";
 import { mean } from "../ops/reduce.ts";
 import { stopGradient } from "../ops/shape.ts";
 import type { Tensor } from "../program/graph.ts";
@@ -16,6 +16,11 @@ import { constantLogits, distilled, type Logits, softmaxLoss, type Targets } fro
 export interface ItcOptions {
   /** Weight of the consistency term, lambda. @default 0.2 */
   readonly consistency?: number | undefined;
+  /**
+   * Share of the targets that all pairs of the mini-batch have equally, as in MAFA (Byun et al. 2024), which puts it in the place of
+   * consistency: 0.5 there. @default 0
+   */
+  readonly smoothing?: Tensor | number | undefined;
   /** Whether the key side is a constant, as in the official code; the paper's equations do not say so. @default true */
   readonly detachKeys?: boolean | undefined;
   /** u32 [N]: captions of one image count as one another's positives. Default: only the pair itself. */
@@ -28,14 +33,15 @@ export interface ItcOptions {
  * target's entropy.
  */
 export function itcLoss({ image, text }: PairFeatures, temperature: Tensor, options: ItcOptions = {}): Tensor {
-  const { consistency = 0.2, detachKeys = true, imageIds } = options;
+  const { consistency = 0.2, detachKeys = true, imageIds, smoothing = 0 } = options;
   const keys = detachKeys ? stopGradient : (t: Tensor): Tensor => t;
   const targets = pairTargets(image.shape[0]!, imageIds && { queries: imageIds, keys: imageIds });
   const scale = divide(1, temperature);
   const i2t = { queries: image, keys: keys(text), scale }, t2i = { queries: text, keys: keys(image), scale };
+  const smoothed = smoothing === 0 ? {} : { hard: subtract(1, smoothing), uniform: smoothing };
   const direction = (own: Logits, other: Logits): Tensor => {
     const soft = consistency > 0 ? { soft: { logits: constantLogits(other), weight: consistency } } : {};
-    return mean(softmaxLoss(own, { targets, ...soft }));
+    return mean(softmaxLoss(own, { targets, ...smoothed, ...soft }));
   };
   return multiply(add(direction(i2t, t2i), direction(t2i, i2t)), 0.5);
 }

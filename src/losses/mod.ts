@@ -6,6 +6,14 @@
 export { itcLoss, itcMomentumLoss, type ItcOptions, type MomentumItcOptions } from "./itc.ts";
 export { itmLoss } from "./itm.ts";
 export { maskedLogits, type MaskedTexts, mlmLoss, type SoftTargets } from "./mlm.ts";
-export { chooseNegatives, NEGATIVE_KINDS, type NegativeKind, type PairNegatives, pairNegatives } from "./negatives.ts";
+export {
+  chooseNegatives,
+  NEGATIVE_KINDS,
+  type NegativeKind,
+  type NegativeMix,
+  negativesAt,
+  type PairNegatives,
+  pairNegatives,
+} from "./negatives.ts";
 export { distilled, type Logits, softmaxLoss, type SoftmaxLossOptions, type Targets } from "./softmax_loss.ts";
 export { type Total, total } from "./total.ts";

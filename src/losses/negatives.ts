@@ -5,17 +5,50 @@
  */
 import type { PairFeatures } from "../models/albef.ts";
 import { argmax } from "../ops/argmax.ts";
-import { add, divide, equal, iota, multiply, subtract } from "../ops/elementwise.ts";
+import { add, divide, equal, iota, less, multiply, subtract, where } from "../ops/elementwise.ts";
+import { full } from "../ops/full.ts";
 import { matmul } from "../ops/matmul.ts";
 import { foldIn, gumbel, type Key } from "../ops/random.ts";
 import { reshape, stopGradient } from "../ops/shape.ts";
 import type { Tensor } from "../program/graph.ts";
+import { parseStages, stagesRule } from "../settings/stages.ts";
 
 /** `top1`: the hardest (the released GRIT-VLP code); `multinomial`: drawn by softmax (ALBEF, both papers); `random`: uniform. */
 export type NegativeKind = typeof NEGATIVE_KINDS[number];
 
 /** All of {@linkcode NegativeKind}. */
 export const NEGATIVE_KINDS = ["top1", "multinomial", "random"] as const;
+
+/** Kinds by weights, f32 scalars 0 or 1: of the similarities and of the noise of a draw. See {@linkcode negativesAt}. */
+export interface NegativeMix {
+  /** 1 where similar ones are taken, 0 where all are alike. */
+  readonly similarity: Tensor;
+  /** 1 where they are drawn, 0 where the largest is taken. */
+  readonly noise: Tensor;
+}
+
+/**
+ * What a schedule chooses at a step, an f32 scalar: "random:500,multinomial" is random before step 500, then drawn by softmax. The program
+ * is one for all steps.
+ *
+ * @throws {RangeError} If the text is no schedule of {@linkcode NEGATIVE_KINDS}.
+ */
+export function negativesAt(schedule: string, step: Tensor): NegativeKind | NegativeMix {
+  const stages = parseStages(schedule, NEGATIVE_KINDS);
+  if (!stages) {
+    throw new RangeError(
+      `Cannot choose negatives: the schedule must be ${stagesRule(NEGATIVE_KINDS)}: it is "${schedule}"`,
+    );
+  }
+  const last = stages.at(-1)!.value;
+  if (stages.length === 1) return last;
+  const weight = (of: (kind: NegativeKind) => number): Tensor =>
+    stages.slice(0, -1).reduceRight<Tensor>(
+      (later, { value, until }) => where(less(step, until!), of(value), later),
+      full([], of(last)),
+    );
+  return { similarity: weight((kind) => kind === "random" ? 0 : 1), noise: weight((kind) => kind === "top1" ? 0 : 1) };
+}
 
 /** Which pairs of a batch do not belong together, u32 [B]. */
 export type PairNegatives = {
@@ -33,12 +66,12 @@ export const EXCLUDED = 1e30;
  * encoder's), divided by the temperature. Given negatives are returned as they are.
  */
 export function pairNegatives(
-  kind: NegativeKind | PairNegatives,
+  kind: NegativeKind | NegativeMix | PairNegatives,
   features: { readonly queries: PairFeatures; readonly keys: PairFeatures; readonly temperature: Tensor },
   key: Key,
   imageIds?: Tensor,
 ): PairNegatives {
-  if (typeof kind === "object") return kind;
+  if (typeof kind === "object" && "images" in kind) return kind;
   const { queries, keys, temperature } = features;
   const logits = (rows: Tensor, columns: Tensor): Tensor =>
     stopGradient(divide(matmul(rows, columns, { transposeB: true }), temperature));
@@ -54,11 +87,25 @@ export function pairNegatives(
  * and a zeroed diagonal is then as good as any other column (what the official code does). A draw by softmax is an arg-max
  * over logits plus Gumbel noise.
  */
-export function chooseNegatives(logits: Tensor, kind: NegativeKind, key: Key, imageIds?: Tensor): Tensor {
+export function chooseNegatives(
+  logits: Tensor,
+  kind: NegativeKind | NegativeMix,
+  key: Key,
+  imageIds?: Tensor,
+): Tensor {
   const n = logits.shape[0]!;
   if (n < 2) throw new RangeError(`Cannot choose negatives: a batch must hold at least 2 pairs: it holds ${n}`);
-  const scores = kind === "random" ? multiply(logits, 0) : stopGradient(logits);
-  const noisy = kind === "top1" ? scores : add(scores, gumbel(foldIn(key, 0), [n, n]));
+  const noise = (): Tensor => gumbel(foldIn(key, 0), [n, n]);
+  const scores = typeof kind === "object"
+    ? multiply(stopGradient(logits), kind.similarity)
+    : kind === "random"
+    ? multiply(logits, 0)
+    : stopGradient(logits);
+  const noisy = typeof kind === "object"
+    ? add(scores, multiply(noise(), kind.noise))
+    : kind === "top1"
+    ? scores
+    : add(scores, noise());
   const self = equal(iota([n, 1], 0), iota([1, n], 1));
   let masked = subtract(noisy, multiply(self, 2 * EXCLUDED));
   if (imageIds) {

@@ -50,6 +50,8 @@ export interface SoftmaxLossOptions {
   readonly targets: Targets;
   /** Weight of the targets. @default 1 */
   readonly hard?: Operand;
+  /** Weight that all keys share equally: label smoothing. Default: there is none */
+  readonly uniform?: Operand;
   /** Other logits whose softmax (a constant) is a second target, and its weight. */
   readonly soft?: { readonly logits: Logits; readonly weight: Operand };
   /** Largest number of logits that exist at a time. @default 4,194,304: 16 MiB */
@@ -93,7 +95,7 @@ interface Range {
 }
 
 /**
- * Per row the cross-entropy of softmax(logits) with hard * targets + soft.weight * softmax(soft.logits): [R]. Gradients flow
+ * Per row the cross-entropy of softmax(logits) with hard * targets + soft.weight * softmax(soft.logits) + uniform / K: [R]. Gradients flow
  * to `logits` (queries, keys, bias, scale), not to the targets or the soft logits. A row with NaN among its logits has the
  * loss NaN.
  */
@@ -134,14 +136,15 @@ function rowBlock(logits: Logits, options: SoftmaxLossOptions, tile: number): Te
   const { queries, keys, bias = full([keys.shape[0]!], 0), scale = full([], 1) } = logits;
   const count = queries.shape[0]!, width = Math.max(4, Math.floor(tile / count / 4) * 4);
   const cuts = ranges(keys.shape[0]!, width);
-  const { hard = 1, soft } = options;
-  const total = soft ? add(operand(hard), operand(soft.weight)) : operand(hard);
+  const { hard = 1, soft, uniform } = options,
+    each = uniform === undefined ? undefined : multiply(operand(uniform), 1 / keys.shape[0]!);
+  const others = [...soft ? [operand(soft.weight)] : [], ...uniform === undefined ? [] : [operand(uniform)]];
   const share = positiveShare(options.targets);
   const second = soft && { logits: soft.logits, weight: soft.weight, lse: logSumExpOf(soft.logits, cuts) };
 
   /** Target weights of the columns of one cut: [R, C]. */
   const weights = (cut: Range): Tensor => {
-    const own = multiply(hardTile(options.targets, cut, share), hard);
+    const positive = multiply(hardTile(options.targets, cut, share), hard), own = each ? add(positive, each) : positive;
     if (!second) return own;
     return add(own, multiply(exp(subtract(logitTile(second.logits, cut), column(second.lse))), second.weight));
   };
@@ -159,14 +162,16 @@ function rowBlock(logits: Logits, options: SoftmaxLossOptions, tile: number): Te
   };
   /** Sum over the cut's columns of weight * logit, [R]; a single label is picked without a matrix of weights. */
   const drawnTo = (s: Tensor, cut: Range): Tensor => {
-    if ("labels" in options.targets && !second) return multiply(pickLabels(s, options.targets.labels, cut.from), hard);
+    if ("labels" in options.targets && !second) {
+      const picked = multiply(pickLabels(s, options.targets.labels, cut.from), hard);
+      return each ? add(picked, multiply(sum(s, { axes: [1] }), each)) : picked;
+    }
     return sum(multiply(weights(cut), s), { axes: [1] });
   };
-  /** The sum of a row's target weights: 0 for a row whose label is negative and that has no soft target. */
+  /** The sum of a row's target weights: 0 for a row whose label is negative and that has no other target. */
   const mass = (): Tensor => {
-    if (!("labels" in options.targets)) return total;
-    const valid = labelValid(options.targets.labels);
-    return second ? add(multiply(valid, hard), operand(second.weight)) : multiply(valid, hard);
+    const own = "labels" in options.targets ? multiply(labelValid(options.targets.labels), hard) : operand(hard);
+    return others.reduce((sum, weight) => add(sum, weight), own);
   };
   const loss = customVjp(
     (...args) => forward(...args as [Tensor, Tensor, Tensor, Tensor]),

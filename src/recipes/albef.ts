@@ -8,7 +8,7 @@ import { type MlmBatch, mlmCollate } from "../data/pair_collate.ts";
 import { itcMomentumLoss } from "../losses/itc.ts";
 import { itmLoss } from "../losses/itm.ts";
 import { maskedLogits, mlmLoss } from "../losses/mlm.ts";
-import { NEGATIVE_KINDS, pairNegatives } from "../losses/negatives.ts";
+import { NEGATIVE_KINDS, negativesAt, pairNegatives } from "../losses/negatives.ts";
 import { total } from "../losses/total.ts";
 import {
   type Albef,
@@ -33,15 +33,21 @@ import type { Key } from "../ops/random.ts";
 import { stopGradient } from "../ops/shape.ts";
 import { ema } from "../optim/adamw.ts";
 import type { Tensor } from "../program/graph.ts";
-import { fields } from "../settings/field.ts";
-import { count, oneOf, share } from "../settings/kinds.ts";
+import { fields, withDefaults } from "../settings/field.ts";
+import { count, share } from "../settings/kinds.ts";
+import { staged } from "../settings/stages.ts";
 import type { GritLoss, GritOptions, MaskedPairs } from "./grit.ts";
 import { type PairRecipe, patched } from "./recipe.ts";
 
 /** Its settings. @internal */
 export const albefFields = fields({
   mask: share(0.15, "share of the tokens that MLM masks", { paper: "0.15" }),
-  negatives: oneOf(NEGATIVE_KINDS, "multinomial", "how ITM's negatives are chosen", { paper: "multinomial" }),
+  negatives: staged(
+    NEGATIVE_KINDS,
+    "multinomial",
+    "how ITM's negatives are chosen; random:500,multinomial changes at step 500",
+    { paper: "multinomial" },
+  ),
   momentum: share(0.995, "share of the momentum encoders that a step leaves", { paper: "0.995" }),
   keyQueue: count(1024, "features of earlier mini-batches that are keys", { paper: "65536" }),
   alpha: share(0.4, "weight of the momentum model's soft targets, reached at the end of the first epoch", {
@@ -104,7 +110,8 @@ export function rampedAlpha(alpha: number, step: Tensor, stepsPerEpoch: number):
 export const albef: PairRecipe<typeof albefFields, AlbefSpec, AlbefExtra, MlmBatch> = {
   title: "ALBEF: momentum encoders, queues, soft targets",
   fields: albefFields,
-  objective({ config, batch, textLength, view, tokenizer, remat = false, stepsPerEpoch = 1, seed = 0 }, values) {
+  objective({ config, batch, textLength, view, tokenizer, remat = false, stepsPerEpoch = 1, seed = 0 }, given) {
+    const values = withDefaults(albefFields, given);
     const collate = mlmCollate({ view, maxLength: textLength, tokenizer, probability: values.mask });
     return {
       spec: albefSpec(config),
@@ -121,7 +128,7 @@ export const albef: PairRecipe<typeof albefFields, AlbefSpec, AlbefExtra, MlmBat
           { momentum, queues: extra.queues, alpha },
           { ...input, ...patched(input, config) },
           { config, key, remat },
-          values,
+          { negatives: negativesAt(values.negatives, step) },
         );
         const metrics = { ...terms, temperature: p.temp, alpha };
         return { loss, metrics, features, negatives, extra: { momentum, queues } };

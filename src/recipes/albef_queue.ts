@@ -28,7 +28,7 @@ import {
 } from "../models/momentum.ts";
 import { stopGradient } from "../ops/shape.ts";
 import { ema } from "../optim/adamw.ts";
-import { fields } from "../settings/field.ts";
+import { fields, withDefaults } from "../settings/field.ts";
 import { count, share } from "../settings/kinds.ts";
 import { rampedAlpha } from "./albef.ts";
 import { type PairRecipe, patched } from "./recipe.ts";
@@ -55,7 +55,8 @@ function albefQueueSpec(config: AlbefConfig): AlbefQueueSpec {
 export const albefQueue: PairRecipe<typeof albefQueueFields, AlbefQueueSpec, AlbefQueueExtra, PairBatch> = {
   title: "Two encoders with queue-based ITC (table 5)",
   fields: albefQueueFields,
-  objective({ config, batch, textLength, view, tokenizer, stepsPerEpoch = 1, seed = 0, remat = false }, values) {
+  objective({ config, batch, textLength, view, tokenizer, stepsPerEpoch = 1, seed = 0, remat = false }, given) {
+    const values = withDefaults(albefQueueFields, given);
     const collate = pairCollate({ view, maxLength: textLength, tokenizer });
     const { image, text } = albefPairs(config) as PairModel<unknown>;
     return {

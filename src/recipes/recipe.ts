@@ -51,8 +51,8 @@ export interface Recipe<F extends Fields, O> {
   readonly title: string;
   /** Its settings. */
   readonly fields: F;
-  /** The objective that they make. */
-  objective(setup: RecipeSetup, values: Values<F>): O;
+  /** The objective that they make; a setting without a value has its default. */
+  objective(setup: RecipeSetup, values?: Partial<Values<F>>): O;
 }
 
 /** A loss of pairs, with the features that it has computed anyway, constants: GRIT groups by them. */

@@ -6,7 +6,14 @@
 import { type PairBatch, pairCollate } from "../data/pair_collate.ts";
 import { itcLoss, itcMomentumLoss } from "../losses/itc.ts";
 import { itmLoss } from "../losses/itm.ts";
-import { NEGATIVE_KINDS, type NegativeKind, type PairNegatives, pairNegatives } from "../losses/negatives.ts";
+import {
+  NEGATIVE_KINDS,
+  type NegativeKind,
+  type NegativeMix,
+  negativesAt,
+  type PairNegatives,
+  pairNegatives,
+} from "../losses/negatives.ts";
 import { type Total, total } from "../losses/total.ts";
 import {
   albefPairs,
@@ -32,14 +39,20 @@ import { concat, stopGradient } from "../ops/shape.ts";
 import type { Key } from "../ops/random.ts";
 import { ema } from "../optim/adamw.ts";
 import type { Tensor } from "../program/graph.ts";
-import { fields } from "../settings/field.ts";
-import { count, oneOf, share, toggle } from "../settings/kinds.ts";
+import { fields, withDefaults } from "../settings/field.ts";
+import { count, share, toggle } from "../settings/kinds.ts";
+import { staged } from "../settings/stages.ts";
 import { rampedAlpha } from "./albef.ts";
 import { type PairRecipe, patched } from "./recipe.ts";
 
 /** Its settings. @internal */
 export const retrievalFields = fields({
-  negatives: oneOf(NEGATIVE_KINDS, "multinomial", "how ITM's negatives are chosen", { paper: "multinomial" }),
+  negatives: staged(
+    NEGATIVE_KINDS,
+    "multinomial",
+    "how ITM's negatives are chosen; random:500,multinomial changes at step 500",
+    { paper: "multinomial" },
+  ),
   momentumKeys: toggle(true, "keys of momentum encoders and a queue; without, those of the mini-batch", {
     paper: "true",
   }),
@@ -73,7 +86,7 @@ export function retrievalLoss(
   context: ModelContext & { readonly key: Key },
   { momentum, negatives: kind = "multinomial" }: {
     readonly momentum?: RetrievalMomentum | undefined;
-    readonly negatives?: NegativeKind | PairNegatives;
+    readonly negatives?: NegativeKind | NegativeMix | PairNegatives;
   } = {},
 ): RetrievalLoss {
   const x = encodePairs(p, batch, context), { imageIds } = batch;
@@ -106,7 +119,8 @@ export type RetrievalExtra = {
 export const retrieval: PairRecipe<typeof retrievalFields, RetrievalSpec, RetrievalExtra, PairBatch> = {
   title: "fine-tuning for retrieval: ITC with several positives, ITM",
   fields: retrievalFields,
-  objective({ config, batch, textLength, view, tokenizer, remat = false, stepsPerEpoch = 1, seed = 0 }, values) {
+  objective({ config, batch, textLength, view, tokenizer, remat = false, stepsPerEpoch = 1, seed = 0 }, given) {
+    const values = withDefaults(retrievalFields, given);
     const collate = pairCollate({ view, maxLength: textLength, tokenizer }), pairs = albefPairs(config);
     const moved = (p: Retrieval, { momentum, queues }: RetrievalExtra): Required<RetrievalExtra> | undefined =>
       momentum && queues && { momentum: ema(momentum, p, values.momentum), queues };
@@ -134,7 +148,7 @@ export const retrieval: PairRecipe<typeof retrievalFields, RetrievalSpec, Retrie
           { ...patched(input, config), imageIds: input.imageIds },
           { config, key, remat },
           {
-            negatives: values.negatives,
+            negatives: negativesAt(values.negatives, step),
             momentum: next && {
               encoders: { ...next.momentum, text_encoder: { bert: next.momentum.text_encoder } },
               queues: next.queues,

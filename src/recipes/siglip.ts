@@ -15,7 +15,7 @@ import { sum } from "../ops/reduce.ts";
 import { reshape, stopGradient } from "../ops/shape.ts";
 import { officialDecay } from "../optim/layout.ts";
 import type { Tensor } from "../program/graph.ts";
-import { fields } from "../settings/field.ts";
+import { fields, withDefaults } from "../settings/field.ts";
 import { number } from "../settings/kinds.ts";
 import type { NoExtra } from "../train/task.ts";
 import { type PairRecipe, patched } from "./recipe.ts";
@@ -54,7 +54,8 @@ export function sigmoidLoss({ image, text }: PairFeatures, logScale: Tensor, bia
 export const siglip: PairRecipe<typeof siglipFields, SiglipSpec, NoExtra, PairBatch> = {
   title: "SigLIP: two encoders, a sigmoid for every pair",
   fields: siglipFields,
-  objective({ config, batch, textLength, view, tokenizer, remat = false }, { scale, bias }) {
+  objective({ config, batch, textLength, view, tokenizer, remat = false }, given) {
+    const { scale, bias } = withDefaults(siglipFields, given);
     const collate = pairCollate({ view, maxLength: textLength, tokenizer }), { vision, text, embedding } = config;
     return {
       spec: {

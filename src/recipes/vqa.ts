@@ -14,7 +14,7 @@ import { gather } from "../ops/gather.ts";
 import { sum } from "../ops/reduce.ts";
 import { ema } from "../optim/adamw.ts";
 import type { Tensor } from "../program/graph.ts";
-import { fields } from "../settings/field.ts";
+import { fields, withDefaults } from "../settings/field.ts";
 import { count, share } from "../settings/kinds.ts";
 import { rampedAlpha } from "./albef.ts";
 import { patched, type Recipe, type RecipeObjective } from "./recipe.ts";
@@ -64,7 +64,8 @@ export function vqaLoss(
 export const vqa: Recipe<typeof vqaFields, RecipeObjective<VqaExample, VqaSpec, VqaExtra, VqaBatch>> = {
   title: "fine-tuning for visual question answering: a decoder writes the answers",
   fields: vqaFields,
-  objective({ config, batch, textLength, view, tokenizer, remat = false, stepsPerEpoch = 1 }, values) {
+  objective({ config, batch, textLength, view, tokenizer, remat = false, stepsPerEpoch = 1 }, given) {
+    const values = withDefaults(vqaFields, given);
     const collate = vqaCollate({ ...values, view, maxLength: textLength, tokenizer });
     return {
       spec: vqaSpec(config),

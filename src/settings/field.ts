@@ -80,6 +80,12 @@ export function fields<F extends Fields>(declared: F): F {
   return declared;
 }
 
+/** The defaults of settings, with other values for some. */
+export function withDefaults<F extends Fields>(fields: F, values: Partial<Values<F>> = {}): Values<F> {
+  const defaults = Object.fromEntries(Object.entries(fields).map(([key, field]) => [key, field.default]));
+  return { ...defaults, ...values } as Values<F>;
+}
+
 function refuse(key: string, reason: string): never {
   throw new RangeError(`Cannot declare the setting "${key}": ${reason}`);
 }

@@ -4,8 +4,19 @@
  *
  * @module
  */
-export { type Field, type FieldOptions, type Fields, fields, group, none, settingName, type Values } from "./field.ts";
+export {
+  type Field,
+  type FieldOptions,
+  type Fields,
+  fields,
+  group,
+  none,
+  settingName,
+  type Values,
+  withDefaults,
+} from "./field.ts";
 export { type Bounds, count, list, number, oneOf, share, text, toggle } from "./kinds.ts";
+export { parseStages, type Stage, staged } from "./stages.ts";
 export { peek, readSettings, type Sources } from "./read.ts";
 export { parseSettingsText, type SettingsFile, settingsText } from "./text.ts";
 export { compareSettings, type PlainValue, resumable, type SettingsRecord, toRecord } from "./record.ts";

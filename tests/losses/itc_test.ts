@@ -3,6 +3,7 @@ import { valueAndGrad } from "../../src/autograd/grad.ts";
 import { itcLoss, itcMomentumLoss, type ItcOptions } from "../../src/losses/itc.ts";
 import { compile, item, tensor, toHost } from "../../src/program/compile.ts";
 import type { Tensor } from "../../src/program/graph.ts";
+import { checkOp } from "../testing/check_op.ts";
 import { assertClose, randomTensor } from "../testing/reference.ts";
 
 const count = 6, width = 8;
@@ -61,6 +62,52 @@ Deno.test("itcLoss() counts all captions of an image as positives, in equal shar
   const other = await lossOf(q, {});
   assertAlmostEquals(other.loss, reference(q, (i, j) => i === j ? 1 : 0, 0.2), 1e-4);
   assert(Math.abs(other.loss - loss) > 0.01, "the ids change the loss");
+});
+
+/** Float64 loss of smoothed targets: (1 - s) * positives + s / N, keys not constant, any width. */
+function smoothed(image: ArrayLike<number>, text: ArrayLike<number>, n: number, s: number, same: number[][]): number {
+  const d = image.length / n;
+  const direction = (a: ArrayLike<number>, b: ArrayLike<number>): number => {
+    let sum = 0;
+    for (let i = 0; i < n; i++) {
+      const row = Array.from({ length: n }, (_, j) => {
+        let dot = 0;
+        for (let k = 0; k < d; k++) dot += a[i * d + k]! * b[j * d + k]!;
+        return dot / 0.5;
+      });
+      const most = Math.max(...row), lse = most + Math.log(row.reduce((t, x) => t + Math.exp(x - most), 0));
+      row.forEach((x, j) => sum += (lse - x) * ((1 - s) * same[i]![j]! + s / n));
+    }
+    return sum / n;
+  };
+  return (direction(image, text) + direction(text, image)) / 2;
+}
+
+for (const share of [0.5, 0.1, 1]) {
+  for (const ids of [undefined, [3, 1, 3, 2, 1]]) {
+    Deno.test(`itcLoss() with ${share} of its targets equal for all pairs, ${ids ? "with" : "without"} ids`, async () => {
+      const n = 5,
+        same = Array.from({ length: n }, (_, i) => {
+          const own = Array.from({ length: n }, (_, j): number => (ids ? ids[i] === ids[j] : i === j) ? 1 : 0);
+          return own.map((x) => x / own.reduce((a, b) => a + b, 0));
+        });
+      const options = { consistency: 0, detachKeys: false, smoothing: share };
+      const imageIds = ids && tensor(Uint32Array.from(ids));
+      await checkOp(
+        (image, text) => itcLoss({ image, text }, tensor(0.5), { ...options, imageIds }),
+        [randomTensor([n, 3], 1), randomTensor([n, 3], 2)],
+        (image, text) => [smoothed(image.data, text.data, n, share, same)],
+        { edges: { domain: (value) => Math.max(-1, Math.min(1, value)) } }, // features have length 1
+      );
+    });
+  }
+}
+
+Deno.test("itcLoss(): smoothing by a tensor is that by a number, also with consistency", async () => {
+  const q = features(3), numbers = await lossOf(q, { smoothing: 0.3 });
+  const step = compile((q: Features, s: Tensor) => itcLoss(q, q.temp, { smoothing: s }));
+  assertAlmostEquals(await item(await step(q, tensor(0.3))), numbers.loss, 1e-6);
+  assertAlmostEquals(await item(await step(q, tensor(0))), (await lossOf(q, {})).loss, 1e-6);
 });
 
 Deno.test("itcLoss() with all images different is that without ids", async () => {

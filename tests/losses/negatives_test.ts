@@ -3,6 +3,7 @@ import {
   chooseNegatives,
   NEGATIVE_KINDS,
   type NegativeKind,
+  negativesAt,
   type PairNegatives,
   pairNegatives,
 } from "../../src/losses/negatives.ts";
@@ -104,4 +105,32 @@ Deno.test("pairNegatives() returns given ones as they are", () => {
   const some = tensor([1, 2, 3, 4], [2, 2]), features = { image: some, text: some };
   const key = randomKey(tensor(Uint32Array.of(0, 0)));
   assertEquals(pairNegatives(given, { queries: features, keys: features, temperature: tensor(1) }, key), given);
+});
+
+Deno.test("negativesAt() is one program that chooses as the plain kinds do at their steps, with the same key", async () => {
+  const logits = tensor(randomTensor([36], 8).data as Float32Array, [6, 6]);
+  const at = compile((x: Tensor, step: Tensor, words: Tensor) =>
+    chooseNegatives(x, negativesAt("random:3,top1:5,multinomial", step), { words, stream: 4 })
+  );
+  const of = (kind: NegativeKind) =>
+    compile((x: Tensor, words: Tensor) => chooseNegatives(x, kind, { words, stream: 4 }));
+  const plainly = { random: of("random"), top1: of("top1"), multinomial: of("multinomial") };
+  for (
+    const [step, kind] of [[0, "random"], [2, "random"], [3, "top1"], [4, "top1"], [5, "multinomial"], [
+      99,
+      "multinomial",
+    ]] as const
+  ) {
+    for (let k = 0; k < 20; k++) {
+      const words = tensor(Uint32Array.of(9, k));
+      const plain = await toHost(await plainly[kind](logits, words));
+      assertEquals(await toHost(await at(logits, tensor(step), words)), plain, `${kind} at step ${step}`);
+    }
+  }
+  assertEquals(negativesAt("top1", tensor(0)), "top1");
+  assertThrows(
+    () => negativesAt("random:3", tensor(0)),
+    RangeError,
+    "the schedule must be one of top1, multinomial, random, or such",
+  );
 });

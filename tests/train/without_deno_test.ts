@@ -117,8 +117,6 @@ Deno.test("GRIT's losses without Deno are those that were computed with it", asy
     mask: 0.5,
     consistency: 0.2,
     negatives: "multinomial",
-    sameImage: false,
-    detachKeys: true,
   });
   const next = ({ step }: { step: number }) =>
     Promise.resolve({ input: pairs(step), examples: 4, label: `${step}`, epoch: 0 });
