@@ -53,8 +53,8 @@ export async function main(args: readonly string[]): Promise<void> {
   await Deno.mkdir(options.results, { recursive: true });
   if (what !== "page") {
     await setUpAdapter();
-    const world = await openWorld(options);
-    if (what === "time") return await time(world, options);
+    if (what === "time") return await time(options);
+    const world = await openWorld(options, nameOf(options));
     await runAll(world, jobsOf(what, options), options, what);
   }
   if (!options.page) return;
@@ -62,8 +62,7 @@ export async function main(args: readonly string[]): Promise<void> {
   for (const path of await writePage(folder, tables, results)) say(path);
 }
 
-async function openWorld(options: Options): Promise<World> {
-  const budget = budgets[options.quick ? "quick" : options.world], name = nameOf(options);
+async function openWorld(options: Options, name: string, budget = budgets[options.quick ? "quick" : options.world]) {
   if (options.world === "scenes") return await scenesWorld(`${options.work}/${name}`, budget);
   if (!options.photos) {
     throw new settings.UsageError("--photos is missing: --world photos needs the folder of the photos");
@@ -140,15 +139,17 @@ async function inProcess({ key, seed }: Job, what: string, options: Options): Pr
 }
 
 /** Seconds of an epoch, a line for each round. */
-async function time(world: World, options: Options): Promise<void> {
-  const start = await commonStart(world, `${options.work}/${nameOf(options)}-start`, say);
+async function time(options: Options): Promise<void> {
+  const name = `${nameOf(options)}-times`,
+    world = await openWorld(options, name, budgets[options.quick ? "quick" : "times"]);
+  const start = await commonStart(world, `${options.work}/${name}-start`, say);
   const about = {
     command: commandOf("time", options),
     commit: await commit(),
     adapter: (await defaultDevice()).adapter,
   };
   const lines = (await timeSamplers(world, start, say)).map((line) => JSON.stringify({ ...line, ...about }));
-  await Deno.writeTextFile(`${options.results}/${nameOf(options)}-times.jsonl`, lines.join("\n") + "\n");
+  await Deno.writeTextFile(`${options.results}/${name}.jsonl`, lines.join("\n") + "\n");
   console.log(lines.join("\n"));
 }
 

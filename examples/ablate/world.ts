@@ -37,8 +37,8 @@ export interface Budget {
   readonly shortlist: number;
 }
 
-/** The budgets; `quick` shows that everything runs, its figures mean nothing. */
-export const budgets: Readonly<Record<"scenes" | "photos" | "quick", Budget>> = {
+/** The budgets; `times` is what `ablate time` takes, and `quick` shows that everything runs, its figures mean nothing. */
+export const budgets: Readonly<Record<"scenes" | "photos" | "times" | "quick", Budget>> = {
   scenes: {
     batch: 64,
     subQueue: 640,
@@ -64,6 +64,19 @@ export const budgets: Readonly<Record<"scenes" | "photos" | "quick", Budget>> = 
     candidates: 1000,
     groups: 0,
     shortlist: 32,
+  },
+  times: {
+    batch: 32,
+    subQueue: 160,
+    queue: 320,
+    epochs: 3,
+    lr: 2e-3,
+    startEpochs: 1,
+    scenes: 512,
+    kinds: {},
+    candidates: 16,
+    groups: 2,
+    shortlist: 4,
   },
   quick: {
     batch: 8,
