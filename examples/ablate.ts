@@ -6,9 +6,11 @@
  *     deno task ablate all                    the whole experiment, resumable: runs whose line is in the results are not run again
  *     deno task ablate 4 --world photos --photos FOLDER --runs albef-base,grit-cons-50
  *     deno task ablate time                   epochs of random, grouped and naive mini-batches, interleaved
+ *     deno task ablate figure1                the paper's figure 1 on the world's scenes
  *     deno task ablate page                   tables, page and pictures from the results that there are
  */
 import { defaultDevice, settings, setUpAdapter } from "../mod.ts";
+import { figure1 } from "./ablate/figure1.ts";
 import { writePage } from "./ablate/page.ts";
 import { appendResult, readResults } from "./ablate/result.ts";
 import { type RunKey, type TableName, tables } from "./ablate/rows.ts";
@@ -44,7 +46,7 @@ interface Job {
 
 /** What the command does with its arguments. */
 export async function main(args: readonly string[]): Promise<void> {
-  const [what = "", ...flags] = args, names = [...Object.keys(tables), "all", "time", "page"];
+  const [what = "", ...flags] = args, names = [...Object.keys(tables), "all", "figure1", "time", "page"];
   const options = settings.readSettings(declared, { args: what.startsWith("--") ? args : flags });
   if (options.help) return console.log(`Ablations: ${names.join(", ")}.\n\n${settings.formatHelp(declared)}`);
   if (!names.includes(what)) {
@@ -55,6 +57,7 @@ export async function main(args: readonly string[]): Promise<void> {
     await setUpAdapter();
     if (what === "time") return await time(options);
     const world = await openWorld(options, nameOf(options));
+    if (what === "figure1") return await drawFigure1(world, options);
     await runAll(world, jobsOf(what, options), options, what);
   }
   if (!options.page) return;
@@ -136,6 +139,13 @@ async function inProcess({ key, seed }: Job, what: string, options: Options): Pr
   });
   const { success, stderr } = await child.output();
   if (!success) throw new Error(`${key} seed ${seed} failed:\n${new TextDecoder().decode(stderr).slice(-2000)}`);
+}
+
+/** Negatives by the features of the common start, on a page with the results that there are. */
+async function drawFigure1(world: World, options: Options): Promise<void> {
+  const start = await commonStart(world, `${options.work}/${nameOf(options)}-start`, say);
+  const results = await readResults(fileOf(options)), folder = `${options.results}/${nameOf(options)}`;
+  for (const path of await writePage(folder, tables, results, await figure1(world, start))) say(path);
 }
 
 /** Seconds of an epoch, a line for each round. */

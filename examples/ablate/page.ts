@@ -21,6 +21,7 @@ const VISION = "figure4";
 /**
  * Writes `index.html`, `tables.md` and a PNG of each chart into a folder, which is made. Tables without results are left out.
  *
+ * @param figure1 An SVG of anchors and negatives; without it the one that is in the folder stays.
  * @returns The paths of the files.
  * @throws {RangeError} If a run of a world has a seed twice, or its seeds differ in steps, batch or examples.
  */
@@ -28,10 +29,14 @@ export async function writePage(
   folder: string,
   tables: Readonly<Record<string, Table>>,
   results: readonly AblationResult[],
+  figure1?: string,
 ): Promise<string[]> {
   checkRuns(results);
   await Deno.mkdir(folder, { recursive: true });
   const files = new Map<string, string | Uint8Array>(), sections: string[] = [], texts: string[] = [];
+  const figure = figure1 ?? await Deno.readTextFile(`${folder}/figure-1.svg`).catch(() => undefined);
+  if (figure1) files.set("figure-1.svg", figure1).set("figure-1.png", await png(figure1));
+  if (figure) sections.push(`<h2>Figure 1: negatives (scenes)</h2><figure id="figure-1">${figure}</figure>`);
   for (const [name, table] of Object.entries(tables)) {
     for (const world of ["scenes", "photos"] as const) {
       const mine = results.filter((r) => r.world === world && table.rows.some(({ run }) => run === r.run));

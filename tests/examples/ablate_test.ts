@@ -12,6 +12,7 @@ Deno.test("a run of an ablation goes from the common start to a line, a table an
     try {
       await main(["4", ...flags]);
       await main(["4", ...flags]);
+      await main(["figure1", "--quick", "--work", `${dir}/work`, "--results", `${dir}/results`]);
     } finally {
       console.error = error;
     }
@@ -28,6 +29,9 @@ Deno.test("a run of an ablation goes from the common start to a line, a table an
     ]);
     const page = await Deno.readTextFile(`${dir}/results/scenes-quick/index.html`);
     assert(page.includes("GRIT + consistency, 50 % (GRIT-VLP)"));
+    const figure = await Deno.readTextFile(`${dir}/results/scenes-quick/figure-1.svg`);
+    assertEquals(figure.match(/<image /g)?.length, 5 * 4);
+    assert(page.includes(figure));
   });
 });
 
@@ -39,7 +43,7 @@ Deno.test("ablate refuses what it does not know", async () => {
   await assertRejects(
     () => main(["7"]),
     Error,
-    "The first argument must be one of 1, 2, 4, 5, figure4, all, time, page",
+    "The first argument must be one of 1, 2, 4, 5, figure4, all, figure1, time, page",
   );
   await assertRejects(() => main(["4", "--quck"]), Error, "quick");
   await withFolder(async (dir) => {
