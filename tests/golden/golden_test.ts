@@ -94,3 +94,23 @@ Deno.test("the name of a set's folder says nothing", async () => {
     await Deno.rename(`${dir}/retrieval`, `${dir}/other_7`);
   }, async (dir) => assertEquals(await runGolden(dir, "", () => {}), { passed: 1, failed: 0, uncovered: 0 }));
 });
+
+Deno.test("a schedule starts from the optimizer's rate, whatever rate its own settings name", async () => {
+  // Half a cosine of 2 epochs after 1 block of warm-up, from a rate that the settings do not name.
+  const schedular = { lr: 5, min_lr: 1e-5, warmup_lr: 1e-5, warmup_epochs: 1, epochs: 2 };
+  const run = (middle: number) => ({
+    schedular,
+    optimizer_lr: 3e-4,
+    steps_per_epoch: 50,
+    table_epoch_step_lr: [[0, 0, 1e-5], [1, 0, middle], [2, 0, 1e-5]],
+  });
+  for (const [middle, failed] of [[(3e-4 + 1e-5) / 2, 0], [(5 + 1e-5) / 2, 1]] as const) {
+    await withCopy([], async (index, dir) => {
+      index.files = { "schedule.json": { set: "schedule" } };
+      await Deno.writeTextFile(`${dir}/schedule.json`, JSON.stringify({ one: run(middle) }));
+    }, async (dir) => {
+      const lines: string[] = [];
+      assertEquals((await runGolden(dir, "", (line) => lines.push(line))).failed, failed, lines.join("\n"));
+    });
+  }
+});

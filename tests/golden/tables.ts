@@ -8,8 +8,15 @@ import { type Golden, type Loose, Verdict } from "./golden.ts";
 async function scheduleSet(golden: Golden, file: string): Promise<Verdict> {
   const verdict = new Verdict(file, new Map(), golden.entry(file));
   for (const [name, run] of Object.entries<Loose>(await golden.json(file))) {
-    const { lr, min_lr, warmup_lr, warmup_epochs, epochs } = run.schedular;
-    const options = { rate: lr, minRate: min_lr, warmupRate: warmup_lr, warmupBlocks: warmup_epochs, epochs };
+    const { min_lr, warmup_lr, warmup_epochs, epochs } = run.schedular;
+    // timm's scheduler takes the optimizer's rate; "lr" of its own settings is not used.
+    const options = {
+      rate: run.optimizer_lr,
+      minRate: min_lr,
+      warmupRate: warmup_lr,
+      warmupBlocks: warmup_epochs,
+      epochs,
+    };
     const rows: [number, number, number][] = run.table_epoch_step_lr;
     rows.forEach(([epoch, step, rate], i) => {
       const next = rows[i + 1];
