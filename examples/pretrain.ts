@@ -51,6 +51,7 @@ import {
   sha256IfThere,
   sha256OfText,
   specEntries,
+  stopOnSignals,
   type Tokenizer,
   tokenizerText,
   train,
@@ -91,6 +92,7 @@ export async function main(args: readonly string[]): Promise<void> {
     embedding: config.embedding,
     sampler: { examples: training.length, ...samplerOf(options), seed: options.seed },
   });
+  using stop = stopOnSignals();
   const evaluation = heldOut && await heldOutEvaluation(options, heldOut, tokenizer, config, objective);
   const result = await train({ ...task, ...(evaluation ? { evaluate: evaluation.evaluate } : {}) }, {
     steps,
@@ -102,11 +104,20 @@ export async function main(args: readonly string[]): Promise<void> {
     files: { "settings.json": run.text, "tokenizer.json": tokenizerText(tokenizer) },
     settings: { ...run.resumable, ...await contents(options, tokenizer) },
     resume: options.resume,
+    signal: stop.signal,
     overwrite: options.overwrite,
     checkpointEvery: options.checkpointEvery,
     ...(options.profile ? { profile: options.profile } : {}),
     ...(options.evaluateEvery ? { evaluateEvery: options.evaluateEvery } : {}),
   });
+  if (result.stopped) {
+    say(
+      `stopped at step ${result.steps}/${steps}, ${result.checkpoint!.path} is written. To go on:\n\n` +
+        `  deno run -A examples/pretrain.ts --config ${options.out}/settings.json --out ${options.out} --resume\n`,
+    );
+    Deno.exitCode = stop.status!;
+    return;
+  }
   for (const { file, reason } of training.skipped) say(`skipped in "${file}": ${reason}`);
   for (const { index, file, reason } of loader.skipped) say(`skipped example ${index}, "${file}": it ${reason}`);
   console.log(JSON.stringify(summary(device, parameters, result, evaluation?.last() ?? null)));

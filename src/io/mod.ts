@@ -17,6 +17,7 @@ export { formatLoadReport, type LoadReport } from "./load_report.ts";
 export { openPth } from "./pth.ts";
 export { openSafetensors, parseSafetensors, writeSafetensors } from "./safetensors.ts";
 export { sha256IfThere, sha256OfText } from "./files.ts";
+export { stopOnSignals, type StopRequest } from "./signals.ts";
 export { ProgressLine } from "./terminal.ts";
 export { readSettingsFile } from "./settings_file.ts";
 export { setUpAdapter } from "./setup.ts";

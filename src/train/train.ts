@@ -51,6 +51,11 @@ export interface TrainOptions extends StepOptions {
   readonly checkpointEvery?: number;
   /** Continue from the newest checkpoint of `out` (true) or of another folder or file. */
   readonly resume?: boolean | string;
+  /**
+   * Ends the run early: when it is aborted, the step that is under way is completed and a checkpoint is written; the result says `stopped`.
+   * See `stopOnSignals`.
+   */
+  readonly signal?: AbortSignal;
   /** Steps between reports; each report waits for the GPU once. @default 20 */
   readonly logEvery?: number;
   /** Called with every report. */
@@ -69,6 +74,8 @@ export interface TrainResult<S extends SpecTree> {
   readonly params: ParametersOf<S>;
   /** Optimizer steps done, those before a resume included. */
   readonly steps: number;
+  /** Whether `signal` ended the run before its last step; nothing is evaluated then. */
+  readonly stopped: boolean;
   /** Seconds of this process's training, without what came before a resume. */
   readonly seconds: number;
   /** Means over the first and the last tenth of the steps (as many steps where the data ended before). */
@@ -98,6 +105,9 @@ export async function train<S extends SpecTree, X extends Tree, B extends Tree>(
   }
 }
 
+/** How often a loop that can be stopped gives the event loop a turn, milliseconds. */
+const TURN_MS = 100;
+
 /** The state of one run. */
 class Run<S extends SpecTree, X extends Tree, B extends Tree> {
   readonly #layout: ParameterLayout<S>;
@@ -114,6 +124,7 @@ class Run<S extends SpecTree, X extends Tree, B extends Tree> {
   #saved: SavedCheckpoint | null = null;
   #savedStep = -1;
   #programs: Step<X, B> | undefined;
+  #turned = 0;
 
   constructor(readonly task: Task<S, X, B>, readonly options: TrainOptions) {
     checkOptions(options);
@@ -157,7 +168,7 @@ class Run<S extends SpecTree, X extends Tree, B extends Tree> {
     this.#programs = this.#build();
     const began = performance.now();
     this.#reporter = this.#makeReporter();
-    while (this.#counters.step < steps && await this.#step(this.#programs)) {
+    while (this.#counters.step < steps && !await this.#isStopped() && await this.#step(this.#programs)) {
       const { step } = this.#counters, last = step === steps;
       if (step % this.#logEvery === 0 || last || step % checkpointEvery === 0) {
         await this.#reporter.report(this.#state, this.#counters);
@@ -168,18 +179,32 @@ class Run<S extends SpecTree, X extends Tree, B extends Tree> {
     await this.#reporter.report(this.#state, this.#counters);
     this.#line?.end();
     const seconds = (performance.now() - began) / 1000, { step } = this.#counters;
+    const stopped = step < steps && this.options.signal?.aborted === true;
+    if (!step && stopped) throw new Error("The run was stopped before its first step: there is nothing to save");
     if (!step) throw new Error("Cannot train: the task gives not one mini-batch for each step");
     if (out && this.#savedStep !== step) await this.#save();
     const params = await this.#params();
-    const evaluation = await this.#evaluate(params, step);
+    const evaluation = stopped ? {} : await this.#evaluate(params, step);
     return {
       params,
       steps: step,
+      stopped,
       seconds,
       loss: endLosses(this.#counters, steps),
       evaluation,
       checkpoint: this.#saved,
     };
+  }
+
+  /** Whether the run is to end. Signals arrive in turns of the event loop, which a loop that never waits does not give. */
+  async #isStopped(): Promise<boolean> {
+    const { signal } = this.options;
+    if (!signal) return false;
+    if (performance.now() - this.#turned > TURN_MS) {
+      await new Promise((resolve) => setTimeout(resolve));
+      this.#turned = performance.now();
+    }
+    return signal.aborted;
   }
 
   #makeReporter(): Reporter {

@@ -55,6 +55,34 @@ for (const accumulate of [1, 3]) {
   });
 }
 
+testInFolder(
+  "a signal ends a run after its step, with a checkpoint and without evaluation, and it goes on to the same bytes",
+  async (dir) => {
+    const whole = await run({}, { out: `${dir}/whole`, logEvery: 1 }), part = { out: `${dir}/part`, logEvery: 1 };
+    assertEquals(whole.stopped, false);
+    const controller = new AbortController();
+    const onMetrics = ({ step }: { step: number }): void => step === 5 ? controller.abort() : undefined;
+    const task = mlpTask({ dropout: 0.2 });
+    const evaluate = () => Promise.reject(new Error("not to be evaluated"));
+    const { stopped, steps } = await train({ ...task, evaluate }, {
+      ...common,
+      ...part,
+      onMetrics,
+      signal: controller.signal,
+    });
+    assertEquals([stopped, steps, await listCheckpoints(part.out)], [true, 5, ["step-00000004", "step-00000005"]]);
+    const resumed = await run({}, { ...part, resume: true });
+    assertEquals([resumed.stopped, resumed.checkpoint!.sha256], [false, whole.checkpoint!.sha256]);
+    assertEquals(await metricSteps(part.out), await metricSteps(`${dir}/whole`));
+  },
+);
+
+testInFolder("a signal that comes before the first step leaves nothing to go on from", async (dir) => {
+  const signal = AbortSignal.abort();
+  await assertRejects(() => run({}, { out: dir, signal }), Error, "The run was stopped before its first step");
+  assertEquals(await listCheckpoints(dir), []);
+});
+
 testInFolder("another seed or another order would not have given the same bytes", async (dir) => {
   const a = await run({}, { out: `${dir}/a` }), b = await run({}, { out: `${dir}/b`, seed: 6 });
   assert(a.checkpoint!.sha256 !== b.checkpoint!.sha256);
