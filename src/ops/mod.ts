@@ -33,6 +33,8 @@ export {
 } from "./elementwise.ts";
 export { full } from "./full.ts";
 export { concat, reshape, slice, split, stack, stopGradient } from "./shape.ts";
+export { type AxisOrAxes, expandDims, flatten, moveAxis, squeeze, swapAxes } from "./axes.ts";
+export { repeat, tile } from "./repeat.ts";
 export { broadcastTo, mean, type ReduceOptions, sum } from "./reduce.ts";
 export { max, min } from "./max.ts";
 export { prod } from "./prod.ts";
