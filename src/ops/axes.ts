@@ -12,7 +12,7 @@ import { transpose } from "./transpose.ts";
 export type AxisOrAxes = number | readonly number[];
 
 /** Axes counted from the front, in the order given; each may be there once. */
-function distinct(op: string, axes: AxisOrAxes, rank: number): number[] {
+export function distinctAxes(op: string, axes: AxisOrAxes, rank: number): number[] {
   const all = [axes].flat().map((axis) => checkAxis(op, axis, rank));
   if (new Set(all).size !== all.length) {
     throw new RangeError(`Cannot apply ${op}: every axis must be given once: axes are [${axes}]`);
@@ -26,7 +26,7 @@ function distinct(op: string, axes: AxisOrAxes, rank: number): number[] {
  * @param axes Axes to drop, each of length 1. Default: all that have this length.
  */
 export function squeeze(x: Tensor, axes?: AxisOrAxes): Tensor {
-  const dropped = axes === undefined ? undefined : distinct("squeeze", axes, x.shape.length);
+  const dropped = axes === undefined ? undefined : distinctAxes("squeeze", axes, x.shape.length);
   for (const axis of dropped ?? []) {
     if (x.shape[axis] !== 1) {
       throw new RangeError(`Cannot apply squeeze: axis ${axis} must be of length 1: the shape is [${x.shape}]`);
@@ -43,7 +43,7 @@ export function squeeze(x: Tensor, axes?: AxisOrAxes): Tensor {
 export function expandDims(x: Tensor, axes: AxisOrAxes): Tensor {
   const rank = x.shape.length + [axes].flat().length;
   const shape = [...x.shape];
-  for (const axis of distinct("expandDims", axes, rank).sort((a, b) => a - b)) shape.splice(axis, 0, 1);
+  for (const axis of distinctAxes("expandDims", axes, rank).sort((a, b) => a - b)) shape.splice(axis, 0, 1);
   return reshape(x, shape);
 }
 
@@ -69,7 +69,7 @@ export function swapAxes(x: Tensor, a: number, b: number): Tensor {
 /** x with the axes `from` at the places `to` of the result, the others in their order; see {@linkcode transpose}. */
 export function moveAxis(x: Tensor, from: AxisOrAxes, to: AxisOrAxes): Tensor {
   const rank = x.shape.length;
-  const moved = distinct("moveAxis", from, rank), places = distinct("moveAxis", to, rank);
+  const moved = distinctAxes("moveAxis", from, rank), places = distinctAxes("moveAxis", to, rank);
   if (moved.length !== places.length) {
     throw new RangeError(
       `Cannot apply moveAxis: there must be a place for every axis: axes are [${from}], places are [${to}]`,
