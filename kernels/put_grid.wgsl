@@ -30,9 +30,8 @@ fn compute(id: u32) {
   var place = u.offset;
   var inside = true;
 //#for i 0 RANK
-  let index$i = rest % u.length$i;
-  let from$i = index$i - u.first$i;
-  inside = inside && index$i >= u.first$i && from$i % u.step$i == 0u && from$i / u.step$i < u.held$i;
+  let from$i = rest % u.length$i - u.first$i; // before the first: round 2^32, far behind those held
+  inside = inside && from$i % u.step$i == 0u && from$i / u.step$i < u.held$i;
   place += from$i / u.step$i * u.stride$i;
   rest /= u.length$i;
 //#end
