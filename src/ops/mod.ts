@@ -52,7 +52,8 @@ export { batchNorm, type BatchNormOptions, type BatchNormState, groupNorm, insta
 export { dropout, foldIn, type Key, randomKey, uniform } from "./random.ts";
 export { attention, type AttentionDropout, type AttentionOptions } from "./attention.ts";
 export { crossEntropy, type CrossEntropyOptions } from "./cross_entropy.ts";
-export { gather, type GatherOptions, scatterAdd } from "./gather.ts";
+export { gather, type GatherOptions, scatterAdd, type ScatterAddOptions } from "./gather.ts";
+export { scatterAddAlongAxis, take, takeAlongAxis, type TakeOptions } from "./take.ts";
 export { argmax, type ArgmaxOptions, argmin } from "./argmax.ts";
 export { topK, type TopKOptions } from "./top_k.ts";
 export { argsort, sort, type SortOptions } from "./sort.ts";

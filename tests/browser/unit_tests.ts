@@ -61,6 +61,7 @@ const files: Readonly<Record<string, () => Promise<unknown>>> = {
   "ops/softmax_test.ts": () => import("../ops/softmax_test.ts"),
   "ops/sort_test.ts": () => import("../ops/sort_test.ts"),
   "ops/strided_test.ts": () => import("../ops/strided_test.ts"),
+  "ops/take_test.ts": () => import("../ops/take_test.ts"),
   "ops/top_k_test.ts": () => import("../ops/top_k_test.ts"),
   "ops/transpose_test.ts": () => import("../ops/transpose_test.ts"),
   "optim/adamw_test.ts": () => import("../optim/adamw_test.ts"),
