@@ -28,11 +28,11 @@ const fullOp: Op<FullAttrs> = {
 };
 
 /**
- * A tensor of `shape` filled with `value`; nothing is stored unless an op needs it in memory.
+ * A number of an element type as a u32 word.
  *
  * @throws {TypeError} if the type is one of integers and the value is none, {@linkcode RangeError} if it does not hold the value.
  */
-export function full(shape: readonly number[], value: number, dtype: DType = "f32"): Tensor {
+export function wordOf(value: number, dtype: DType): number {
   const float = dtype === "f32" || dtype === "f16";
   if (!float && !Number.isInteger(value)) {
     throw new TypeError(`Cannot fill a tensor of type ${dtype}: the value must be an integer: it is ${value}`);
@@ -40,5 +40,14 @@ export function full(shape: readonly number[], value: number, dtype: DType = "f3
   if (dtype === "i32" ? value !== (value | 0) : dtype === "u32" && value !== value >>> 0) {
     throw new RangeError(`Cannot fill a tensor of type ${dtype}: the value must fit 32 bits: it is ${value}`);
   }
-  return apply(fullOp, [], { shape, dtype, word: float ? f32Bits(value) : value >>> 0 });
+  return float ? f32Bits(value) : value >>> 0;
+}
+
+/**
+ * A tensor of `shape` filled with `value`; nothing is stored unless an op needs it in memory.
+ *
+ * @throws {TypeError} if the type is one of integers and the value is none, {@linkcode RangeError} if it does not hold the value.
+ */
+export function full(shape: readonly number[], value: number, dtype: DType = "f32"): Tensor {
+  return apply(fullOp, [], { shape, dtype, word: wordOf(value, dtype) });
 }

@@ -4,13 +4,11 @@
  * @module
  */
 import gatherKernel from "../../kernels/gather.wgsl" with { type: "text" };
-import scatterKernel from "../../kernels/scatter_add.wgsl" with { type: "text" };
-import sortKernel from "../../kernels/sort_ids.wgsl" with { type: "text" };
-import { UnsupportedError } from "../gpu/errors.ts";
+import takeKernel from "../../kernels/take.wgsl" with { type: "text" };
 import { apply, type Aval, bytesPerElement, type Op, sizeOf, type Tensor } from "../program/graph.ts";
-import type { BufferRef, Lowering } from "../program/lowering.ts";
-import { ANY_TYPE, checkInput } from "./_check.ts";
-import { flatKernel, MOST_TURNS, widthOf } from "./_rows.ts";
+import { ANY_TYPE, checkAxis, checkInput } from "./_check.ts";
+import { flatKernel, widthOf } from "./_rows.ts";
+import { checkIds, lowerSums, sortIds } from "./_sums_by_id.ts";
 
 /** Options of {@linkcode gather} and {@linkcode scatterAdd}. */
 export interface GatherOptions {
@@ -18,8 +16,20 @@ export interface GatherOptions {
   readonly paddingIndex?: number;
 }
 
-interface ScatterAttrs extends GatherOptions {
+/** Options of {@linkcode scatterAdd}. */
+export interface ScatterAddOptions extends GatherOptions {
+  /** The axis of the result along which the rows are, negative ones from the end. Default 0. */
+  readonly axis?: number;
+}
+
+interface ScatterAttrs extends ScatterAddOptions {
   readonly rows: number;
+}
+
+interface TakeAttrs {
+  readonly axis: number;
+  /** The result for an index out of range, as a u32 word. */
+  readonly fill: number;
 }
 
 const gatherOp: Op<GatherOptions> = {
@@ -43,65 +53,57 @@ const gatherOp: Op<GatherOptions> = {
   vjp: ({ inputs: [table, ids], attrs }, [ct]) => [scatterAdd(ct!, ids!, table!.shape[0]!, attrs), null],
 };
 
+const takeOp: Op<TakeAttrs> = {
+  name: "take",
+  infer: ([x, indices], { axis }) => [{
+    shape: x!.shape.toSpliced(axis, 1, ...indices!.shape),
+    dtype: x!.dtype,
+  }],
+  lower(ctx, { inputs: [x, indices], attrs: { axis, fill } }): void {
+    const size = sizeOf(x!.shape.slice(axis + 1)), width = widthOf(size), inner = size / width;
+    const many = sizeOf(indices!.shape), count = sizeOf(x!.shape.slice(0, axis)) * many * inner;
+    const kernel = flatKernel("take", takeKernel, { device: ctx.device, consts: { VECTOR: width === 4 } });
+    const u = { count, length: x!.shape[axis]!, many, inner, fill };
+    ctx.dispatch(kernel.over(count, { x: ctx.inputs[0], indices: ctx.inputs[1], y: ctx.outputs[0], u }));
+  },
+  vjp: (
+    { inputs: [x, indices], attrs: { axis } },
+    [ct],
+  ) => [scatterAdd(ct!, indices!, x!.shape[axis]!, { axis }), null],
+};
+
+/** Slices of x along an axis by index; `fill`, a u32 word, for indices beyond the last, as negative ones are. */
+export function takeOrFill(x: Tensor, indices: Tensor, axis: number, fill: number): Tensor {
+  return apply(takeOp, [x, indices], { axis, fill });
+}
+
 const scatterAddOp: Op<ScatterAttrs> = {
   name: "scatterAdd",
-  infer([x, ids], { rows }): Aval[] {
+  infer([x, ids], { rows, axis = 0 }): Aval[] {
     checkInput("scatterAdd", "ids", ids, ["i32", "u32"]);
-    checkInput("scatterAdd", "the rows", x, "f32", [...ids!.shape, "..."]);
-    return [{ shape: [rows, ...x!.shape.slice(ids!.shape.length)], dtype: "f32" }];
+    const outer = x!.shape.slice(0, axis);
+    checkInput("scatterAdd", "the rows", x, "f32", [...outer, ...ids!.shape, "..."]);
+    return [{ shape: [...outer, rows, ...x!.shape.slice(axis + ids!.shape.length)], dtype: "f32" }];
   },
-  lower(ctx, node): void {
-    const count = sizeOf(node.inputs[1]!.shape);
-    if (ctx.device.kind === "cpu" && count > MOST_TURNS) {
-      throw new UnsupportedError(
-        `Cannot apply scatterAdd: a CPU adapter takes at most ${MOST_TURNS} ids in one call: there are ${count}`,
-      );
-    }
-    lowerSums(ctx, sortIds(ctx, count), count, node.avals[0]!, node.attrs.paddingIndex);
+  lower(ctx, { inputs: [x, ids], attrs: { rows, axis = 0, paddingIndex } }): void {
+    const { shape } = ids!, count = sizeOf(shape);
+    checkIds("scatterAdd", ctx, count);
+    lowerSums(ctx, sortIds(ctx, count), {
+      outer: sizeOf(x!.shape.slice(0, axis)),
+      ids: count,
+      rows,
+      width: sizeOf(x!.shape.slice(axis + shape.length)),
+      padding: paddingIndex,
+    });
   },
-  vjp({ inputs: [, ids], attrs: { paddingIndex } }, [ct]) {
+  vjp({ inputs: [, ids], attrs: { axis = 0, paddingIndex } }, [ct]) {
     if (paddingIndex !== undefined) throw new Error("Cannot differentiate scatterAdd: it must have no paddingIndex");
-    return [gather(ct!, ids!), null];
+    return [takeOrFill(ct!, ids!, axis, 0), null];
   },
 };
 
 function rowBytes({ shape, dtype }: Aval): number {
   return sizeOf(shape.slice(1)) * bytesPerElement(dtype);
-}
-
-/** Ids in order, and where each was. */
-interface SortedIds {
-  readonly sorted: BufferRef;
-  readonly order: BufferRef;
-}
-
-/** Dispatches the sort of the ids. */
-function sortIds(ctx: Lowering, count: number): SortedIds {
-  const kernel = flatKernel("scatterAdd/sort", sortKernel, { device: ctx.device, loops: true });
-  const sorted = ctx.scratch(count * 4, "u32"), order = ctx.scratch(count * 4, "u32");
-  ctx.dispatch(kernel.over(count, { ids: ctx.inputs[1], sorted, order, u: { count } }));
-  return { sorted, order };
-}
-
-/** An id that no row has. */
-const NO_ID = 0xffffffff;
-
-/** Loads of a stripe that a lane takes at most. */
-const STRIPE_LOADS = 16;
-
-/** Dispatches the sums: 8 or 32 threads for a stripe of some loads each, fewer where one id may have many rows. */
-function lowerSums(ctx: Lowering, ids: SortedIds, count: number, out: Aval, padding = NO_ID): void {
-  const size = sizeOf(out.shape.slice(1));
-  const width = widthOf(size);
-  const lanes = ctx.device.kind === "cpu" ? 8 : 32;
-  const consts = { VECTOR: width === 4, LANES: lanes };
-  const kernel = flatKernel("scatterAdd/sum", scatterKernel, { device: ctx.device, loops: true, consts });
-  const loads = Math.max(1, Math.min(STRIPE_LOADS, Math.floor(MOST_TURNS / count)));
-  const stripes = Math.ceil(size / width / (loads * lanes));
-  const stripe = Math.ceil(size / width / stripes);
-  const threads = out.shape[0]! * stripes * lanes;
-  const u = { count: threads, ids: count, width: size / width, stripe, stripes, padding };
-  ctx.dispatch(kernel.over(threads, { x: ctx.inputs[0], ...ids, y: ctx.outputs[0], u }));
 }
 
 /**
@@ -118,15 +120,17 @@ export function gather(table: Tensor, ids: Tensor, options: GatherOptions = {}):
 }
 
 /**
- * Sums of rows by id: result row v is the sum of `x[n]` over all n with `ids[n] === v`, in the order of n. Ids beyond the
- * last row are left out; row `paddingIndex` is 0.
+ * Sums of rows by id: result row v is the sum of `x[n]` over all n with `ids[n] === v`, in the order of n. Negative ids and ids
+ * beyond the last row are left out; row `paddingIndex` is 0. With `axis`, x has axes in front, and all this is done for each
+ * of their places with the same ids: the gradient of `take`.
  *
- * @param x f32 [...ids, ...rest].
+ * @param x f32 [...outer, ...ids, ...rest]; the result is [...outer, rows, ...rest].
  * @param ids i32 or u32, any shape.
  * @param rows Number of result rows.
  */
-export function scatterAdd(x: Tensor, ids: Tensor, rows: number, options: GatherOptions = {}): Tensor {
-  return apply(scatterAddOp, [x, ids], { ...options, rows });
+export function scatterAdd(x: Tensor, ids: Tensor, rows: number, options: ScatterAddOptions = {}): Tensor {
+  const { axis = 0, ...others } = options, rank = Math.max(1, x.shape.length - ids.shape.length + 1);
+  return apply(scatterAddOp, [x, ids], { ...others, rows, axis: checkAxis("scatterAdd", axis, rank) });
 }
 
 /** The ops, for tests of a single kernel. */

@@ -33,6 +33,11 @@ export {
 } from "./elementwise.ts";
 export { full } from "./full.ts";
 export { concat, reshape, slice, split, stack, stopGradient } from "./shape.ts";
+export { type AxisOrAxes, expandDims, flatten, moveAxis, squeeze, swapAxes } from "./axes.ts";
+export { repeat, tile } from "./repeat.ts";
+export { flip, strided, type StridedRange } from "./strided.ts";
+export { roll } from "./roll.ts";
+export { pad, type PadAmount, type PadOptions } from "./pad.ts";
 export { broadcastTo, mean, type ReduceOptions, sum } from "./reduce.ts";
 export { max, min } from "./max.ts";
 export { prod } from "./prod.ts";
@@ -47,7 +52,8 @@ export { batchNorm, type BatchNormOptions, type BatchNormState, groupNorm, insta
 export { dropout, foldIn, type Key, randomKey, uniform } from "./random.ts";
 export { attention, type AttentionDropout, type AttentionOptions } from "./attention.ts";
 export { crossEntropy, type CrossEntropyOptions } from "./cross_entropy.ts";
-export { gather, type GatherOptions, scatterAdd } from "./gather.ts";
+export { gather, type GatherOptions, scatterAdd, type ScatterAddOptions } from "./gather.ts";
+export { scatterAddAlongAxis, take, takeAlongAxis, type TakeOptions } from "./take.ts";
 export { argmax, type ArgmaxOptions, argmin } from "./argmax.ts";
 export { topK, type TopKOptions } from "./top_k.ts";
 export { argsort, sort, type SortOptions } from "./sort.ts";

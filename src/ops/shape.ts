@@ -208,9 +208,10 @@ export function pack(tensors: readonly Tensor[], offsets: readonly number[], siz
   return apply(packOp, tensors, { offsets, size });
 }
 
-/** Tensors of one shape stacked along a new first axis. */
-export function stack(tensors: readonly Tensor[]): Tensor {
-  return concat(tensors.map((t) => reshape(t, [1, ...t.shape])), 0);
+/** Tensors of one shape stacked along a new axis, which is the axis `axis` of the result (negative: from the end). */
+export function stack(tensors: readonly Tensor[], axis = 0): Tensor {
+  const at = tensors[0] ? checkAxis("stack", axis, tensors[0].shape.length + 1) : 0;
+  return concat(tensors.map((t) => reshape(t, t.shape.toSpliced(at, 0, 1))), at);
 }
 
 function avalText(a: Aval): string {
