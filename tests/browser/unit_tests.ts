@@ -42,6 +42,7 @@ const files: Readonly<Record<string, () => Promise<unknown>>> = {
   "ops/attention_test.ts": () => import("../ops/attention_test.ts"),
   "ops/check_test.ts": () => import("../ops/check_test.ts"),
   "ops/cross_entropy_test.ts": () => import("../ops/cross_entropy_test.ts"),
+  "ops/einsum_test.ts": () => import("../ops/einsum_test.ts"),
   "ops/elementwise_test.ts": () => import("../ops/elementwise_test.ts"),
   "ops/gather_test.ts": () => import("../ops/gather_test.ts"),
   "ops/layer_norm_test.ts": () => import("../ops/layer_norm_test.ts"),
