@@ -19,8 +19,14 @@ import registers from "../../kernels/matmul_registers.wgsl" with { type: "text" 
 import workgroup from "../../kernels/matmul_workgroup.wgsl" with { type: "text" };
 import sum from "../../kernels/matmul_sum.wgsl" with { type: "text" };
 
+/** Operands of which one matrix serves the whole batch. */
+export interface SharedOperands {
+  readonly sharedA?: boolean;
+  readonly sharedB?: boolean;
+}
+
 /** One product, ready to be lowered: sizes, and how the operands are stored. */
-export interface MatmulProblem extends MatmulSizes {
+export interface MatmulProblem extends MatmulSizes, SharedOperands {
   /** Whether the operands are stored in f16. */
   readonly halfA: boolean;
   readonly halfB: boolean;
@@ -51,7 +57,8 @@ export function lowerMatmul(ctx: Lowering, problem: MatmulProblem, { variant, sp
     hooks: { emit: emit.code },
   });
   const [a, b] = ctx.inputs;
-  const sizes = { m, n, k, batch, a_stride: m * k, b_stride: n * k, ...partSizes(variant, k, splits) };
+  const strides = { a_stride: problem.sharedA ? 0 : m * k, b_stride: problem.sharedB ? 0 : n * k };
+  const sizes = { m, n, k, batch, ...strides, ...partSizes(variant, k, splits) };
   ctx.dispatch({
     ...product.bind({ a, b, sizes, ...emit.bindings }),
     workgroups: workgroups * splits,

@@ -46,6 +46,8 @@ export { std, variance, type VarianceOptions } from "./variance.ts";
 export { l2Normalize, type L2NormalizeOptions, norm, type NormOptions } from "./norm.ts";
 export { cumprod, cumsum, logCumsumExp, type ScanOptions } from "./scan.ts";
 export { matmul, type MatmulAttrs } from "./matmul.ts";
+export { einsum } from "./einsum.ts";
+export { dot, outer, tensordot, vdot } from "./dot.ts";
 export { logSoftmax, logSumExp, softmax, type SoftmaxOptions } from "./softmax.ts";
 export { layerNorm } from "./layer_norm.ts";
 export { batchNorm, type BatchNormOptions, type BatchNormState, groupNorm, instanceNorm, rmsNorm } from "./norms.ts";
