@@ -41,6 +41,7 @@ const files: Readonly<Record<string, () => Promise<unknown>>> = {
   "ops/argmax_test.ts": () => import("../ops/argmax_test.ts"),
   "ops/attention_test.ts": () => import("../ops/attention_test.ts"),
   "ops/check_test.ts": () => import("../ops/check_test.ts"),
+  "ops/conv_test.ts": () => import("../ops/conv_test.ts"),
   "ops/cross_entropy_test.ts": () => import("../ops/cross_entropy_test.ts"),
   "ops/elementwise_test.ts": () => import("../ops/elementwise_test.ts"),
   "ops/gather_test.ts": () => import("../ops/gather_test.ts"),
