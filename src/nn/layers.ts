@@ -3,7 +3,8 @@
  *
  * @module
  */
-import type { Tensor } from "../program/graph.ts";
+import { sizeOf, type Tensor } from "../program/graph.ts";
+import type { PerAxis } from "../ops/_window.ts";
 import { add } from "../ops/elementwise.ts";
 import { layerNorm as normalize } from "../ops/layer_norm.ts";
 import { matmul } from "../ops/matmul.ts";
@@ -28,6 +29,62 @@ export function linearSpec(inputs: number, outputs: number, init: Init): AffineS
 /** x W^T + b: [..., in] -> [..., out]. */
 export function linear({ weight, bias }: Affine, x: Tensor): Tensor {
   return add(matmul(x, weight, { transposeB: true }), bias);
+}
+
+/**
+ * PyTorch's start of `nn.Conv2d`: weight [outputs, inputs / groups, kh, kw] and bias [outputs], both uniform in +-1/sqrt(n),
+ * where n is the number of elements of the weight that make one result. For `conv2d(x, weight, { bias, groups })`; where a
+ * normalisation follows, take the weight alone.
+ *
+ * @param kernel Height and width of the window, or one number for both.
+ * @throws {RangeError} unless `groups` divides the channels.
+ */
+export function conv2dSpec(inputs: number, outputs: number, kernel: number | PerAxis, groups: number = 1): AffineSpec {
+  return windowSpec(
+    "conv2d",
+    [outputs, inputs],
+    outputs,
+    typeof kernel === "number" ? [kernel, kernel] : kernel,
+    groups,
+  );
+}
+
+/** PyTorch's start of `nn.Conv1d`: weight [outputs, inputs / groups, k] and bias [outputs]; see {@linkcode conv2dSpec}. */
+export function conv1dSpec(inputs: number, outputs: number, kernel: number, groups: number = 1): AffineSpec {
+  return windowSpec("conv1d", [outputs, inputs], outputs, [kernel], groups);
+}
+
+/**
+ * PyTorch's start of `nn.ConvTranspose2d`: weight [inputs, outputs / groups, kh, kw] and bias [outputs], both uniform in
+ * +-1/sqrt(outputs / groups * kh * kw). For `convTranspose2d(x, weight, { bias, groups })`.
+ *
+ * @param kernel Height and width of the window, or one number for both.
+ * @throws {RangeError} unless `groups` divides the channels.
+ */
+export function convTranspose2dSpec(
+  inputs: number,
+  outputs: number,
+  kernel: number | PerAxis,
+  groups: number = 1,
+): AffineSpec {
+  const window: PerAxis = typeof kernel === "number" ? [kernel, kernel] : kernel;
+  return windowSpec("convTranspose2d", [inputs, outputs], outputs, window, groups);
+}
+
+function windowSpec(
+  name: string,
+  [rows, columns]: PerAxis,
+  outputs: number,
+  kernel: readonly number[],
+  groups: number,
+): AffineSpec {
+  if (!Number.isInteger(groups) || groups < 1 || rows % groups !== 0 || columns % groups !== 0) {
+    throw new RangeError(
+      `Cannot start the parameters of ${name}: groups must divide the ${rows} and ${columns} channels: there are ${groups}`,
+    );
+  }
+  const shape = [rows, columns / groups, ...kernel], uniform = 1 / Math.sqrt(sizeOf(shape.slice(1)));
+  return { weight: new Spec(shape, { uniform }), bias: new Spec([outputs], { uniform }) };
 }
 
 /** Spec of a normalisation of `width` features or channels: weight 1, bias 0. */

@@ -127,7 +127,7 @@ function tileConsts({ thread: [rows, vecs] }: MatmulVariant, p: MatmulProblem): 
 }
 
 /** A writer of partial sums. */
-function storeTo(partial: BufferRef, width: 1 | 4): Emit {
+export function storeTo(partial: BufferRef, width: 1 | 4): Emit {
   const type = width === 4 ? "vec4<f32>" : "f32";
   return {
     code: `alias V = ${type};
@@ -139,7 +139,7 @@ fn emit(i: u32, v: V) { partial[i / ${width}u] = v; }
 }
 
 /** Adds the parts of the inner axis. */
-function sumParts(
+export function sumParts(
   partial: BufferRef,
   emit: Emit,
   width: 1 | 4,
@@ -148,7 +148,7 @@ function sumParts(
 ): Dispatch {
   const options = { consts: { WIDE: width === 4, THREADS }, hooks: { emit: emit.code } };
   return {
-    ...kernel("matmul sum of parts", sum, options).bind({ partial, sizes: { results, parts }, ...emit.bindings }),
+    ...kernel("sum of parts", sum, options).bind({ partial, sizes: { results, parts }, ...emit.bindings }),
     workgroups: Math.ceil(results / width / THREADS),
     flop: results * (parts - 1),
   };

@@ -61,5 +61,26 @@ export { topK, type TopKOptions } from "./top_k.ts";
 export { argsort, sort, type SortOptions } from "./sort.ts";
 export { transpose } from "./transpose.ts";
 export { patchify, patchifyBytes, type PatchifyBytesOptions, type Rgb } from "./patchify.ts";
+export {
+  conv1d,
+  type Conv1dOptions,
+  conv2d,
+  type ConvChannels,
+  type ConvOptions,
+  convTranspose2d,
+  type ConvTransposeOptions,
+} from "./conv.ts";
+export {
+  avgPool1d,
+  type AvgPool1dOptions,
+  avgPool2d,
+  type AvgPoolOptions,
+  maxPool1d,
+  type MaxPool1dOptions,
+  maxPool2d,
+  type MaxPoolOptions,
+} from "./pool.ts";
+export { resize, type ResizeOptions } from "./resize.ts";
+export type { Padding, PerAxis, Window1dOptions, WindowOptions } from "./_window.ts";
 export { ringUpdate } from "./ring_update.ts";
 export { groupingWalk } from "./grouping_walk.ts";

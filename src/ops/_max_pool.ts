@@ -1,0 +1,77 @@
+/**
+ * The largest elements of windows, with where they are, and their gradient.
+ *
+ * @module
+ */
+import poolKernel from "../../kernels/max_pool.wgsl" with { type: "text" };
+import gradKernel from "../../kernels/max_pool_grad.wgsl" with { type: "text" };
+import takeKernel from "../../kernels/take_columns.wgsl" with { type: "text" };
+import { UnsupportedError } from "../gpu/errors.ts";
+import { apply, type Node, type Op, sizeOf, Tensor } from "../program/graph.ts";
+import type { Lowering } from "../program/lowering.ts";
+import { flatKernel, MOST_TURNS } from "./_rows.ts";
+import type { Window } from "./_window.ts";
+
+/** x [..., height, width] to the largest elements and their places in the image, u32, [..., lines, columns] both. */
+export const maxPoolOp: Op<Window> = {
+  name: "maxPool",
+  infer([x], { to }) {
+    const shape = [...x!.shape.slice(0, -2), ...to];
+    return [{ shape, dtype: "f32" }, { shape, dtype: "u32" }];
+  },
+  lower(ctx, { avals: [y], attrs }): void {
+    const count = sizeOf(y!.shape), [x] = ctx.inputs, [values, places] = ctx.outputs;
+    windowKernel(ctx, "maxPool", poolKernel, count, attrs, { x, y: values, places });
+  },
+  vjp(node, [ct]) {
+    return [apply(maxPoolGradOp, [ct!, new Tensor(node as Node, 1)], node.attrs)];
+  },
+};
+
+/** Gradients of the largest elements, and their places, to the gradient of the image. */
+export const maxPoolGradOp: Op<Window> = {
+  name: "maxPoolGrad",
+  infer: ([g], { from }) => [{ shape: [...g!.shape.slice(0, -2), ...from], dtype: "f32" }],
+  lower(ctx, { avals: [dx], attrs }): void {
+    const [g, places] = ctx.inputs;
+    windowKernel(ctx, "maxPoolGrad", gradKernel, sizeOf(dx!.shape), attrs, { g, places, dx: ctx.outputs[0] });
+  },
+  vjp: ({ inputs: [, places], attrs }, [ct]) => [apply(pickOp, [ct!, places!], attrs), null],
+};
+
+/** The elements of images at places: the gradient of the gradient. */
+const pickOp: Op<Window> = {
+  name: "maxPoolPick",
+  infer: ([, places]) => [{ shape: places!.shape, dtype: "f32" }],
+  lower(ctx, { inputs: [, places], attrs: { from, to } }): void {
+    const kernel = flatKernel("maxPoolPick", takeKernel, { device: ctx.device, consts: { PUT: false } });
+    const [x, columns] = ctx.inputs, count = sizeOf(places!.shape);
+    const u = { count, length: sizeOf(to), long: sizeOf(from) };
+    ctx.dispatch(kernel.over(count, { x, columns, y: ctx.outputs[0], u }));
+  },
+  vjp: ({ inputs: [, places], attrs }, [ct]) => [apply(maxPoolGradOp, [ct!, places!], attrs), null],
+};
+
+type Buffers = Readonly<Record<string, Lowering["inputs"][number] | undefined>>;
+
+/** Dispatches a kernel in which every thread goes through a window. */
+function windowKernel(
+  ctx: Lowering,
+  name: string,
+  source: string,
+  count: number,
+  { kernel, from, to, stride, padding, dilation }: Window,
+  buffers: Buffers,
+): void {
+  if (ctx.device.kind === "cpu" && kernel[0] * (kernel[1] + 1) > MOST_TURNS) {
+    throw new UnsupportedError(
+      `Cannot apply ${name}: on a CPU adapter a window may hold about ${MOST_TURNS} elements: it is ${
+        kernel.join(" x ")
+      }; ` +
+        "use max() over axes for the whole image",
+    );
+  }
+  const assembled = flatKernel(name, source, { device: ctx.device, loops: true });
+  const u = { count, kernel, input: from, output: to, stride, padding, dilation };
+  ctx.dispatch(assembled.over(count, { ...buffers, u }));
+}
