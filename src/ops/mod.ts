@@ -31,6 +31,8 @@ export {
   tanh,
   where,
 } from "./elementwise.ts";
+export { greater, isFinite, isInf, isNaN, lessEqual, notEqual } from "./comparisons.ts";
+export { logicalAnd, logicalNot, logicalOr, logicalXor } from "./logic.ts";
 export { full } from "./full.ts";
 export { concat, reshape, slice, split, stack, stopGradient } from "./shape.ts";
 export { broadcastTo, mean, type ReduceOptions, sum } from "./reduce.ts";

@@ -45,6 +45,7 @@ const files: Readonly<Record<string, () => Promise<unknown>>> = {
   "ops/elementwise_test.ts": () => import("../ops/elementwise_test.ts"),
   "ops/gather_test.ts": () => import("../ops/gather_test.ts"),
   "ops/layer_norm_test.ts": () => import("../ops/layer_norm_test.ts"),
+  "ops/logic_test.ts": () => import("../ops/logic_test.ts"),
   "ops/matmul_test.ts": () => import("../ops/matmul_test.ts"),
   "ops/norms_test.ts": () => import("../ops/norms_test.ts"),
   "ops/patchify_test.ts": () => import("../ops/patchify_test.ts"),
