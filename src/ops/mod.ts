@@ -33,6 +33,8 @@ export {
 } from "./elementwise.ts";
 export { greater, isFinite, isInf, isNaN, lessEqual, notEqual } from "./comparisons.ts";
 export { logicalAnd, logicalNot, logicalOr, logicalXor } from "./logic.ts";
+export { floorDivide, fmod, remainder } from "./division.ts";
+export { bitwiseAnd, bitwiseNot, bitwiseOr, bitwiseXor, leftShift, rightShift } from "./bitwise.ts";
 export { full } from "./full.ts";
 export { concat, reshape, slice, split, stack, stopGradient } from "./shape.ts";
 export { broadcastTo, mean, type ReduceOptions, sum } from "./reduce.ts";
