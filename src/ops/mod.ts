@@ -36,6 +36,20 @@ export { logicalAnd, logicalNot, logicalOr, logicalXor } from "./logic.ts";
 export { floorDivide, fmod, remainder } from "./division.ts";
 export { bitwiseAnd, bitwiseNot, bitwiseOr, bitwiseXor, leftShift, rightShift } from "./bitwise.ts";
 export { full } from "./full.ts";
+export {
+  arange,
+  fullLike,
+  linspace,
+  meshgrid,
+  type MeshgridOptions,
+  oneHot,
+  type OneHotOptions,
+  ones,
+  onesLike,
+  zeros,
+  zerosLike,
+} from "./creation.ts";
+export { diag, diagonal, eye, type EyeOptions, tril, triu } from "./diagonals.ts";
 export { concat, reshape, slice, split, stack, stopGradient } from "./shape.ts";
 export { broadcastTo, mean, type ReduceOptions, sum } from "./reduce.ts";
 export { max, min } from "./max.ts";
