@@ -34,7 +34,7 @@ interface Texts {
   readonly u32: string;
 }
 
-/** An element-wise op. Result type: `dtype`, or that of the inputs, which then must be one; f16 is f32 in a kernel. */
+/** An element-wise op of a WGSL expression; without `dtype` its type is that of its inputs. */
 export function define(name: string, text: string | Texts, rule?: Rule, dtype?: DType): Op<Attrs> {
   return {
     name,
@@ -73,6 +73,7 @@ export function operand(x: Operand, like: Operand): Tensor {
   return x instanceof Tensor ? x : full([], x, like instanceof Tensor ? like.dtype : "f32");
 }
 
+/** A function that applies `op` to tensors and numbers. */
 export function binary(op: Op<Attrs>, ofIntegers = op): (a: Operand, b: Operand) => Tensor {
   return (a, b) => {
     const x = operand(a, b);
@@ -83,6 +84,7 @@ export function binary(op: Op<Attrs>, ofIntegers = op): (a: Operand, b: Operand)
 const floats: readonly DType[] = ["f32", "f16"];
 const isFloat = (x: Aval): boolean => floats.includes(x.dtype);
 
+/** A function that applies `op` to a tensor of one of the types. */
 export function unary(op: Op<Attrs>, accepted: readonly DType[] = floats): (x: Tensor) => Tensor {
   return (x) => {
     checkInput(op.name, "the operand", x, accepted);
@@ -90,12 +92,19 @@ export function unary(op: Op<Attrs>, accepted: readonly DType[] = floats): (x: T
   };
 }
 
+/** WGSL for 1 where a condition holds, else 0. */
 export const truth = (condition: string): string => `select(V(0.0), V(1.0), ${condition})`;
 
 const addOp = define("add", "($0 + $1)", (ct) => [ct, ct]);
 const subtractOp = define("subtract", "($0 - $1)", (ct) => [ct, negate(ct)]);
 const multiplyOp = define("multiply", "($0 * $1)", (ct, [a, b]) => [multiply(ct, b!), multiply(ct, a!)]);
-const divideOp = define("divide", "($0 / $1)", (ct, [, b], y) => [divide(ct, b!), negate(multiply(ct, divide(y, b!)))]);
+/** WGSL's quotient of integers by 0 is a: here it is 0, as that of floorDivide. */
+const quotients: Texts = {
+  float: "($0 / $1)",
+  i32: "integer_divide($0, $1)",
+  u32: "select($0 / max($1, U(1u)), U(0u), $1 == U(0u))",
+};
+const divideOp = define("divide", quotients, (ct, [, b], y) => [divide(ct, b!), negate(multiply(ct, divide(y, b!)))]);
 const maximumRule: Rule = (ct, [a, b]) => [multiply(ct, share(a!, b!)), multiply(ct, share(b!, a!))];
 const maximumOp = define("maximum", "maximum($0, $1)", maximumRule);
 const maximumOfIntegers = define("maximum", "max($0, $1)", maximumRule);
@@ -128,7 +137,7 @@ export const add: (a: Operand, b: Operand) => Tensor = binary(addOp);
 export const subtract: (a: Operand, b: Operand) => Tensor = binary(subtractOp);
 /** a * b. */
 export const multiply: (a: Operand, b: Operand) => Tensor = binary(multiplyOp);
-/** a / b; of integers rounded towards zero, for which `floorDivide` says what 0 as b gives. */
+/** a / b; of integers rounded towards zero, and 0 where b is 0. */
 export const divide: (a: Operand, b: Operand) => Tensor = binary(divideOp);
 /**
  * The larger of a and b, NaN if either is, as in NumPy; where they are equal each takes half of the gradient, as in

@@ -2,9 +2,9 @@ import { assertEquals } from "@std/assert";
 import { defaultDevice } from "../../src/gpu/device.ts";
 import { grad } from "../../src/autograd/grad.ts";
 import { floorDivide, fmod, remainder } from "../../src/ops/division.ts";
-import { multiply } from "../../src/ops/elementwise.ts";
+import { maximum, multiply, tanh } from "../../src/ops/elementwise.ts";
 import { sum } from "../../src/ops/reduce.ts";
-import { tensor, toHost } from "../../src/program/compile.ts";
+import { compile, tensor, toHost } from "../../src/program/compile.ts";
 import type { Tensor } from "../../src/program/graph.ts";
 import { checkOp, type CheckOptions, elementwise } from "../testing/check_op.ts";
 import { assertClose, randomSource, randomTensor } from "../testing/reference.ts";
@@ -91,6 +91,13 @@ for (const [name, op, reference, edges] of cases) {
     }
   });
 }
+
+Deno.test("quotients and functions of them are one kernel", async () => {
+  const run = compile((x: Tensor) => tanh(maximum(remainder(x, 3), fmod(x, -0.75)))), x = tensor([-7, -1, 0.5, 4, 5]);
+  assertEquals((await run.program(x)).plan.steps.length, 1);
+  assertClose(await toHost(await run(x)), [2, 2, 0.5, 1, 2].map(Math.tanh));
+  run.destroy();
+});
 
 Deno.test("second derivatives of fmod() and remainder() are those of a line", async () => {
   for (const op of [fmod, remainder]) {

@@ -63,6 +63,7 @@ const arithmetic: Record<string, [(a: Operand, b: Operand) => Tensor, (a: bigint
   multiply: [multiply, (a, b) => a * b],
   maximum: [maximum, (a, b) => a > b ? a : b],
   minimum: [minimum, (a, b) => a < b ? a : b],
+  divide: [divide, (a, b) => b ? a / b : 0n],
   floorDivide: [floorDivide, (a, b) => b ? floor(a, b) : 0n],
   remainder: [remainder, (a, b) => b ? a - b * floor(a, b) : 0n],
   fmod: [fmod, (a, b) => b ? a % b : 0n],
