@@ -1,4 +1,4 @@
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { defaultDevice } from "../../src/gpu/device.ts";
 import { grad } from "../../src/autograd/grad.ts";
 import { floorDivide, fmod, remainder } from "../../src/ops/division.ts";
@@ -39,11 +39,22 @@ Deno.test("fmod() and remainder() are exact, however far apart the operands are"
 
 Deno.test("fmod() and remainder() of multiples are zeros with their signs, and the ends of f32 are no exception", async () => {
   const largest = 3.4028234663852886e38, least = 2 ** -126;
-  const a = [6, -6, 6, -6, 0, -0, largest, -largest, largest, least, 5.5, -5.5];
-  const b = [3, 3, -3, -3, 7, 7, least, 3, 16777215, largest, 0.5, 2];
+  const odd = Math.fround(1.3 * least); // 253 places below the largest number
+  const a = [6, -6, 6, -6, 0, -0, largest, -largest, largest, largest, least, 5.5, -5.5];
+  const b = [3, 3, -3, -3, 7, 7, least, 3, 16777215, odd, largest, 0.5, 2];
   const pairs = (f: (x: number, y: number) => number) => a.map((x, i) => Math.fround(f(x, b[i]!)));
   assertEquals(await host(fmod(tensor(a), tensor(b))), pairs((x, y) => x % y));
   assertEquals(await host(remainder(tensor(a), tensor(b))), pairs(pythonRemainder));
+});
+
+Deno.test("remainders below the normal numbers are exact, or 0 where the adapter has no such numbers", async () => {
+  const least = 2 ** -126,
+    a = [1.75, -1.75, 5.25, 2 ** 60 + 2 ** 40].map((v) => v * least),
+    b = [1, 1, 1.5, 1.7].map((v) => v * least);
+  const expected = a.map((x, i) => Math.fround(Math.fround(x) % Math.fround(b[i]!)));
+  (await host(fmod(tensor(a), tensor(b)))).forEach((y, i) =>
+    assert(y === expected[i] || y === 0, `${y}, ${expected[i]}`)
+  );
 });
 
 Deno.test("fmod(), remainder() and floorDivide() of zeros, infinities and NaN follow NumPy", async () => {
