@@ -6,6 +6,7 @@
 import { sameShape, Tensor } from "../program/graph.ts";
 import { valueKey } from "../program/fuse.ts";
 import { fromLeaves, leaves, mapTree, type Tree } from "../program/tree.ts";
+import { zerosLike } from "../ops/creation.ts";
 import { add } from "../ops/elementwise.ts";
 import { full } from "../ops/full.ts";
 import { barrier, identity, withBackward } from "../ops/shape.ts";
@@ -57,10 +58,6 @@ function nodesBetween(outputs: readonly Tensor[], wrt: readonly Tensor[]): Set<T
     if (targets.has(node) || node.inputs.some((t) => useful.has(t.node))) useful.add(node);
   }
   return useful;
-}
-
-function zerosLike(t: Tensor): Tensor {
-  return full(t.shape, 0, t.dtype);
 }
 
 /** The value of a scalar function and its gradient with respect to the first argument. */

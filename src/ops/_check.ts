@@ -61,6 +61,14 @@ export function checkAxis(op: string, axis: number, rank: number): number {
   return at;
 }
 
+/** Throws unless a parameter of the op is an integer of 32 bits, and `least` or more. */
+export function checkInteger(op: string, role: string, value: number, least: number = -(2 ** 31)): void {
+  if (Number.isInteger(value) && value >= least && value < 2 ** 31) return;
+  throw new RangeError(
+    `Cannot apply ${op}: ${role} must be an integer from ${least} to ${2 ** 31 - 1}: it is ${value}`,
+  );
+}
+
 /** `axes` (default: all) counted from the front, each once, in order. */
 export function checkAxes(op: string, axes: readonly number[] | undefined, rank: number): number[] {
   const all = axes?.map((axis) => checkAxis(op, axis, rank)) ?? Array.from({ length: rank }, (_, i) => i);

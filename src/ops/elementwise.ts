@@ -1,6 +1,9 @@
 /**
  * Element-wise ops with NumPy broadcasting. Each is a WGSL expression and a gradient rule; the planner makes kernels of chains of them.
  *
+ * Operands have one element type; mixed ones are refused, but f16 counts as f32, which the result then is. Integers are
+ * exact modulo 2^32.
+ *
  * NaN operands give NaN. WGSL may assume that there are none, and min, max and clamp drop them, so that functions made
  * of these look at the bits (`kernels/elementwise.wgsl`). Comparisons with NaN, sign() and gradients at NaN promise
  * nothing.
@@ -9,7 +12,7 @@
  */
 import { apply, type Aval, type DType, type Node, type Op, Tensor } from "../program/graph.ts";
 import { broadcastShapes } from "./_broadcast.ts";
-import { checkAxis, checkInput } from "./_check.ts";
+import { ANY_TYPE, checkAxis, checkInput } from "./_check.ts";
 import { full } from "./full.ts";
 import { sumTo } from "./reduce.ts";
 
@@ -24,14 +27,22 @@ interface Attrs {
 
 type Rule = (ct: Tensor, inputs: readonly Tensor[], result: Tensor, attrs: Attrs) => (Tensor | null)[];
 
-function define(name: string, text: string, rule?: Rule, dtype?: DType): Op<Attrs> {
+/** WGSL for the element types of the first input. */
+interface Texts {
+  readonly float?: string;
+  readonly i32: string;
+  readonly u32: string;
+}
+
+/** An element-wise op of a WGSL expression; without `dtype` its type is that of its inputs. */
+export function define(name: string, text: string | Texts, rule?: Rule, dtype?: DType): Op<Attrs> {
   return {
     name,
-    infer: (inputs, attrs) => [{
-      shape: attrs.shape ?? broadcastShapes(name, inputs.map((i) => i.shape)),
-      dtype: attrs.dtype ?? dtype ?? commonType(name, inputs),
-    }],
-    expression: (attrs) => ({ text, ...(attrs.uniforms ? { uniforms: attrs.uniforms } : {}) }),
+    infer: (inputs, attrs) => {
+      const common = commonType(name, inputs), shape = attrs.shape ?? broadcastShapes(name, inputs.map((i) => i.shape));
+      return [{ shape, dtype: attrs.dtype ?? dtype ?? common }];
+    },
+    expression: ({ uniforms }, [x]) => ({ text: textFor(text, x), ...(uniforms ? { uniforms } : {}) }),
     ...(rule
       ? {
         vjp: (node: Node<Attrs>, [ct]: readonly (Tensor | null)[]) =>
@@ -40,6 +51,11 @@ function define(name: string, text: string, rule?: Rule, dtype?: DType): Op<Attr
       }
       : {}),
   };
+}
+
+function textFor(text: string | Texts, x: Aval | undefined): string {
+  if (typeof text === "string") return text;
+  return x!.dtype === "i32" || x!.dtype === "u32" ? text[x!.dtype] : text.float!;
 }
 
 function commonType(name: string, inputs: readonly Aval[]): DType {
@@ -52,11 +68,13 @@ function commonType(name: string, inputs: readonly Aval[]): DType {
   return [...types][0]!;
 }
 
-function operand(x: Operand, like: Operand): Tensor {
+/** A number as a tensor of the type of the other operand. */
+export function operand(x: Operand, like: Operand): Tensor {
   return x instanceof Tensor ? x : full([], x, like instanceof Tensor ? like.dtype : "f32");
 }
 
-function binary(op: Op<Attrs>, ofIntegers = op): (a: Operand, b: Operand) => Tensor {
+/** A function that applies `op` to tensors and numbers. */
+export function binary(op: Op<Attrs>, ofIntegers = op): (a: Operand, b: Operand) => Tensor {
   return (a, b) => {
     const x = operand(a, b);
     return apply(isFloat(x) ? op : ofIntegers, [x, operand(b, a)], {});
@@ -64,22 +82,29 @@ function binary(op: Op<Attrs>, ofIntegers = op): (a: Operand, b: Operand) => Ten
 }
 
 const floats: readonly DType[] = ["f32", "f16"];
-const signed: readonly DType[] = [...floats, "i32"];
 const isFloat = (x: Aval): boolean => floats.includes(x.dtype);
 
-function unary(op: Op<Attrs>, accepted: readonly DType[] = floats): (x: Tensor) => Tensor {
+/** A function that applies `op` to a tensor of one of the types. */
+export function unary(op: Op<Attrs>, accepted: readonly DType[] = floats): (x: Tensor) => Tensor {
   return (x) => {
     checkInput(op.name, "the operand", x, accepted);
     return apply(op, [x], {});
   };
 }
 
-const truth = (condition: string): string => `select(V(0.0), V(1.0), ${condition})`;
+/** WGSL for 1 where a condition holds, else 0. */
+export const truth = (condition: string): string => `select(V(0.0), V(1.0), ${condition})`;
 
 const addOp = define("add", "($0 + $1)", (ct) => [ct, ct]);
 const subtractOp = define("subtract", "($0 - $1)", (ct) => [ct, negate(ct)]);
 const multiplyOp = define("multiply", "($0 * $1)", (ct, [a, b]) => [multiply(ct, b!), multiply(ct, a!)]);
-const divideOp = define("divide", "($0 / $1)", (ct, [, b], y) => [divide(ct, b!), negate(multiply(ct, divide(y, b!)))]);
+/** WGSL's quotient of integers by 0 is a: here it is 0, as that of floorDivide. */
+const quotients: Texts = {
+  float: "($0 / $1)",
+  i32: "integer_divide($0, $1)",
+  u32: "select($0 / max($1, U(1u)), U(0u), $1 == U(0u))",
+};
+const divideOp = define("divide", quotients, (ct, [, b], y) => [divide(ct, b!), negate(multiply(ct, divide(y, b!)))]);
 const maximumRule: Rule = (ct, [a, b]) => [multiply(ct, share(a!, b!)), multiply(ct, share(b!, a!))];
 const maximumOp = define("maximum", "maximum($0, $1)", maximumRule);
 const maximumOfIntegers = define("maximum", "max($0, $1)", maximumRule);
@@ -93,11 +118,18 @@ const share = binary(
 const lessOp = define("less", truth("$0 < $1"), () => [null, null], "f32");
 const greaterEqualOp = define("greaterEqual", truth("$0 >= $1"), () => [null, null], "f32");
 const equalOp = define("equal", truth("$0 == $1"), () => [null, null], "f32");
-const whereOp = define(
-  "where",
-  "select($2, $1, $0 != V(0.0))",
-  (ct, [c]) => [null, where(c!, ct, 0), where(c!, 0, ct)],
-);
+const choice = (zero: string): string => `select($2, $1, $0 != ${zero})`;
+const whereOp: Op<Attrs> = {
+  ...define(
+    "where",
+    { float: choice("V(0.0)"), i32: choice("I(0)"), u32: choice("U(0u)") },
+    (ct, [c]) => [null, where(c!, ct, 0), where(c!, 0, ct)],
+  ),
+  infer: (inputs) => [{
+    shape: broadcastShapes("where", inputs.map((i) => i.shape)),
+    dtype: commonType("where", inputs.slice(1)),
+  }],
+};
 
 /** a + b. */
 export const add: (a: Operand, b: Operand) => Tensor = binary(addOp);
@@ -105,7 +137,7 @@ export const add: (a: Operand, b: Operand) => Tensor = binary(addOp);
 export const subtract: (a: Operand, b: Operand) => Tensor = binary(subtractOp);
 /** a * b. */
 export const multiply: (a: Operand, b: Operand) => Tensor = binary(multiplyOp);
-/** a / b. */
+/** a / b; of integers rounded towards zero, and 0 where b is 0. */
 export const divide: (a: Operand, b: Operand) => Tensor = binary(divideOp);
 /**
  * The larger of a and b, NaN if either is, as in NumPy; where they are equal each takes half of the gradient, as in
@@ -124,16 +156,29 @@ export const greaterEqual: (a: Operand, b: Operand) => Tensor = binary(greaterEq
 /** 1 where a equals b, else 0 (f32; no gradient). Works on integers too. */
 export const equal: (a: Operand, b: Operand) => Tensor = binary(equalOp);
 
-/** `a` where `condition` (f32) is not 0, else `b`. The gradient goes to the one that was taken; none to the condition. */
+/**
+ * `a` where `condition` is not 0, else `b`. The gradient goes to the one that was taken; none to the condition.
+ *
+ * Both are computed, and so are their gradients: what was not taken gets the gradient 0, and 0 times an infinite slope is
+ * NaN. `where(c, sqrt(x), 0)` has a NaN gradient at x = 0 even where c is 0, as in JAX. The remedy is to keep such x out
+ * of the function with a second `where` inside: `where(c, sqrt(where(c, x, 1)), 0)`.
+ *
+ * @param condition Any type; where it is NaN either may be taken.
+ * @param a Any type; a number has the type of b, and of two numbers f32.
+ * @param b The type of a (f16 counts as f32).
+ */
 export function where(condition: Tensor, a: Operand, b: Operand): Tensor {
-  return apply(whereOp, [condition, operand(a, condition), operand(b, condition)], {});
+  return apply(whereOp, [condition, operand(a, b), operand(b, a)], {});
 }
 
 /** The largest f16. */
 const LARGEST_F16 = "65504.0";
 
-/** -x. */
-export const negate: (x: Tensor) => Tensor = unary(define("negate", "(-$0)", (ct) => [negate(ct)]), signed);
+/** -x; of u32, 2^32 - x. */
+export const negate: (x: Tensor) => Tensor = unary(
+  define("negate", { float: "(-$0)", i32: "(-$0)", u32: "(U(0u) - $0)" }, (ct) => [negate(ct)]),
+  ANY_TYPE,
+);
 /** e to the x: infinity beyond 88.72283, where it is larger than any f32, and 0 at -infinity; NaN stays NaN. */
 export const exp: (x: Tensor) => Tensor = unary(define("exp", "exponential($0)", (ct, _, y) => [multiply(ct, y)]));
 /** Natural logarithm of x: -infinity at 0, infinity at infinity, NaN below 0 and at NaN. */
@@ -146,13 +191,16 @@ export const sqrt: (x: Tensor) => Tensor = unary(
 export const square: (x: Tensor) => Tensor = unary(
   define("square", "($0 * $0)", (ct, [x]) => [multiply(multiply(ct, 2), x!)]),
 );
-/** Absolute value; gradient 0 at 0. */
+/** Absolute value; gradient 0 at 0. The smallest i32, -2^31, stays as it is, since 2^31 is no i32. */
 export const abs: (x: Tensor) => Tensor = unary(
-  define("abs", "abs($0)", (ct, [x]) => [multiply(ct, sign(x!))]),
-  signed,
+  define("abs", { float: "abs($0)", i32: "abs($0)", u32: "$0" }, (ct, [x]) => [multiply(ct, sign(x!))]),
+  ANY_TYPE,
 );
 /** -1, 0 or 1; no gradient. */
-export const sign: (x: Tensor) => Tensor = unary(define("sign", "sign($0)", () => [null]), signed);
+export const sign: (x: Tensor) => Tensor = unary(
+  define("sign", { float: "sign($0)", i32: "sign($0)", u32: "min($0, U(1u))" }, () => [null]),
+  ANY_TYPE,
+);
 /** Hyperbolic tangent, to a relative error of 1e-6; -1 and 1 at the infinities, NaN stays NaN. */
 export const tanh: (x: Tensor) => Tensor = unary(
   define("tanh", "hyperbolic_tangent($0)", (ct, _, y) => [multiply(ct, subtract(1, square(y)))]),
@@ -184,11 +232,6 @@ const geluDerivative = unary(
   ),
 );
 const normalPdf = unary(define("normalPdf", "normal_pdf($0)", (ct, [x], y) => [multiply(ct, negate(multiply(x!, y)))]));
-
-/** 1 where x is a number, 0 where it is infinite or NaN; by its bits, since WGSL may assume that there are none. */
-export const isFinite: (x: Tensor) => Tensor = unary(
-  define("isFinite", truth("(bitcast<U>($0) & U(0x7f800000u)) != U(0x7f800000u)"), () => [null]),
-);
 
 /**
  * x limited to [low, high]; infinities too, and NaN stays NaN. The gradient is that of x from `low` to `high`, both

@@ -31,7 +31,25 @@ export {
   tanh,
   where,
 } from "./elementwise.ts";
+export { greater, isFinite, isInf, isNaN, lessEqual, notEqual } from "./comparisons.ts";
+export { logicalAnd, logicalNot, logicalOr, logicalXor } from "./logic.ts";
+export { floorDivide, fmod, remainder } from "./division.ts";
+export { bitwiseAnd, bitwiseNot, bitwiseOr, bitwiseXor, leftShift, rightShift } from "./bitwise.ts";
 export { full } from "./full.ts";
+export {
+  arange,
+  fullLike,
+  linspace,
+  meshgrid,
+  type MeshgridOptions,
+  oneHot,
+  type OneHotOptions,
+  ones,
+  onesLike,
+  zeros,
+  zerosLike,
+} from "./creation.ts";
+export { diag, diagonal, eye, type EyeOptions, tril, triu } from "./diagonals.ts";
 export { concat, reshape, slice, split, stack, stopGradient } from "./shape.ts";
 export { type AxisOrAxes, expandDims, flatten, moveAxis, squeeze, swapAxes } from "./axes.ts";
 export { repeat, tile } from "./repeat.ts";

@@ -15,7 +15,8 @@ import {
   globalNorm,
 } from "../optim/adamw.ts";
 import type { ParameterLayout } from "../optim/layout.ts";
-import { add, isFinite, multiply } from "../ops/elementwise.ts";
+import { isFinite } from "../ops/comparisons.ts";
+import { add, multiply } from "../ops/elementwise.ts";
 import { randomKey } from "../ops/random.ts";
 import { concat, reshape } from "../ops/shape.ts";
 import { ringUpdate } from "../ops/ring_update.ts";
