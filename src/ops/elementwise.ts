@@ -16,15 +16,18 @@ import { sumTo } from "./reduce.ts";
 /** A tensor, or a number that is broadcast to the other operand. */
 export type Operand = Tensor | number;
 
-interface Attrs {
+/** What differs between uses of one element-wise op. */
+export interface Attrs {
   readonly uniforms?: readonly number[];
   readonly shape?: readonly number[];
   readonly dtype?: DType;
 }
 
-type Rule = (ct: Tensor, inputs: readonly Tensor[], result: Tensor, attrs: Attrs) => (Tensor | null)[];
+/** A gradient rule; what it gives is summed to the shapes of the inputs. */
+export type Rule = (ct: Tensor, inputs: readonly Tensor[], result: Tensor, attrs: Attrs) => (Tensor | null)[];
 
-function define(name: string, text: string, rule?: Rule, dtype?: DType): Op<Attrs> {
+/** An element-wise op of a WGSL expression; without `dtype` its type is that of its inputs. */
+export function define(name: string, text: string, rule?: Rule, dtype?: DType): Op<Attrs> {
   return {
     name,
     infer: (inputs, attrs) => [{
@@ -52,11 +55,13 @@ function commonType(name: string, inputs: readonly Aval[]): DType {
   return [...types][0]!;
 }
 
-function operand(x: Operand, like: Operand): Tensor {
+/** A number as a tensor of the type of the other operand. */
+export function operand(x: Operand, like: Operand): Tensor {
   return x instanceof Tensor ? x : full([], x, like instanceof Tensor ? like.dtype : "f32");
 }
 
-function binary(op: Op<Attrs>, ofIntegers = op): (a: Operand, b: Operand) => Tensor {
+/** A function that applies `op` to tensors and numbers. */
+export function binary(op: Op<Attrs>, ofIntegers = op): (a: Operand, b: Operand) => Tensor {
   return (a, b) => {
     const x = operand(a, b);
     return apply(isFloat(x) ? op : ofIntegers, [x, operand(b, a)], {});
@@ -67,7 +72,8 @@ const floats: readonly DType[] = ["f32", "f16"];
 const signed: readonly DType[] = [...floats, "i32"];
 const isFloat = (x: Aval): boolean => floats.includes(x.dtype);
 
-function unary(op: Op<Attrs>, accepted: readonly DType[] = floats): (x: Tensor) => Tensor {
+/** A function that applies `op` to a tensor of one of the types. */
+export function unary(op: Op<Attrs>, accepted: readonly DType[] = floats): (x: Tensor) => Tensor {
   return (x) => {
     checkInput(op.name, "the operand", x, accepted);
     return apply(op, [x], {});
@@ -169,22 +175,6 @@ export const relu: (x: Tensor) => Tensor = unary(
 export const erf: (x: Tensor) => Tensor = unary(
   define("erf", "erf($0)", (ct, [x]) => [multiply(ct, multiply(2 / Math.sqrt(Math.PI), exp(negate(square(x!)))))]),
 );
-/**
- * Exact GELU, x * Phi(x) (Hendrycks and Gimpel 2016), with the erf and not the tanh form. NaN stays NaN, infinity
- * infinity; at -infinity it is that times 0, NaN, as in PyTorch.
- */
-export const gelu: (x: Tensor) => Tensor = unary(
-  define("gelu", "($0 * normal_cdf($0))", (ct, [x]) => [multiply(ct, geluDerivative(x!))]),
-);
-const geluDerivative = unary(
-  define(
-    "geluDerivative",
-    "fma($0, normal_pdf($0), normal_cdf($0))",
-    (ct, [x]) => [multiply(ct, multiply(subtract(2, square(x!)), normalPdf(x!)))],
-  ),
-);
-const normalPdf = unary(define("normalPdf", "normal_pdf($0)", (ct, [x], y) => [multiply(ct, negate(multiply(x!, y)))]));
-
 /** 1 where x is a number, 0 where it is infinite or NaN; by its bits, since WGSL may assume that there are none. */
 export const isFinite: (x: Tensor) => Tensor = unary(
   define("isFinite", truth("(bitcast<U>($0) & U(0x7f800000u)) != U(0x7f800000u)"), () => [null]),

@@ -12,7 +12,6 @@ export {
   equal,
   erf,
   exp,
-  gelu,
   greaterEqual,
   iota,
   less,
@@ -31,6 +30,23 @@ export {
   tanh,
   where,
 } from "./elementwise.ts";
+export { ceil, exp2, expm1, floor, log1p, log2, pow, reciprocal, round, rsqrt, trunc } from "./math.ts";
+export { acos, acosh, asin, asinh, atan, atan2, atanh, cos, cosh, sin, sinh, tan } from "./trigonometry.ts";
+export {
+  elu,
+  gelu,
+  type GeluOptions,
+  hardSigmoid,
+  hardSwish,
+  hardTanh,
+  leakyRelu,
+  logSigmoid,
+  mish,
+  selu,
+  silu,
+  softplus,
+  softsign,
+} from "./activations.ts";
 export { full } from "./full.ts";
 export { concat, reshape, slice, split, stack, stopGradient } from "./shape.ts";
 export { broadcastTo, mean, type ReduceOptions, sum } from "./reduce.ts";

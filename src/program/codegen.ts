@@ -3,8 +3,12 @@
  *
  * @module
  */
+import activationsSource from "../../kernels/activations.wgsl" with { type: "text" };
 import elementwiseSource from "../../kernels/elementwise.wgsl" with { type: "text" };
+import hyperbolicSource from "../../kernels/hyperbolic.wgsl" with { type: "text" };
+import mathSource from "../../kernels/math.wgsl" with { type: "text" };
 import randomSource from "../../kernels/random.wgsl" with { type: "text" };
+import trigonometrySource from "../../kernels/trigonometry.wgsl" with { type: "text" };
 import { kernel } from "../gpu/kernel.ts";
 import { canInline, expressionOf, resolve, valueKey } from "./fuse.ts";
 import { type DType, type Node, sizeOf, Tensor } from "./graph.ts";
@@ -22,10 +26,13 @@ type Width = 1 | 4;
 const scalarType: Record<DType, string> = { f32: "f32", i32: "i32", u32: "u32", f16: "f16" };
 const vectorName: Record<DType, string> = { f32: "V", i32: "I", u32: "U", f16: "V" };
 const WORKGROUP = 64;
-/** A call of a function of `kernels/elementwise.wgsl`. */
-const LIBRARY_CALL = new RegExp(
-  `\\b(${[...elementwiseSource.matchAll(/^fn (\w+)/gm)].map(([, name]) => name).join("|")})\\(`,
-);
+/** Functions that expressions may call, and what finds a call. Those of a file may call those of the files before it. */
+const LIBRARY = [elementwiseSource, mathSource, trigonometrySource, hyperbolicSource, activationsSource].map((
+  source,
+) => ({
+  source,
+  call: new RegExp(`\\b(${[...source.matchAll(/^fn (\w+)/gm)].map(([, name]) => name).join("|")})\\(`),
+}));
 
 /** The epilogue of a kernel whose result 0 is `root`: `fn emit(i, v)` with the bindings it needs. */
 export function emitter(root: Tensor, members: readonly Node[], place: Placement, width: Width): Emit {
@@ -111,7 +118,9 @@ class Writer {
 
   #library(body: string): string {
     const parts: string[] = [];
-    if (LIBRARY_CALL.test(body)) parts.push(elementwiseSource);
+    for (const { source, call } of LIBRARY.toReversed()) {
+      if ([body, ...parts].some((text) => call.test(text))) parts.unshift(source);
+    }
     if (/\brandom_uniform\(/.test(body)) parts.push(randomSource, this.width === 4 ? RANDOM_VECTOR : RANDOM_SCALAR);
     if (/\bindex_along\(/.test(body)) parts.push(this.width === 4 ? INDEX_VECTOR : INDEX_SCALAR);
     return parts.join("\n");
