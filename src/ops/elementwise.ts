@@ -19,13 +19,15 @@ import { sumTo } from "./reduce.ts";
 /** A tensor, or a number that is broadcast to the other operand. */
 export type Operand = Tensor | number;
 
-interface Attrs {
+/** What differs between uses of one element-wise op. */
+export interface Attrs {
   readonly uniforms?: readonly number[];
   readonly shape?: readonly number[];
   readonly dtype?: DType;
 }
 
-type Rule = (ct: Tensor, inputs: readonly Tensor[], result: Tensor, attrs: Attrs) => (Tensor | null)[];
+/** A gradient rule; what it gives is summed to the shapes of the inputs. */
+export type Rule = (ct: Tensor, inputs: readonly Tensor[], result: Tensor, attrs: Attrs) => (Tensor | null)[];
 
 /** WGSL for the element types of the first input. */
 interface Texts {
@@ -217,21 +219,6 @@ export const relu: (x: Tensor) => Tensor = unary(
 export const erf: (x: Tensor) => Tensor = unary(
   define("erf", "erf($0)", (ct, [x]) => [multiply(ct, multiply(2 / Math.sqrt(Math.PI), exp(negate(square(x!)))))]),
 );
-/**
- * Exact GELU, x * Phi(x) (Hendrycks and Gimpel 2016), with the erf and not the tanh form. NaN stays NaN, infinity
- * infinity; at -infinity it is that times 0, NaN, as in PyTorch.
- */
-export const gelu: (x: Tensor) => Tensor = unary(
-  define("gelu", "($0 * normal_cdf($0))", (ct, [x]) => [multiply(ct, geluDerivative(x!))]),
-);
-const geluDerivative = unary(
-  define(
-    "geluDerivative",
-    "fma($0, normal_pdf($0), normal_cdf($0))",
-    (ct, [x]) => [multiply(ct, multiply(subtract(2, square(x!)), normalPdf(x!)))],
-  ),
-);
-const normalPdf = unary(define("normalPdf", "normal_pdf($0)", (ct, [x], y) => [multiply(ct, negate(multiply(x!, y)))]));
 
 /**
  * x limited to [low, high]; infinities too, and NaN stays NaN. The gradient is that of x from `low` to `high`, both

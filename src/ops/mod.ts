@@ -12,7 +12,6 @@ export {
   equal,
   erf,
   exp,
-  gelu,
   greaterEqual,
   iota,
   less,
@@ -35,6 +34,23 @@ export { greater, isFinite, isInf, isNaN, lessEqual, notEqual } from "./comparis
 export { logicalAnd, logicalNot, logicalOr, logicalXor } from "./logic.ts";
 export { floorDivide, fmod, remainder } from "./division.ts";
 export { bitwiseAnd, bitwiseNot, bitwiseOr, bitwiseXor, leftShift, rightShift } from "./bitwise.ts";
+export { ceil, exp2, expm1, floor, log1p, log2, pow, reciprocal, round, rsqrt, trunc } from "./math.ts";
+export { acos, acosh, asin, asinh, atan, atan2, atanh, cos, cosh, sin, sinh, tan } from "./trigonometry.ts";
+export {
+  elu,
+  gelu,
+  type GeluOptions,
+  hardSigmoid,
+  hardSwish,
+  hardTanh,
+  leakyRelu,
+  logSigmoid,
+  mish,
+  selu,
+  silu,
+  softplus,
+  softsign,
+} from "./activations.ts";
 export { full } from "./full.ts";
 export {
   arange,

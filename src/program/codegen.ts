@@ -3,9 +3,13 @@
  *
  * @module
  */
+import activationsSource from "../../kernels/activations.wgsl" with { type: "text" };
 import divisionSource from "../../kernels/division.wgsl" with { type: "text" };
 import elementwiseSource from "../../kernels/elementwise.wgsl" with { type: "text" };
+import hyperbolicSource from "../../kernels/hyperbolic.wgsl" with { type: "text" };
+import mathSource from "../../kernels/math.wgsl" with { type: "text" };
 import randomSource from "../../kernels/random.wgsl" with { type: "text" };
+import trigonometrySource from "../../kernels/trigonometry.wgsl" with { type: "text" };
 import { kernel } from "../gpu/kernel.ts";
 import { canInline, expressionOf, resolve, valueKey } from "./fuse.ts";
 import { type DType, type Node, sizeOf, Tensor } from "./graph.ts";
@@ -24,7 +28,14 @@ const scalarType: Record<DType, string> = { f32: "f32", i32: "i32", u32: "u32", 
 const vectorName: Record<DType, string> = { f32: "V", i32: "I", u32: "U", f16: "V" };
 const WORKGROUP = 64;
 /** Functions that expressions may call, and what finds a call. Those of a file may call those of the files before it. */
-const LIBRARY = [elementwiseSource, divisionSource].map((source) => ({
+const LIBRARY = [
+  elementwiseSource,
+  divisionSource,
+  mathSource,
+  trigonometrySource,
+  hyperbolicSource,
+  activationsSource,
+].map((source) => ({
   source,
   call: new RegExp(`\\b(${[...source.matchAll(/^fn (\w+)/gm)].map(([, name]) => name).join("|")})\\(`),
 }));

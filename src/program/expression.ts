@@ -11,7 +11,8 @@
  * - `#0`, `#1`, ...: the op's `uniforms`, scalar u32;
  * - `@`: the linear index of the (first) element, u32.
  *
- * It may call the functions of `kernels/elementwise.wgsl` and `kernels/division.wgsl`, which are written for both widths.
+ * It may call the functions of `kernels/elementwise.wgsl`, `division.wgsl`, `math.wgsl`, `trigonometry.wgsl`, `hyperbolic.wgsl` and
+ * `activations.wgsl`, which are written for both widths.
  */
 export interface Expression {
   /** WGSL with placeholders, see above. */

@@ -1,5 +1,6 @@
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { grad } from "../../src/autograd/grad.ts";
+import { gelu } from "../../src/ops/activations.ts";
 import {
   abs,
   add,
@@ -9,7 +10,6 @@ import {
   equal,
   erf,
   exp,
-  gelu,
   greaterEqual,
   iota,
   less,

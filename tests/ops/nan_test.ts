@@ -1,6 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { grad } from "../../src/autograd/grad.ts";
 import { defaultDevice } from "../../src/gpu/device.ts";
+import { gelu } from "../../src/ops/activations.ts";
 import {
   abs,
   add,
@@ -8,7 +9,6 @@ import {
   clamp,
   erf,
   exp,
-  gelu,
   log,
   maximum,
   minimum,

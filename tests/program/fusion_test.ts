@@ -1,18 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { checkpoint, grad, valueAndGrad } from "../../src/autograd/grad.ts";
-import {
-  add,
-  cast,
-  exp,
-  gelu,
-  iota,
-  multiply,
-  relu,
-  sigmoid,
-  square,
-  subtract,
-  tanh,
-} from "../../src/ops/elementwise.ts";
+import { gelu } from "../../src/ops/activations.ts";
+import { add, cast, exp, iota, multiply, relu, sigmoid, square, subtract, tanh } from "../../src/ops/elementwise.ts";
 import { full } from "../../src/ops/full.ts";
 import { matmul } from "../../src/ops/matmul.ts";
 import { dropout, foldIn, randomKey } from "../../src/ops/random.ts";
