@@ -8,7 +8,8 @@
 //   rows (not COLUMNS)   a thread owns query rows:  own_x = q, own_y = g;  other_x = k, other_y = v;  dx = dq; leaves delta
 //   COLUMNS              a thread owns keys:        own_x = k, own_y = v;  other_x = q, other_y = g;  dx = dk, dy = dv
 // Each thread keeps ROWS rows of its own side and their gradients in registers, the other side streams by, KEYS rows at a step.
-// Shapes, SHARED and the bits of the dropout: see attention_forward.wgsl. delta is [B, heads, Tq].
+// Shapes, masks, SHARED and the bits of the dropout: see attention_forward.wgsl. delta is [B, heads, Tq]. dx and dy have all heads
+// of queries, also where heads of keys are shared. A row that is empty has a norm of 0, and so are its probabilities.
 // WIDTH, PARTS, sizes, read_NAME(at, part) and write_NAME(at, part, value): attention_heads.wgsl.
 const ROWS = 4u; // own rows of a thread
 const KEYS = 4u; // other rows of a step
@@ -17,7 +18,8 @@ const LOADS = 4u; // vec4 that a lane loads for a step: KEYS * PARTS / THREADS, 
 const TILE = 8u; // other rows of a tile, a multiple of 8 that divides THREADS * ROWS; 8 if not SHARED
 const SHARED = false;
 const COLUMNS = false;
-const MASK = false;
+const MASK_KEYS = false;
+const MASK_ROWS = false;
 const CAUSAL = false;
 const DROPOUT = false;
 
@@ -30,7 +32,10 @@ const DROPOUT = false;
 @group(0) @binding(5) var<storage, read_write> out: array<Element>;
 //#end
 @group(0) @binding(6) var<storage, read_write> norms: array<vec2<f32>>;
-//#if MASK
+//#if MASK_KEYS
+@group(0) @binding(7) var<storage, read_write> mask: array<f32>;
+//#end
+//#if MASK_ROWS
 @group(0) @binding(7) var<storage, read_write> mask: array<f32>;
 //#end
 //#if DROPOUT
@@ -73,6 +78,18 @@ fn main(
   if (batch >= sizes.batch) { return; }
   let head = group % sizes.heads;
   let first = (number % blocks) * ROWS * THREADS;
+  //#if COLUMNS
+  let own_depth = sizes.key_depth;
+  let own_column = head / sizes.sharers * WIDTH;
+  let other_depth = sizes.depth;
+  let other_column = head * WIDTH;
+  //#else
+  let own_depth = sizes.depth;
+  let own_column = head * WIDTH;
+  let other_depth = sizes.key_depth;
+  let other_column = head / sizes.sharers * WIDTH;
+  //#end
+  let mask_keys = batch * sizes.mask_batch + head * sizes.mask_head;
 
   var x: array<vec4<f32>, ROWS * PARTS>;
   var y: array<vec4<f32>, ROWS * PARTS>;
@@ -89,7 +106,7 @@ fn main(
   //#end
   //#for r 0 ROWS
   own[$r] = min(first + $r * THREADS + lane, own_count - 1u);
-  let at_own$r = (batch * own_count + own[$r]) * sizes.depth + head * WIDTH;
+  let at_own$r = (batch * own_count + own[$r]) * own_depth + own_column;
   for (var part = 0u; part < parts; part++) {
     let x_part = sizes.scale * read_own_x(at_own$r, part);
     let y_part = read_own_y(at_own$r, part);
@@ -100,8 +117,8 @@ fn main(
   }
   //#if COLUMNS
   own_bias[$r] = 0.0;
-  //#if MASK
-  own_bias[$r] = bounded(mask[batch * sizes.tk + own[$r]]);
+  //#if MASK_KEYS
+  own_bias[$r] = bounded(mask[mask_keys + own[$r]]);
   //#end
   //#else
   own_norm[$r] = norms[group * sizes.tq + own[$r]];
@@ -117,17 +134,19 @@ fn main(
   var limit = other_count;
   //#if CAUSAL
   //#if COLUMNS
-  begin = first / TILE * TILE;
+  // The first row that sees the first key.
+  begin = (max(first + sizes.tq, sizes.tk) - sizes.tk) / TILE * TILE;
   //#else
-  limit = min(limit, first + ROWS * THREADS);
+  let end = first + ROWS * THREADS + sizes.tk;
+  limit = min(limit, end - min(end, sizes.tq));
   //#end
   //#end
-  let base = batch * other_count * sizes.depth + head * WIDTH;
+  let base = batch * other_count * other_depth + other_column;
   for (var tile = begin; tile < limit; tile += TILE) {
     //#if SHARED
     workgroupBarrier();
     for (var i = lane; i < TILE * PARTS; i += THREADS) {
-      let at = base + min(tile + i / PARTS, other_count - 1u) * sizes.depth;
+      let at = base + min(tile + i / PARTS, other_count - 1u) * other_depth;
       tile_x[i] = read_other_x(at, i % PARTS);
       tile_y[i] = read_other_y(at, i % PARTS);
     }
@@ -150,8 +169,8 @@ fn main(
       let lane_norm = norms[group * sizes.tq + lane_other];
       let lane_delta = delta[group * sizes.tq + lane_other];
       //#else
-      //#if MASK
-      let lane_bias = bounded(mask[batch * sizes.tk + lane_other]);
+      //#if MASK_KEYS
+      let lane_bias = bounded(mask[mask_keys + lane_other]);
       //#end
       //#end
       //#end
@@ -179,7 +198,7 @@ fn main(
         var ys: array<vec4<f32>, LOADS>;
         //#for n 0 LOADS
         let share$n = lane + $n * THREADS;
-        let at$n = base + min(other + share$n / PARTS, other_count - 1u) * sizes.depth;
+        let at$n = base + min(other + share$n / PARTS, other_count - 1u) * other_depth;
         xs[$n] = read_other_x(at$n, share$n % PARTS);
         ys[$n] = read_other_y(at$n, share$n % PARTS);
         //#end
@@ -240,9 +259,9 @@ fn main(
           //#end
           //#else
           var bias = 0.0;
-          //#if MASK
+          //#if MASK_KEYS
           //#if SHARED
-          bias = bounded(mask[batch * sizes.tk + min(other + $t, sizes.tk - 1u)]);
+          bias = bounded(mask[mask_keys + min(other + $t, sizes.tk - 1u)]);
           //#else
           bias = subgroupShuffle(lane_bias, j + $t);
           //#end
@@ -251,17 +270,23 @@ fn main(
           //#for r 0 ROWS
           {
             //#if COLUMNS
-            let bias = own_bias[$r];
+            var bias = own_bias[$r];
+            //#if MASK_ROWS
+            bias = bounded(mask[mask_keys + min(other + $t, sizes.tq - 1u) * sizes.mask_row + own[$r]]);
+            //#end
             //#else
+            //#if MASK_ROWS
+            bias = bounded(mask[mask_keys + own[$r] * sizes.mask_row + min(other + $t, sizes.tk - 1u)]);
+            //#end
             let row_norm = own_norm[$r];
             let row_delta = own_delta[$r];
             //#end
             var seen = valid;
             //#if CAUSAL
             //#if COLUMNS
-            seen = seen && own[$r] <= other + $t;
+            seen = seen && sees(other + $t, own[$r]);
             //#else
-            seen = seen && other + $t <= own[$r];
+            seen = seen && sees(own[$r], other + $t);
             //#end
             //#end
             // No score is above top, but computed again it may round to one that is: by 64 beside a mask of -1e9.
@@ -326,18 +351,19 @@ fn main(
 
   //#for r 0 ROWS
   if (first + $r * THREADS + lane < own_count) {
+    let at_dx = (batch * own_count + own[$r]) * sizes.depth + head * WIDTH;
     for (var part = 0u; part < parts; part++) {
       var dx_part = vec4<f32>();
       //#for c 0 PARTS
       dx_part = select(dx_part, dx[$r * PARTS + $c], part == $c);
       //#end
-      write_dx(at_own$r, part, sizes.scale * dx_part);
+      write_dx(at_dx, part, sizes.scale * dx_part);
       //#if COLUMNS
       var dy_part = vec4<f32>();
       //#for c 0 PARTS
       dy_part = select(dy_part, dy[$r * PARTS + $c], part == $c);
       //#end
-      write_dy(at_own$r, part, dy_part);
+      write_dy(at_dx, part, dy_part);
       //#end
     }
   }

@@ -5,7 +5,10 @@
 // top its largest score, sum that of exp(score - top). The log-sum-exp, top + log(sum), would not do: where all keys of a
 // row are masked, top is -1e9 or less and log(sum) is rounded away.
 //
-// q is [B, Tq, D], k and v are [B, Tk, D], a head is WIDTH neighbouring columns, mask is [B, Tk] and is added to the scores.
+// q is [B, Tq, D], k and v are [B, Tk, key_depth], a head is WIDTH neighbouring columns. The mask is added to the scores: MASK_KEYS is
+// one that is the same for all rows, MASK_ROWS one that is not; sizes.mask_* are its steps.
+//
+// EMPTY: rows may have no key that counts, and are 0: of no key that is seen, and if MASKED_ZERO of keys that are all masked.
 //
 // A workgroup owns ROWS * THREADS query rows of one head, a thread ROWS of them: their queries, their results, the largest
 // score so far and the sum of exponentials stay in registers. Keys and values stream by, KEYS at a step (online softmax:
@@ -24,14 +27,20 @@ const THREADS = 8u; // threads of a workgroup
 const LOADS = 4u; // vec4 that a lane loads for a step: KEYS * PARTS / THREADS, rounded up
 const TILE = 8u; // keys of a tile, a multiple of 8; 8 if not SHARED
 const SHARED = false;
-const MASK = false;
+const MASK_KEYS = false;
+const MASK_ROWS = false;
 const CAUSAL = false;
+const EMPTY = false;
+const MASKED_ZERO = false;
 const DROPOUT = false;
 
 @group(0) @binding(1) var<storage, read_write> queries: array<Element>;
 @group(0) @binding(2) var<storage, read_write> keys: array<Element>;
 @group(0) @binding(3) var<storage, read_write> values: array<Element>;
-//#if MASK
+//#if MASK_KEYS
+@group(0) @binding(4) var<storage, read_write> mask: array<f32>;
+//#end
+//#if MASK_ROWS
 @group(0) @binding(4) var<storage, read_write> mask: array<f32>;
 //#end
 //#if DROPOUT
@@ -43,6 +52,12 @@ const DROPOUT = false;
 //#if SHARED
 var<workgroup> tile_k: array<vec4<f32>, TILE * PARTS>;
 var<workgroup> tile_v: array<vec4<f32>, TILE * PARTS>;
+//#end
+
+//#if EMPTY
+// Above the largest score of a row that is empty, below that of any other.
+const EMPTY_TOP: f32 = select(-1.5e38, -9e37, MASKED_ZERO);
+fn is_nan(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u; }
 //#end
 
 @compute @workgroup_size(THREADS)
@@ -72,6 +87,9 @@ fn main(
   let at_q$r = (batch * sizes.tq + row[$r]) * sizes.depth + head * WIDTH;
   top[$r] = UNSEEN;
   sum[$r] = 0.0;
+  //#if MASK_ROWS
+  let mask_row$r = batch * sizes.mask_batch + head * sizes.mask_head + row[$r] * sizes.mask_row;
+  //#end
   for (var part = 0u; part < parts; part++) {
     let q_own = sizes.scale * read_queries(at_q$r, part);
     //#for c 0 PARTS
@@ -81,16 +99,21 @@ fn main(
   //#end
 
   //#if CAUSAL
-  let limit = min(sizes.tk, first + ROWS * THREADS);
+  // One more than the last key that the last row sees.
+  let end = first + ROWS * THREADS + sizes.tk;
+  let limit = min(sizes.tk, end - min(end, sizes.tq));
   //#else
   let limit = sizes.tk;
   //#end
-  let base = batch * sizes.tk * sizes.depth + head * WIDTH;
+  let base = batch * sizes.tk * sizes.key_depth + head / sizes.sharers * WIDTH;
+  //#if MASK_KEYS
+  let mask_keys = batch * sizes.mask_batch + head * sizes.mask_head;
+  //#end
   for (var tile = 0u; tile < limit; tile += TILE) {
     //#if SHARED
     workgroupBarrier();
     for (var i = lane; i < TILE * PARTS; i += THREADS) {
-      let at = base + min(tile + i / PARTS, sizes.tk - 1u) * sizes.depth;
+      let at = base + min(tile + i / PARTS, sizes.tk - 1u) * sizes.key_depth;
       tile_k[i] = read_keys(at, i % PARTS);
       tile_v[i] = read_values(at, i % PARTS);
     }
@@ -98,8 +121,8 @@ fn main(
     //#end
     for (var eight = tile; eight < min(tile + TILE, limit); eight += 8u) {
       let stop = min(8u, limit - eight);
-      //#if MASK
-      let own_bias = bounded(mask[batch * sizes.tk + min(eight + (lane & 7u), sizes.tk - 1u)]);
+      //#if MASK_KEYS
+      let own_bias = bounded(mask[mask_keys + min(eight + (lane & 7u), sizes.tk - 1u)]);
       //#end
       //#if DROPOUT
       var bits: array<vec4<u32>, ROWS>;
@@ -116,7 +139,7 @@ fn main(
         var v: array<vec4<f32>, LOADS>;
         //#for n 0 LOADS
         let share$n = lane + $n * THREADS;
-        let at$n = base + min(key + share$n / PARTS, sizes.tk - 1u) * sizes.depth;
+        let at$n = base + min(key + share$n / PARTS, sizes.tk - 1u) * sizes.key_depth;
         k[$n] = read_keys(at$n, share$n % PARTS);
         v[$n] = read_values(at$n, share$n % PARTS);
         //#end
@@ -144,9 +167,12 @@ fn main(
         //#end
         //#for t 0 KEYS
         {
-          //#if MASK
+          //#if MASK_ROWS
+          let at_key = min(key + $t, sizes.tk - 1u);
+          //#else
+          //#if MASK_KEYS
           //#if SHARED
-          let own_mask = bounded(mask[batch * sizes.tk + min(key + $t, sizes.tk - 1u)]);
+          let own_mask = bounded(mask[mask_keys + min(key + $t, sizes.tk - 1u)]);
           let bias = select(UNSEEN, own_mask, key + $t < limit);
           //#else
           let bias = select(UNSEEN, subgroupShuffle(own_bias, j + $t), key + $t < limit);
@@ -154,12 +180,18 @@ fn main(
           //#else
           let bias = select(UNSEEN, 0.0, key + $t < limit);
           //#end
-          //#for r 0 ROWS
-          //#if CAUSAL
-          s[$t * ROWS + $r] = s[$t * ROWS + $r] + s_odd[$t * ROWS + $r] + select(UNSEEN, bias, key + $t <= row[$r]);
-          //#else
-          s[$t * ROWS + $r] = s[$t * ROWS + $r] + s_odd[$t * ROWS + $r] + bias;
           //#end
+          //#for r 0 ROWS
+          {
+            //#if MASK_ROWS
+            let bias = select(UNSEEN, bounded(mask[mask_row$r + at_key]), key + $t < limit);
+            //#end
+            //#if CAUSAL
+            s[$t * ROWS + $r] = s[$t * ROWS + $r] + s_odd[$t * ROWS + $r] + select(UNSEEN, bias, sees(row[$r], key + $t));
+            //#else
+            s[$t * ROWS + $r] = s[$t * ROWS + $r] + s_odd[$t * ROWS + $r] + bias;
+            //#end
+          }
           //#end
         }
         //#end
@@ -217,12 +249,21 @@ fn main(
 
   //#for r 0 ROWS
   if (first + $r * THREADS + lane < sizes.tq) {
+    //#if EMPTY
+    let empty = top[$r] < EMPTY_TOP && !is_nan(sum[$r]);
+    if (empty) { sum[$r] = 1.0; }
+    norms[group * sizes.tq + row[$r]] = vec2<f32>(top[$r], select(1.0 / sum[$r], 0.0, empty));
+    //#else
     norms[group * sizes.tq + row[$r]] = vec2<f32>(top[$r], 1.0 / sum[$r]);
+    //#end
     let norm = sizes.keep / sum[$r];
     for (var part = 0u; part < parts; part++) {
       var o_part = vec4<f32>();
       //#for c 0 PARTS
       o_part = select(o_part, o[$r * PARTS + $c], part == $c);
+      //#end
+      //#if EMPTY
+      if (empty) { o_part = vec4<f32>(); }
       //#end
       write_out(at_q$r, part, norm * o_part);
     }

@@ -1,5 +1,6 @@
 // The heads of the attention kernels: how a kernel reads and writes the rows of one head, four columns at a time.
-// READS and WRITES are the names of its arrays of heads, [B, T, D], of which a head is WIDTH neighbouring columns.
+// READS and WRITES are the names of its arrays of heads, [B, T, D], of which a head is WIDTH neighbouring columns. Each head of
+// keys serves `sharers` neighbouring heads of queries.
 const WIDTH = 32u; // columns of a head
 const PARTS = 8u; // vec4 of a head: WIDTH / 4, rounded up
 const WHOLE = true; // whether heads are read as vec4: 4 divides WIDTH
@@ -16,6 +17,11 @@ struct Sizes {
   tq: u32,
   tk: u32,
   depth: u32, // columns of all heads
+  key_depth: u32, // columns of all heads of keys
+  sharers: u32, // heads of queries that a head of keys serves
+  mask_batch: u32, // steps in the mask, 0 along what it is the same for
+  mask_head: u32,
+  mask_row: u32,
   stream: u32,
   threshold: u32,
   scale: f32,
@@ -28,6 +34,9 @@ const LEAST: f32 = -1e38;
 fn bounded(mask: f32) -> f32 { return select(mask, LEAST, mask < LEAST); }
 // The score of keys that do not exist or are not seen: 0 after the softmax, even in a row of LEAST.
 const UNSEEN: f32 = -2e38;
+
+// Whether query row i sees key j if attention is causal: the last row sees all keys.
+fn sees(i: u32, j: u32) -> bool { return j + sizes.tq <= i + sizes.tk; }
 
 //#each x READS
 // Columns 4 part .. 4 part + 3 of the head whose row starts at element `at`; 0 beyond WIDTH.

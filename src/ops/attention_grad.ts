@@ -32,11 +32,12 @@ interface Buffers {
 
 /**
  * Inputs: those of attention (q, k, v, the mask and the key if there are), its results (out, norms) and the gradient of
- * out. Results: the gradients of q, k and v. Two kernels: dq by rows, then dk and dv by columns; nothing of Tq x Tk is stored.
+ * out. Results: the gradients of q, k and v, the latter two for every head of q, also where those of k are shared. Two kernels: dq by
+ * rows, then dk and dv by columns; nothing of Tq x Tk is stored.
  */
 export const attentionGradOp: Op<AttentionAttrs> = {
   name: "attentionGrad",
-  infer: (inputs) => inputs.slice(0, 3).map(({ shape }) => ({ shape, dtype: "f32" })),
+  infer: ([q, k]) => [q!, k!, k!].map(({ shape }) => ({ shape: shape.with(2, q!.shape[2]!), dtype: "f32" })),
   lower(ctx, node): void {
     const { attrs } = node;
     const sizes = attentionSizes(node);
@@ -77,7 +78,7 @@ function dispatch(ctx: Lowering, attrs: AttentionAttrs, sizes: AttentionSizes, h
   const { columns, reads, writes, others } = half, own = columns ? sizes.tk : sizes.tq;
   const plan = attentionPlan(ctx.device, sizes.width, own);
   const name = `attentionGrad ${plan.ROWS} x ${plan.THREADS} ${columns ? "columns" : "rows"}`;
-  const kernel = attentionKernel(name, source, plan, attrs, {
+  const kernel = attentionKernel(name, source, plan, { attrs, sizes }, {
     reads: Object.keys(reads),
     writes: Object.keys(writes),
     columns,

@@ -16,6 +16,8 @@ export interface AttentionAttrs {
   readonly causal: boolean;
   /** Whether a mask follows q, k, v. */
   readonly masked: boolean;
+  /** Whether a row whose keys are all masked is 0. */
+  readonly maskedZero?: boolean;
   /** Dropout of the probabilities; the key is the last input. */
   readonly dropout?: { readonly probability: number; readonly stream: number };
 }
@@ -30,17 +32,40 @@ export interface AttentionSizes {
   readonly depth: number;
   /** Columns of a head. */
   readonly width: number;
+  /** Columns of all heads of keys. */
+  readonly keyDepth: number;
+  /** Steps in the mask from one batch, head and row to the next; 0 where it is the same. */
+  readonly mask: { readonly batch: number; readonly head: number; readonly row: number };
   /** Scores that are computed, over all heads. */
   readonly scores: number;
 }
 
-/** The sizes of a node whose first inputs are q and k. */
+/** The sizes of a node whose first inputs are q, k, v and the mask if there is one. */
 export function attentionSizes(node: Node<AttentionAttrs>): AttentionSizes {
   const [batch, tq, depth] = node.inputs[0]!.shape as [number, number, number];
-  const { heads, causal } = node.attrs;
-  const tk = node.inputs[1]!.shape[1]!;
-  const scores = batch * heads * tq * (causal ? (tq + 1) / 2 : tk);
-  return { batch, heads, tq, tk, depth, width: depth / heads, scores };
+  const [, tk, keyDepth] = node.inputs[1]!.shape as [number, number, number];
+  const { heads, causal, masked } = node.attrs;
+  const scores = batch * heads * (causal ? seenKeys(tq, tk) : tq * tk);
+  const mask = maskSteps(masked ? node.inputs[3]!.shape : []);
+  return { batch, heads, tq, tk, depth, width: depth / heads, keyDepth, mask, scores };
+}
+
+/** Keys that all rows of causal attention see: the last row all, each before it one less. */
+function seenKeys(tq: number, tk: number): number {
+  const rows = Math.min(tq, tk);
+  return rows * (tk - (rows - 1) / 2);
+}
+
+/** Steps in a mask of [B, Tk], or of [B, heads, Tq, Tk] where all but Tk may be 1. */
+function maskSteps(shape: readonly number[]): AttentionSizes["mask"] {
+  const [batch = 1, heads = 1, rows = 1, keys = 1] = shape.length === 2 ? [shape[0], 1, 1, shape[1]] : shape;
+  const step = (length: number, of: number): number => length > 1 ? of : 0;
+  return { batch: step(batch, heads * rows * keys), head: step(heads, rows * keys), row: step(rows, keys) };
+}
+
+/** Whether a row may have no key that counts. */
+function mayBeEmpty({ causal, maskedZero }: AttentionAttrs, { tq, tk }: AttentionSizes): boolean {
+  return !!maskedZero || (causal && tk < tq);
 }
 
 /** Dropout compares 16 random bits of each score with a threshold. */
@@ -53,12 +78,16 @@ export function dropoutThreshold(probability: number): number {
 
 /** The uniform of both kernels. */
 export function sizesUniform(
-  { batch, heads, tq, tk, depth }: AttentionSizes,
+  { batch, heads, tq, tk, depth, keyDepth, mask }: AttentionSizes,
   { scale, dropout }: AttentionAttrs,
 ): Record<string, number> {
   const threshold = dropoutThreshold(dropout?.probability ?? 0);
   const keep = DROPOUT_STEPS / (DROPOUT_STEPS - threshold);
-  return { batch, heads, tq, tk, depth, stream: dropout?.stream ?? 0, threshold, scale, keep };
+  return {
+    ...{ batch, heads, tq, tk, depth, key_depth: keyDepth, sharers: depth / keyDepth },
+    ...{ mask_batch: mask.batch, mask_head: mask.head, mask_row: mask.row },
+    ...{ stream: dropout?.stream ?? 0, threshold, scale, keep },
+  };
 }
 
 /** Completes a kernel of attention that reads and writes heads through the arrays named. */
@@ -66,14 +95,22 @@ export function attentionKernel(
   name: string,
   source: string,
   plan: AttentionPlan,
-  attrs: AttentionAttrs,
+  node: { readonly attrs: AttentionAttrs; readonly sizes: AttentionSizes },
   options: { readonly reads: readonly string[]; readonly writes: readonly string[]; readonly columns?: boolean },
 ): Kernel {
-  const { reads, writes, columns } = options;
-  const flags = { MASK: attrs.masked, CAUSAL: attrs.causal, DROPOUT: !!attrs.dropout };
+  const { reads, writes, columns } = options, { attrs, sizes } = node;
+  const byRow = sizes.mask.row > 0;
+  const masks = { MASK_KEYS: attrs.masked && !byRow, MASK_ROWS: attrs.masked && byRow };
+  const empty = { EMPTY: mayBeEmpty(attrs, sizes), MASKED_ZERO: !!attrs.maskedZero };
+  const flags = { ...masks, CAUSAL: attrs.causal, DROPOUT: !!attrs.dropout };
   return kernel(name, source, {
     library: (attrs.dropout ? random : "") + heads,
-    consts: { ...plan, WHOLE: plan.WIDTH % 4 === 0, ...flags, ...(columns === undefined ? {} : { COLUMNS: columns }) },
+    consts: {
+      ...plan,
+      WHOLE: plan.WIDTH % 4 === 0,
+      ...flags,
+      ...(columns === undefined ? empty : { COLUMNS: columns }),
+    },
     lists: { READS: reads, WRITES: writes },
   });
 }

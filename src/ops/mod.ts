@@ -87,6 +87,7 @@ export { layerNorm } from "./layer_norm.ts";
 export { batchNorm, type BatchNormOptions, type BatchNormState, groupNorm, instanceNorm, rmsNorm } from "./norms.ts";
 export { dropout, foldIn, type Key, randomKey, uniform } from "./random.ts";
 export { attention, type AttentionDropout, type AttentionOptions } from "./attention.ts";
+export { rotaryEmbedding, type RotaryEmbeddingOptions } from "./rotary_embedding.ts";
 export { crossEntropy, type CrossEntropyOptions } from "./cross_entropy.ts";
 export { gather, type GatherOptions, scatterAdd, type ScatterAddOptions } from "./gather.ts";
 export { scatterAddAlongAxis, take, takeAlongAxis, type TakeOptions } from "./take.ts";

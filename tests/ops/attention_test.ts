@@ -82,7 +82,8 @@ function reference(c: Case, [q, k, v, g]: readonly ArrayLike<number>[]): Float64
         for (let d = 0; d < width; d++) sum += x[xAt + d]! * y[yAt + d]!;
         return sum;
       };
-      const n = c.causal ? i + 1 : tk;
+      const n = c.causal ? Math.max(0, i + 1 + tk - tq) : tk;
+      if (n === 0) continue; // a row that sees no key is 0
       const s = Array.from({ length: n }, (_, j) => masked(scale * dot(q!, at, k!, other(j)), c.mask?.(b, j) ?? 0));
       const top = s.reduce((x, y) => Math.max(x, y));
       const sum = s.reduce((x, y) => x + Math.exp(y - top), 0);
@@ -151,7 +152,10 @@ async function computed(c: Case, [q, k, v, g]: readonly Float32Array[], device: 
   const [out, norms] = await runOp(attentionOp, inputs, attrs, device) as [HostArray, HostArray];
   const normShape = [batch, heads, tq, 2];
   const results = [{ data: out, shape: rows }, { data: norms, shape: normShape }, { data: g!, shape: rows }];
-  const lse = Float32Array.from({ length: norms.length / 2 }, (_, i) => norms[2 * i]! - Math.log(norms[2 * i + 1]!));
+  const lse = Float32Array.from({ length: norms.length / 2 }, (_, i) => {
+    const [top, norm] = [norms[2 * i]!, norms[2 * i + 1]!];
+    return norm === 0 ? 0 : top - Math.log(norm); // a row that sees no key has none
+  });
   return [out, lse, ...await runOp(attentionGradOp, [...inputs, ...results], attrs, device)];
 }
 
@@ -200,6 +204,13 @@ Deno.test("attention() runs in more workgroups than one dimension of a dispatch 
 Deno.test("attention() is causal when asked", async () => {
   await check({ batch: 2, tq: 65, tk: 65, heads: 2, width: 32, causal: true });
   await check({ batch: 2, tq: 19, tk: 19, heads: 1, width: 16, causal: true, mask: (_, j) => j === 2 ? -10000 : 0 });
+});
+
+Deno.test("attention() that is causal lets the last row see all keys, and is 0 in rows that see none", async () => {
+  await check({ batch: 2, tq: 19, tk: 53, heads: 2, width: 16, causal: true });
+  await check({ batch: 2, tq: 1, tk: 21, heads: 2, width: 8, causal: true, mask: padded });
+  await check({ batch: 2, tq: 85, tk: 9, heads: 2, width: 8, causal: true, mask: padded, dropout: 0.2 });
+  await check({ batch: 2, tq: 13, tk: 47, heads: 2, width: 8, causal: true, dropout: 0.4 });
 });
 
 Deno.test("attention() drops probabilities by the bits of the key and its gradients drop the same ones", async () => {
@@ -310,9 +321,24 @@ Deno.test("attention() names what does not fit", async () => {
     [() => attention(q, k, q, { heads: 2 }), "v, as k, must be f32[2,7,12]: it is f32[2,5,12]"],
     [
       () => attention(q, placeholder([3, 7, 12]), k, { heads: 2 }),
-      "k beside q of [2,5,12] must be f32[2,Tk,12]: it is f32[3,7,12]",
+      "k beside q of [2,5,12] must be f32[2,Tk,Dk]: it is f32[3,7,12]",
     ],
-    [() => attention(q, k, k, { heads: 2, causal: true }), "as many queries as keys: there are 5 and 7"],
+    [
+      () => attention(q, placeholder([2, 7, 8]), placeholder([2, 7, 8]), { heads: 4 }),
+      "k must have as many heads of 3 columns as q or a divisor of 4: it has 8 columns",
+    ],
+    [
+      () => attention(q, placeholder([2, 7, 9]), placeholder([2, 7, 9]), { heads: 4 }),
+      "k must have as many heads of 3 columns as q or a divisor of 4: it has 9 columns",
+    ],
+    [
+      () => attention(q, k, k, { heads: 2, mask: placeholder([2, 2, 4, 7]) }),
+      "the mask must be [2,2,5,7], with 1 in the place of any but the last: it is [2,2,4,7]",
+    ],
+    [
+      () => attention(q, k, k, { heads: 2, mask: placeholder([5, 7, 1]) }),
+      "must be f32[B,heads,Tq,7]: it is f32[5,1,7,1]",
+    ],
     [() => attention(q, k, k, { heads: 2, mask: placeholder([2, 5]) }), "the mask must be f32[2,7]: it is f32[2,5]"],
     [
       () => attention(q, k, k, { heads: 2, dropout: { probability: 1, key: placeholder([2], "u32"), stream: 0 } }),

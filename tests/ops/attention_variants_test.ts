@@ -1,0 +1,144 @@
+import { assertEquals } from "@std/assert";
+import { attention, type AttentionOptions } from "../../src/ops/attention.ts";
+import { compile, tensor, toHost } from "../../src/program/compile.ts";
+import { sizeOf, type Tensor } from "../../src/program/graph.ts";
+import { checkOp, type Values } from "../testing/check_op.ts";
+import { randomTensor, testOnEachKind } from "../testing/reference.ts";
+import type { HostTensor } from "../testing/run_op.ts";
+
+/** Sizes and options of one attention; the mask is a host tensor. */
+interface Case extends Omit<AttentionOptions, "mask" | "dropout"> {
+  readonly batch: number;
+  readonly tq: number;
+  readonly tk: number;
+  readonly keyHeads: number;
+  readonly width: number;
+  readonly mask?: HostTensor;
+}
+
+/** What a mask adds to the score of a row and key. */
+function maskAt({ mask }: Case, b: number, h: number, i: number, j: number): number {
+  if (!mask) return 0;
+  const [batch, heads, rows, keys] = mask.shape.length === 2
+    ? [mask.shape[0]!, 1, 1, mask.shape[1]!]
+    : mask.shape.length === 3
+    ? [mask.shape[0]!, 1, mask.shape[1]!, mask.shape[2]!]
+    : mask.shape as [number, number, number, number];
+  return mask.data[((b % batch * heads + h % heads) * rows + i % rows) * keys + j]!;
+}
+
+/** The definition in float64, row by row. */
+function reference(c: Case, q: Values, k: Values, v: Values): Float64Array {
+  const { batch, tq, tk, heads, keyHeads, width } = c, out = new Float64Array(q.data.length);
+  const dot = (i: number, j: number): number =>
+    Array.from({ length: width }, (_, d) => q.data[i + d]! * k.data[j + d]!).reduce((x, y) => x + y);
+  for (let row = 0; row < batch * heads * tq; row++) {
+    const i = row % tq, h = Math.floor(row / tq) % heads, b = Math.floor(row / (tq * heads));
+    const at = (b * tq + i) * heads * width + h * width, keyHead = Math.floor(h * keyHeads / heads);
+    const atKey = (j: number): number => (b * tk + j) * keyHeads * width + keyHead * width;
+    const seen = Array.from({ length: tk }, (_, j) => j).filter((j) => !c.causal || j <= i + tk - tq);
+    const masks = seen.map((j) => Math.max(-1e38, maskAt(c, b, h, i, j))), all = masks.every((m) => m === -1e38);
+    if (all && (c.maskedRows === "zero" || seen.length === 0)) continue;
+    const scores = seen.map((j, n) => all ? 0 : (c.scale ?? 1 / Math.sqrt(width)) * dot(at, atKey(j)) + masks[n]!);
+    const top = Math.max(...scores), total = scores.reduce((x, s) => x + Math.exp(s - top), 0);
+    seen.forEach((j, n) => {
+      for (let d = 0; d < width; d++) out[at + d]! += Math.exp(scores[n]! - top) / total * v.data[atKey(j) + d]!;
+    });
+  }
+  return out;
+}
+
+function inputsOf({ batch, tq, tk, heads, keyHeads, width }: Case): HostTensor[] {
+  const keys = [batch, tk, keyHeads * width];
+  return [randomTensor([batch, tq, heads * width], 1, 2), randomTensor(keys, 2, 2), randomTensor(keys, 3)];
+}
+
+/** Result and gradients of q, k and v against the definition and its differences. */
+async function check(c: Case, device: Parameters<Parameters<typeof testOnEachKind>[1]>[0]): Promise<void> {
+  const { heads, causal, maskedRows, scale, mask } = c;
+  const options = {
+    heads,
+    ...(causal ? { causal } : {}),
+    ...(maskedRows ? { maskedRows } : {}),
+    ...(scale ? { scale } : {}),
+  };
+  await checkOp(
+    (q, k, v, m) => attention(q!, k!, v!, { ...options, mask: m }),
+    [...inputsOf(c), ...(mask ? [mask] : [])],
+    (q, k, v) => reference(c, q!, k!, v!),
+    {
+      device,
+      // Rows of the mean have the gradients of a softmax of equal scores, which those of masks of -1e38 are but by rounding.
+      wrt: maskedRows === "mean" ? [2] : [0, 1, 2],
+      edges: mask ? "the mask would change, too" : { domain: (x) => Math.max(-2, Math.min(2, x)) },
+    },
+  );
+}
+
+const mask = (shape: number[], value: (i: number) => number): HostTensor => ({
+  shape,
+  data: Float32Array.from({ length: sizeOf(shape) }, (_, i) => value(i)),
+});
+const sizes = { batch: 2, tq: 11, tk: 13, heads: 4, keyHeads: 4, width: 4 };
+
+testOnEachKind("attention() adds masks and biases of any rows and heads", async (device) => {
+  const bias = (shape: number[]): HostTensor => randomTensor(shape, 5, 3);
+  const banded = mask([1, 11, 13], (i) => Math.abs(Math.floor(i / 13) - i % 13) < 4 ? 0 : -Infinity);
+  await check({ ...sizes, mask: banded }, device);
+  await check({ ...sizes, mask: bias([2, 11, 13]) }, device);
+  await check({ ...sizes, mask: bias([1, 4, 11, 13]) }, device);
+  await check({ ...sizes, mask: bias([2, 4, 11, 13]) }, device);
+  await check({ ...sizes, mask: bias([2, 4, 1, 13]) }, device);
+  await check({ ...sizes, mask: bias([1, 1, 1, 13]) }, device);
+  await check({ ...sizes, mask: bias([2, 13]) }, device);
+  await check({ ...sizes, mask: bias([2, 1, 11, 13]), causal: true, scale: 0.3 }, device);
+});
+
+testOnEachKind("attention() lets heads of queries share heads of keys", async (device) => {
+  await check({ ...sizes, keyHeads: 2 }, device);
+  await check({ ...sizes, keyHeads: 1, width: 5 }, device);
+  await check({ ...sizes, heads: 6, keyHeads: 3, causal: true, mask: randomTensor([2, 6, 11, 13], 6) }, device);
+});
+
+testOnEachKind("attention() gives 0 or the mean in rows whose keys are all masked, as asked", async (device) => {
+  // Rows of batch 0 from the fifth on, and of batch 1 none: by key, and by row.
+  const byRow = mask(
+    [2, 11, 13],
+    (i) => i < 11 * 13 && Math.floor(i / 13) > 4 ? -Infinity : i % 3 === 0 ? -Infinity : 0,
+  );
+  const byKey = mask([2, 13], (i) => i < 13 || i % 2 ? -Infinity : 0);
+  for (const maskedRows of ["zero", "mean"] as const) {
+    await check({ ...sizes, mask: byRow, maskedRows }, device);
+    await check({ ...sizes, mask: byKey, maskedRows }, device);
+  }
+  // Row 0 sees keys 0..2, which are masked; with fewer keys than rows some see none.
+  await check(
+    { ...sizes, causal: true, maskedRows: "zero", mask: mask([2, 13], (i) => i % 13 < 5 ? -Infinity : 0) },
+    device,
+  );
+  await check({
+    ...sizes,
+    tk: 6,
+    causal: true,
+    maskedRows: "mean",
+    mask: mask([2, 6], (i) => i % 6 < 2 ? -Infinity : 0),
+  }, device);
+});
+
+testOnEachKind("attention() that gives 0 in masked rows hides their values, and no NaN of others", async (device) => {
+  const run = compile(
+    (x: Tensor, v: Tensor, m: Tensor) => attention(x, x, v, { heads: 1, mask: m, maskedRows: "zero" }),
+    { device },
+  );
+  const [x, v] = [randomTensor([3, 2, 4], 1), randomTensor([3, 2, 4], 2)];
+  x.data[8] = NaN; // a query and key of batch 1
+  v.data[1] = NaN; // a value of batch 0, which the mask covers
+  const m = tensor(Float32Array.of(-Infinity, -Infinity, 0, 0, -Infinity, -3.4e38), [3, 2]);
+  const out = await toHost(await run(tensor(x.data, x.shape), tensor(v.data, v.shape), m));
+  assertEquals([...out].map((y) => y === 0 ? 0 : Number.isNaN(y) ? NaN : 1), [
+    ...Array(8).fill(0),
+    ...Array(8).fill(NaN),
+    ...Array(8).fill(0),
+  ]);
+  run.destroy();
+});
