@@ -2,7 +2,7 @@
 // gradient by the input. x [batch, groups * in_channels, input], w by steps, y [batch, groups * out_channels, output]:
 //   y[n, o, p] = sum over taps r and channels c of x[n, c, p * stride + r * dilation - padding] * w[o, c, r]
 //   TRANSPOSED: x is read at the t with t * stride + r * dilation - padding = p, where there is one.
-// What lies beyond x counts as 0. A thread owns CHANNELS channels at 4 neighbouring positions of y, and a part of the sum,
+// What lies beyond x does not count, whatever the weight is. A thread owns CHANNELS channels at 4 neighbouring positions of y, and a part of the sum,
 // whose terms are numbered (tap, channel). Frame: flat.wgsl.
 const TRANSPOSED = false;
 const WIDE = true; // emit takes vec4
@@ -86,14 +86,18 @@ fn compute(id: u32) {
     if (!any(inside)) { continue; }
     var at = select(vec4(0u), line * u.input.y + column, inside) + x_group + c * area;
     var w_at = c * u.in_step + tap;
+    var part = array<vec4<f32>, CHANNELS>(); // of this tap; without a value naga zeroes it only once
     for (var i = 0u; i < rest; i++) {
-      let v = select(vec4(0.0), vec4(x[at.x], x[at.y], x[at.z], x[at.w]), inside);
+      let v = vec4(x[at.x], x[at.y], x[at.z], x[at.w]);
       //#for i 0 CHANNELS
-      sums[$i] = fma(vec4(w[w$i + w_at]), v, sums[$i]);
+      part[$i] = fma(vec4(w[w$i + w_at]), v, part[$i]);
       //#end
       at += area;
       w_at += u.in_step;
     }
+    //#for i 0 CHANNELS
+    sums[$i] += select(vec4(0.0), part[$i], inside);
+    //#end
   }
 
   // One call of emit in a loop, for what is fused into it is compiled for each: the channels move up to it in turn.

@@ -105,6 +105,7 @@ function lowerConv(ctx: Lowering, conv: Conv, transposed: boolean): void {
     terms: taps * ins,
     channels: outs,
     results: batch * groups * outs * sizeOf(to),
+    flop: flopOf(conv),
     groups,
     sizes: {
       ...{ batch, in_channels: ins, out_channels: outs, in_step: inStep, out_step: outStep },
@@ -127,12 +128,18 @@ function lowerWeightGrad(ctx: Lowering, conv: Conv): void {
     terms: batch * sizeOf(to),
     channels: outputs,
     results: sizeOf(weightShape(conv)),
+    flop: flopOf(conv),
     groups,
     sizes: {
       ...{ batch, in_channels: inputs, out_channels: outputs },
       ...{ kernel, input: from, output: to, stride, padding, dilation },
     },
   });
+}
+
+/** Operations of each of the three: every element of the result meets a window of the input. */
+function flopOf(conv: Conv): number {
+  return 2 * sizeOf(resultShape(conv)) * sizeOf(weightShape(conv).slice(1));
 }
 
 /** A sum of `terms` products for each of [outer, groups, channels, columns] results. */
@@ -150,6 +157,7 @@ interface Products {
   readonly channels: number;
   readonly groups: number;
   readonly results: number;
+  readonly flop: number;
   /** Further uniforms. */
   readonly sizes: Readonly<Record<string, number | readonly number[]>>;
 }
@@ -171,6 +179,6 @@ function run(ctx: Lowering, { buffers, width, terms, results, groups, ...p }: Pr
   const count = threads * parts;
   const u = { count, tiles, blocks, groups, part: Math.ceil(terms / parts), ...p.sizes };
   const inputs = { [buffers[0]]: ctx.inputs[0], [buffers[1]]: ctx.inputs[1] };
-  ctx.dispatch({ ...kernel.over(count, { ...inputs, u, ...emit.bindings }), flop: 2 * results * terms });
+  ctx.dispatch({ ...kernel.over(count, { ...inputs, u, ...emit.bindings }), flop: p.flop });
   if (partial) ctx.dispatch(sumParts(partial, ctx.emit(width), width, results, parts));
 }

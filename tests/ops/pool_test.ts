@@ -1,5 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { grad } from "../../src/autograd/grad.ts";
+import { UnsupportedError } from "../../src/gpu/errors.ts";
 import { maxPoolGradOp, maxPoolOp } from "../../src/ops/_max_pool.ts";
 import { multiply } from "../../src/ops/elementwise.ts";
 import { avgPool1d, avgPool2d, maxPool1d, maxPool2d } from "../../src/ops/pool.ts";
@@ -7,7 +8,7 @@ import { sum } from "../../src/ops/reduce.ts";
 import { tensor, toHost } from "../../src/program/compile.ts";
 import type { Tensor } from "../../src/program/graph.ts";
 import { checkOp, type Values } from "../testing/check_op.ts";
-import { randomTensor, testOnEachKind } from "../testing/reference.ts";
+import { assertClose, deviceOfKind, randomTensor, testOnEachKind } from "../testing/reference.ts";
 import { assertRefused } from "../testing/refusals.ts";
 import { placeholder, runOp } from "../testing/run_op.ts";
 
@@ -150,6 +151,16 @@ testOnEachKind("pools keep NaN, and infinities where they belong", async (device
   assertEquals([...places!], [1, 1, 2, 3, 5, 6, 7, 7, 8]);
   const means = await toHost(avgPool2d(tensor(data, x.shape), [1, 2], { stride: 1 }));
   assertEquals([...means], [NaN, NaN, -Infinity, -Infinity, -Infinity, 2.5, NaN, NaN, NaN]);
+});
+
+Deno.test("avgPool2d() takes windows of any size; maxPool2d() those that a thread of a CPU adapter may go through", async () => {
+  const x = randomTensor([1, 2, 300, 301], 1), image = Array.from(x.data as Float32Array);
+  const expected = [mean(image.slice(0, 90_300)), mean(image.slice(90_300))];
+  assertClose(await toHost(avgPool2d(tensor(x.data, x.shape), [300, 301])), expected);
+  const attrs = windowOf([1, 2, 300, 301], { window: [300, 301], stride: [1, 1], padding: none, dilation: [1, 1] });
+  const sentence = "a window may hold about 60000 elements: it is 300 x 301";
+  const device = await deviceOfKind("cpu");
+  await assertRefused([() => runOp(maxPoolOp, [x], attrs, device), sentence, UnsupportedError]);
 });
 
 Deno.test("pools refuse what does not fit", async () => {
