@@ -54,12 +54,12 @@ const STRIPE_LOADS = 16;
  * Dispatches the sums of input 0 to result 0: 8 or 32 threads for a stripe of some loads each, fewer where one id may have many
  * rows; one thread for a row of one load.
  */
-export function lowerSums(ctx: Lowering, sortedIds: SortedIds, shape: SumsShape): void {
+export function lowerSums(op: string, ctx: Lowering, sortedIds: SortedIds, shape: SumsShape): void {
   const { outer, ids, rows, own = false, padding = NO_ID } = shape;
   const vector = widthOf(shape.width) === 4, width = shape.width / widthOf(shape.width);
   const lanes = width === 1 ? 1 : ctx.device.kind === "cpu" ? 8 : 32;
   const consts = { VECTOR: vector, LANES: lanes };
-  const kernel = flatKernel("scatterAdd/sum", scatterKernel, { device: ctx.device, loops: true, consts });
+  const kernel = flatKernel(`${op}/sum`, scatterKernel, { device: ctx.device, loops: true, consts });
   const loads = Math.max(1, Math.min(STRIPE_LOADS, Math.floor(MOST_TURNS / ids)));
   const stripes = Math.ceil(width / (loads * lanes)), stripe = Math.ceil(width / stripes);
   const threads = outer * rows * stripes * lanes;

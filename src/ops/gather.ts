@@ -1,5 +1,5 @@
 /**
- * Rows of a table by id, and the sum of rows by id: an embedding lookup and its gradient.
+ * Rows of a table by id, slices along an axis by index, and the sum of rows by id: lookups and their gradient.
  *
  * @module
  */
@@ -88,7 +88,7 @@ const scatterAddOp: Op<ScatterAttrs> = {
   lower(ctx, { inputs: [x, ids], attrs: { rows, axis = 0, paddingIndex } }): void {
     const { shape } = ids!, count = sizeOf(shape);
     checkIds("scatterAdd", ctx, count);
-    lowerSums(ctx, sortIds(ctx, count), {
+    lowerSums("scatterAdd", ctx, sortIds(ctx, count), {
       outer: sizeOf(x!.shape.slice(0, axis)),
       ids: count,
       rows,
@@ -111,6 +111,8 @@ function rowBytes({ shape, dtype }: Aval): number {
  *
  * Ids must be from 0 to rows - 1. The GPU does not check them (an id beyond the last row reads the last row and gives no
  * gradient): data loaders do. Gradients are added up in the order of the ids, so they are the same in every run.
+ *
+ * NumPy's rules, with negative indices and any axis, are those of `take`.
  *
  * @param table [rows, ...rest], any type.
  * @param ids i32 or u32, any shape.

@@ -28,7 +28,7 @@ const rollOp: Op<{ readonly turns: readonly number[] }> = {
  * @param shift Places to move by along each of the axes, negative ones towards the start.
  * @param axis The axes, negative ones from the end.
  */
-export function roll(x: Tensor, shift: AxisOrAxes, axis: AxisOrAxes): Tensor {
+export function roll(x: Tensor, shift: number | readonly number[], axis: AxisOrAxes): Tensor {
   const shifts = [shift].flat(), axes = distinctAxes("roll", axis, x.shape.length);
   if (shifts.length !== axes.length || !shifts.every(Number.isInteger)) {
     throw new RangeError(

@@ -62,7 +62,13 @@ const sumsOp: Op<{ readonly length: number }> = {
   lower(ctx, { inputs: [x], attrs: { length } }): void {
     const [outer, ids] = x!.shape as [number, number], [, , sorted, order] = ctx.inputs;
     checkIds("scatterAddAlongAxis", ctx, ids);
-    lowerSums(ctx, { sorted: sorted!, order: order! }, { outer, ids, rows: length, width: 1, own: true });
+    lowerSums("scatterAddAlongAxis", ctx, { sorted: sorted!, order: order! }, {
+      outer,
+      ids,
+      rows: length,
+      width: 1,
+      own: true,
+    });
   },
   vjp: ({ inputs: [, indices] }, [ct]) => [apply(alongOp, [ct!, indices!], { axis: 1, fill: 0 }), null, null, null],
 };

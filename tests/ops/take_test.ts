@@ -1,11 +1,16 @@
 import { assertEquals } from "@std/assert";
 import { grad } from "../../src/autograd/grad.ts";
 import { UnsupportedError } from "../../src/gpu/errors.ts";
+import { defaultDevice } from "../../src/gpu/device.ts";
 import { argmax } from "../../src/ops/argmax.ts";
-import { expandDims } from "../../src/ops/axes.ts";
-import { square } from "../../src/ops/elementwise.ts";
+import { expandDims, swapAxes } from "../../src/ops/axes.ts";
+import { cast, square } from "../../src/ops/elementwise.ts";
 import { gatherOps, scatterAdd } from "../../src/ops/gather.ts";
-import { sum } from "../../src/ops/reduce.ts";
+import { pad } from "../../src/ops/pad.ts";
+import { broadcastTo, sum } from "../../src/ops/reduce.ts";
+import { repeat, tile } from "../../src/ops/repeat.ts";
+import { roll } from "../../src/ops/roll.ts";
+import { flip, strided } from "../../src/ops/strided.ts";
 import { scatterAddAlongAxis, take, takeAlongAxis } from "../../src/ops/take.ts";
 import { compile, tensor, toHost } from "../../src/program/compile.ts";
 import type { Tensor } from "../../src/program/graph.ts";
@@ -14,6 +19,9 @@ import { elementAt, places } from "../testing/indexed.ts";
 import { assertClose, randomIds, randomTensor, testOnEachKind } from "../testing/reference.ts";
 import { assertRefused } from "../testing/refusals.ts";
 import { type HostTensor, placeholder, runOp } from "../testing/run_op.ts";
+import { testWhere } from "../testing/where.ts";
+
+const { f16 } = (await defaultDevice()).profile;
 
 /** The element along an axis of `length` that an index means; undefined: none. */
 function meant(index: number, length: number): number | undefined {
@@ -187,6 +195,32 @@ testOnEachKind("more indices a line than a CPU adapter can loop over are told fr
   const planned = (count: number) => f.program(placeholder([count]), placeholder([count], "u32"));
   if (device.profile.kind === "gpu") return void await planned(60_001);
   await assertRefused([() => planned(60_001), "a CPU adapter takes at most 60000 ids", UnsupportedError]);
+});
+
+testWhere(f16, "the adapter has none", "f16 is moved as the same numbers in f32, and so is its gradient", async () => {
+  const half = cast(tensor(randomTensor([4, 5], 1).data as Float32Array, [4, 5]), "f16"), same = cast(half, "f32");
+  const i = tensor(Int32Array.of(1, -1, 1, 0), [4, 1]),
+    ops: ((x: Tensor) => Tensor)[] = [
+      (x) => strided(x, [{ axis: 0, start: 1, stop: 3 }, { axis: 1, step: -2 }]),
+      (x) => strided(x, [{ axis: 0, start: 1, stop: 3 }]),
+      (x) => flip(x),
+      (x) => roll(x, 3, 1),
+      (x) => pad(x, [1, [0, 2]], { value: 0.1 }),
+      (x) => pad(x, [1, [0, 2]], { mode: "reflect" }),
+      (x) => pad(x, [1, [0, 2]], { mode: "edge" }),
+      (x) => tile(x, [2, 3]),
+      (x) => repeat(x, 2, 0),
+      (x) => swapAxes(x, 0, 1),
+      (x) => take(x, i, 1),
+      (x) => takeAlongAxis(x, i, 0),
+      (x) => scatterAddAlongAxis(x, broadcastTo(i, [4, 5]), 2, 0),
+    ];
+  for (const op of ops) {
+    const both = (x: Tensor) => [op(x), grad((t: Tensor) => sum(square(op(t))))(x)];
+    const [a, b] = [both(half), both(same)];
+    assertEquals(a.map((t) => t.dtype), ["f32", "f32"]);
+    assertEquals(await toHost(a), await toHost(b), `${op}`);
+  }
 });
 
 Deno.test("what cannot be taken is refused with a sentence", async () => {
