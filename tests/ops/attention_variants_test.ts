@@ -1,5 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { attention, type AttentionOptions } from "../../src/ops/attention.ts";
+import { philox } from "../../src/random/philox.ts";
 import { compile, tensor, toHost } from "../../src/program/compile.ts";
 import { sizeOf, type Tensor } from "../../src/program/graph.ts";
 import { checkOp, type Values } from "../testing/check_op.ts";
@@ -14,6 +15,17 @@ interface Case extends Omit<AttentionOptions, "mask" | "dropout"> {
   readonly keyHeads: number;
   readonly width: number;
   readonly mask?: HostTensor;
+  /** The probability of dropout. */
+  readonly dropout?: number;
+}
+
+const stream = 3, key = Uint32Array.of(0x1234567, 0x89abcdef);
+
+/** What dropout multiplies the probability of a key by: 16 bits of Philox for each, eight keys a counter. */
+function keepFactor(probability: number, group: number, i: number, j: number): number {
+  const threshold = Math.round(probability * 65536), words = philox([j >> 3, i, group, stream], key);
+  const bits = (words[(j % 8) >> 1]! >>> (16 * (j & 1))) & 0xffff;
+  return bits < threshold ? 0 : 65536 / (65536 - threshold);
 }
 
 /** What a mask adds to the score of a row and key. */
@@ -43,7 +55,9 @@ function reference(c: Case, q: Values, k: Values, v: Values): Float64Array {
     const scores = seen.map((j, n) => all ? 0 : (c.scale ?? 1 / Math.sqrt(width)) * dot(at, atKey(j)) + masks[n]!);
     const top = Math.max(...scores), total = scores.reduce((x, s) => x + Math.exp(s - top), 0);
     seen.forEach((j, n) => {
-      for (let d = 0; d < width; d++) out[at + d]! += Math.exp(scores[n]! - top) / total * v.data[atKey(j) + d]!;
+      const keep = c.dropout ? keepFactor(c.dropout, b * heads + h, i, j) : 1,
+        p = keep * Math.exp(scores[n]! - top) / total;
+      for (let d = 0; d < width; d++) out[at + d]! += p * v.data[atKey(j) + d]!;
     });
   }
   return out;
@@ -64,7 +78,10 @@ async function check(c: Case, device: Parameters<Parameters<typeof testOnEachKin
     ...(scale ? { scale } : {}),
   };
   await checkOp(
-    (q, k, v, m) => attention(q!, k!, v!, { ...options, mask: m }),
+    (q, k, v, m) => {
+      const dropout = c.dropout ? { probability: c.dropout, key: tensor(key), stream } : undefined;
+      return attention(q!, k!, v!, { ...options, mask: m, dropout });
+    },
     [...inputsOf(c), ...(mask ? [mask] : [])],
     (q, k, v) => reference(c, q!, k!, v!),
     {
@@ -98,6 +115,10 @@ testOnEachKind("attention() adds masks and biases of any rows and heads", async 
 testOnEachKind("attention() lets heads of queries share heads of keys", async (device) => {
   await check({ ...sizes, keyHeads: 2 }, device);
   await check({ ...sizes, keyHeads: 1, width: 5 }, device);
+  await check(
+    { ...sizes, keyHeads: 2, dropout: 0.3, maskedRows: "zero", mask: randomTensor([2, 1, 11, 13], 4) },
+    device,
+  );
   await check({ ...sizes, heads: 6, keyHeads: 3, causal: true, mask: randomTensor([2, 6, 11, 13], 6) }, device);
 });
 
