@@ -1,5 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { attention, type AttentionOptions } from "../../src/ops/attention.ts";
+import { philox } from "../../src/random/philox.ts";
 import { compile, tensor, toHost } from "../../src/program/compile.ts";
 import { sizeOf, type Tensor } from "../../src/program/graph.ts";
 import { checkOp, type Values } from "../testing/check_op.ts";
@@ -14,35 +15,49 @@ interface Case extends Omit<AttentionOptions, "mask" | "dropout"> {
   readonly keyHeads: number;
   readonly width: number;
   readonly mask?: HostTensor;
+  /** The probability of dropout. */
+  readonly dropout?: number;
+}
+
+const stream = 3, key = Uint32Array.of(0x1234567, 0x89abcdef);
+
+/** What dropout multiplies the probability of a key by: 16 bits of Philox for each, eight keys a counter. */
+function keepFactor(probability: number, group: number, i: number, j: number): number {
+  const threshold = Math.round(probability * 65536), words = philox([j >> 3, i, group, stream], key);
+  const bits = (words[(j % 8) >> 1]! >>> (16 * (j & 1))) & 0xffff;
+  return bits < threshold ? 0 : 65536 / (65536 - threshold);
 }
 
 /** What a mask adds to the score of a row and key. */
-function maskAt({ mask }: Case, b: number, h: number, i: number, j: number): number {
+function maskAt(mask: HostTensor | undefined, b: number, h: number, i: number, j: number): number {
   if (!mask) return 0;
-  const [batch, heads, rows, keys] = mask.shape.length === 2
-    ? [mask.shape[0]!, 1, 1, mask.shape[1]!]
-    : mask.shape.length === 3
-    ? [mask.shape[0]!, 1, mask.shape[1]!, mask.shape[2]!]
-    : mask.shape as [number, number, number, number];
+  const [keys, rows, heads, batch] = mask.shape.length === 2
+    ? [mask.shape[1]!, 1, 1, mask.shape[0]!]
+    : [mask.shape.at(-1)!, mask.shape.at(-2)!, mask.shape.length === 3 ? 1 : mask.shape[1]!, mask.shape[0]!];
   return mask.data[((b % batch * heads + h % heads) * rows + i % rows) * keys + j]!;
 }
 
 /** The definition in float64, row by row. */
 function reference(c: Case, q: Values, k: Values, v: Values): Float64Array {
   const { batch, tq, tk, heads, keyHeads, width } = c, out = new Float64Array(q.data.length);
-  const dot = (i: number, j: number): number =>
-    Array.from({ length: width }, (_, d) => q.data[i + d]! * k.data[j + d]!).reduce((x, y) => x + y);
+  const dot = (i: number, j: number): number => {
+    let total = 0;
+    for (let d = 0; d < width; d++) total += q.data[i + d]! * k.data[j + d]!;
+    return total;
+  };
   for (let row = 0; row < batch * heads * tq; row++) {
     const i = row % tq, h = Math.floor(row / tq) % heads, b = Math.floor(row / (tq * heads));
     const at = (b * tq + i) * heads * width + h * width, keyHead = Math.floor(h * keyHeads / heads);
     const atKey = (j: number): number => (b * tk + j) * keyHeads * width + keyHead * width;
     const seen = Array.from({ length: tk }, (_, j) => j).filter((j) => !c.causal || j <= i + tk - tq);
-    const masks = seen.map((j) => Math.max(-1e38, maskAt(c, b, h, i, j))), all = masks.every((m) => m === -1e38);
+    const masks = seen.map((j) => Math.max(-1e38, maskAt(c.mask, b, h, i, j))), all = masks.every((m) => m === -1e38);
     if (all && (c.maskedRows === "zero" || seen.length === 0)) continue;
     const scores = seen.map((j, n) => all ? 0 : (c.scale ?? 1 / Math.sqrt(width)) * dot(at, atKey(j)) + masks[n]!);
     const top = Math.max(...scores), total = scores.reduce((x, s) => x + Math.exp(s - top), 0);
     seen.forEach((j, n) => {
-      for (let d = 0; d < width; d++) out[at + d]! += Math.exp(scores[n]! - top) / total * v.data[atKey(j) + d]!;
+      const keep = c.dropout ? keepFactor(c.dropout, b * heads + h, i, j) : 1,
+        p = keep * Math.exp(scores[n]! - top) / total;
+      for (let d = 0; d < width; d++) out[at + d]! += p * v.data[atKey(j) + d]!;
     });
   }
   return out;
@@ -63,7 +78,10 @@ async function check(c: Case, device: Parameters<Parameters<typeof testOnEachKin
     ...(scale ? { scale } : {}),
   };
   await checkOp(
-    (q, k, v, m) => attention(q!, k!, v!, { ...options, mask: m }),
+    (q, k, v, m) => {
+      const dropout = c.dropout ? { probability: c.dropout, key: tensor(key), stream } : undefined;
+      return attention(q!, k!, v!, { ...options, mask: m, dropout });
+    },
     [...inputsOf(c), ...(mask ? [mask] : [])],
     (q, k, v) => reference(c, q!, k!, v!),
     {
@@ -97,8 +115,21 @@ testOnEachKind("attention() adds masks and biases of any rows and heads", async 
 testOnEachKind("attention() lets heads of queries share heads of keys", async (device) => {
   await check({ ...sizes, keyHeads: 2 }, device);
   await check({ ...sizes, keyHeads: 1, width: 5 }, device);
+  await check(
+    { ...sizes, keyHeads: 2, dropout: 0.3, maskedRows: "zero", mask: randomTensor([2, 1, 11, 13], 4) },
+    device,
+  );
   await check({ ...sizes, heads: 6, keyHeads: 3, causal: true, mask: randomTensor([2, 6, 11, 13], 6) }, device);
 });
+
+testOnEachKind(
+  "attention() of several workgroups and tiles has rows' masks and shared heads of keys",
+  async (device) => {
+    const large = { batch: 1, tq: 70, tk: 75, heads: 2, keyHeads: 1, width: 8 };
+    await check({ ...large, mask: randomTensor([1, 2, 70, 75], 7, 2) }, device);
+    await check({ ...large, tq: 40, causal: true, mask: randomTensor([1, 75], 8, 2) }, device);
+  },
+);
 
 testOnEachKind("attention() gives 0 or the mean in rows whose keys are all masked, as asked", async (device) => {
   // Rows of batch 0 from the fifth on, and of batch 1 none: by key, and by row.

@@ -1,5 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
+import { defaultDevice } from "../../src/gpu/device.ts";
 import { dot, outer, tensordot, vdot } from "../../src/ops/dot.ts";
+import { cast } from "../../src/ops/elementwise.ts";
 import { einsum } from "../../src/ops/einsum.ts";
 import { compile, tensor, toHost } from "../../src/program/compile.ts";
 import { sizeOf, type Tensor } from "../../src/program/graph.ts";
@@ -149,6 +151,24 @@ Deno.test("einsum() takes the diagonal of integers, and of NaN only what is on i
   assertEquals([...await toHost(einsum("ii->i", x))], [2 ** 30 + 1, 9]);
   assertEquals([...await toHost(einsum("ii", x))], [2 ** 30 + 10]);
   assertEquals([...await toHost(einsum("ii->i", tensor([[1, NaN], [Infinity, 2]])))], [1, 2]);
+});
+
+Deno.test("einsum() reads f16 and gives f32", async () => {
+  const { f16 } = (await defaultDevice()).profile;
+  if (!f16) return;
+  const shapes = [[3, 3], [3, 4]], host = shapes.map((shape, i) => randomTensor(shape, i));
+  const rounded = host.map((x) => ({ ...x, data: Float32Array.from(x.data, Math.f16round) }));
+  const halves = rounded.map((x) => cast(tensor(x.data, x.shape), "f16"));
+  for (const equation of ["ij,jk->ik", "ij,jk->", "ij,kl->lkji"]) {
+    const y = einsum(equation, ...halves);
+    assertEquals(y.dtype, "f32");
+    assertClose(await toHost(y), bruteForce(plain(equation, shapes), rounded.map(toValues)).data);
+  }
+  for (const equation of ["ii->i", "ij->ij", "ij->ji"]) {
+    const y = einsum(equation, halves[0]!);
+    assertEquals(y.dtype, "f32");
+    assertClose(await toHost(y), bruteForce(plain(equation, [[3, 3]]), [toValues(rounded[0]!)]).data);
+  }
 });
 
 Deno.test("einsum() names the equation, the shapes and what does not fit", async () => {
