@@ -5,7 +5,8 @@ import { conv1dSpec, conv2dSpec, convTranspose2dSpec } from "../../src/nn/layers
 import { initialize } from "../../src/nn/spec.ts";
 import { type Conv, convInputGradOp, convOp, convWeightGradOp } from "../../src/ops/_conv.ts";
 import { conv1d, conv2d, type ConvOptions, convTranspose2d, type ConvTransposeOptions } from "../../src/ops/conv.ts";
-import { cast, gelu, multiply } from "../../src/ops/elementwise.ts";
+import { gelu } from "../../src/ops/activations.ts";
+import { cast, multiply } from "../../src/ops/elementwise.ts";
 import { sum } from "../../src/ops/reduce.ts";
 import { compile, tensor, toHost } from "../../src/program/compile.ts";
 import type { Tensor } from "../../src/program/graph.ts";
