@@ -1,3 +1,5 @@
+import { defaultDevice } from "../src/gpu/device.ts";
+import { featuresPage } from "./features.ts";
 import { assert, assertEquals } from "@std/assert";
 import { SETTINGS_PAGE, settingsPage } from "./settings_page.ts";
 
@@ -20,4 +22,14 @@ Deno.test("the example of README.md runs without permissions and prints what REA
 
 Deno.test("examples/README.md lists the settings as they are declared; deno task settings makes it anew", async () => {
   assertEquals(await Deno.readTextFile(SETTINGS_PAGE), settingsPage());
+});
+
+const { profile } = await defaultDevice();
+
+Deno.test({
+  name: "FEATURES.md says which ops take which types and have gradients; deno task features makes it anew",
+  ignore: !profile.f16, // the page lists 16-bit floats
+  async fn() {
+    assertEquals(await Deno.readTextFile(new URL("../FEATURES.md", import.meta.url)), await featuresPage());
+  },
 });
