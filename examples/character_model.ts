@@ -1,6 +1,6 @@
 /**
- * A character language model: a small transformer learns a text, by default the README, causal attention and all. Prints its losses (nats a character) and
- * some text: 2.5 nats after 200 steps, where all letters alike would have 4.5.
+ * A character language model: a small transformer learns a text, by default the README. Prints its losses (nats a character) and some
+ * text: 2.5 nats after 200 steps, where all letters alike would have 4.5.
  *
  *     deno run -A examples/character_model.ts [STEPS] [FILE]
  */

@@ -72,7 +72,7 @@ export const budgets: Readonly<Record<"scenes" | "photos" | "times" | "quick", B
     epochs: 3,
     lr: 2e-3,
     startEpochs: 1,
-    scenes: 512,
+    scenes: 320,
     kinds: {},
     candidates: 16,
     groups: 2,
