@@ -116,7 +116,8 @@ fn logarithm_of_positive(x: V) -> V {
   return fma(parts.exponent, V(LOG_2_HIGH), fma(parts.exponent, V(LOG_2_LOW), logarithm_series(parts.fraction)));
 }
 
-// The end of every logarithm that is -infinity at -shift and not defined below: y, but NaN, infinities where they belong.
+// y, a logarithm of x, with the values where it has no number: -infinity at the pole (given by its bits, -1 or a zero), NaN
+// below it, infinity at infinity.
 fn logarithm_ends(y: V, x: V, pole: U) -> V {
   let bits = bitcast<U>(x);
   let right = select(bitcast<U>(y), bits, (bits >= U(INFINITY_BITS)) & (bits < U(SIGN_BIT)));

@@ -1,8 +1,8 @@
 /**
  * Circular and hyperbolic functions and their inverses, element by element, in radians.
  *
- * They are right to a few units in the last place on every adapter (relative error 1e-6; sin, cos and tan for arguments of
- * any size), since their kernels do not use WGSL's own. NaN gives NaN; gradients at NaN and infinities promise nothing.
+ * The relative error is below 1e-6, sin, cos and tan of arguments of any size included: the kernels do not use WGSL's own
+ * functions, which promise less. NaN gives NaN; gradients at NaN and infinities promise nothing.
  *
  * @module
  */

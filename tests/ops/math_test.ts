@@ -162,6 +162,7 @@ Deno.test("the gradients of pow() at 0 are finite where the function is smooth",
   const bend = grad((a: Tensor) => sum(grad((b: Tensor) => sum(pow(b, y)))(a)))(x);
   assertEquals((await host(bend)).slice(0, 6), [0, 0, 0, 2, 0, 0]);
   assertEquals(await host(grad((a: Tensor) => sum(pow(a, 0.5)))(tensor([0, 4]))), [Infinity, 0.25]);
+  assertEquals(await host(grad((b: Tensor) => sum(pow(tensor([-2]), b)))(tensor([2]))), [NaN]);
 });
 
 Deno.test("pow() is exact to a relative error of 2e-6 from 1e-37 to 1e37, and for powers beyond 1e6", async () => {
