@@ -14,7 +14,7 @@ import { figure1 } from "./ablate/figure1.ts";
 import { writePage } from "./ablate/page.ts";
 import { appendResult, readResults } from "./ablate/result.ts";
 import { type RunKey, type TableName, tables } from "./ablate/rows.ts";
-import { run } from "./ablate/run.ts";
+import { run, type Start } from "./ablate/run.ts";
 import { commonStart } from "./ablate/start.ts";
 import { timeSamplers } from "./ablate/time.ts";
 import { budgets, photosWorld, scenesWorld, type World } from "./ablate/world.ts";
@@ -57,12 +57,16 @@ export async function main(args: readonly string[]): Promise<void> {
     await setUpAdapter();
     if (what === "time") return await time(options);
     const world = await openWorld(options, nameOf(options));
-    if (what === "figure1") return await drawFigure1(world, options);
+    if (what === "figure1") return await showResults(options, await figure1(world, await startOf(world, options)));
     await runAll(world, jobsOf(what, options), options, what);
   }
-  if (!options.page) return;
+  if (options.page) await showResults(options);
+}
+
+/** Writes tables, page and pictures from the results that there are. */
+async function showResults(options: Options, figure?: string): Promise<void> {
   const results = await readResults(fileOf(options)), folder = `${options.results}/${nameOf(options)}`;
-  for (const path of await writePage(folder, tables, results)) say(path);
+  for (const path of await writePage(folder, tables, results, figure)) say(path);
 }
 
 async function openWorld(options: Options, name: string, budget = budgets[options.quick ? "quick" : options.world]) {
@@ -71,6 +75,11 @@ async function openWorld(options: Options, name: string, budget = budgets[option
     throw new settings.UsageError("--photos is missing: --world photos needs the folder of the photos");
   }
   return await photosWorld(options.photos, budget);
+}
+
+/** The common start of a world, kept beside it. */
+function startOf(world: World, options: Options, name = nameOf(options)): Promise<Start> {
+  return commonStart(world, `${options.work}/${name}-start`, say);
 }
 
 /** The paper's tables; the most important first. */
@@ -89,7 +98,7 @@ function jobsOf(what: string, { runs, seeds, firstSeed, quick }: Options): Job[]
 
 /** Runs what has no line yet, in this process or in several. */
 async function runAll(world: World, jobs: readonly Job[], options: Options, what: string): Promise<void> {
-  const file = fileOf(options), start = await commonStart(world, `${options.work}/${nameOf(options)}-start`, say);
+  const file = fileOf(options), start = await startOf(world, options);
   const done = new Set((await readResults(file)).map(({ run, seed }) => `${run} ${seed}`));
   const left = jobs.filter(({ key, seed }) => !done.has(`${key} ${seed}`));
   say(`${jobs.length} runs, ${left.length} of them to be done`);
@@ -100,16 +109,10 @@ async function runAll(world: World, jobs: readonly Job[], options: Options, what
     say(`${finished}/${left.length} ${job.key} seed ${job.seed}; ${rest.toFixed(1)} min left`);
   };
   if (options.jobs === 1) {
-    const about = {
-      command: commandOf(what, options),
-      commit: await commit(),
-      adapter: (await defaultDevice()).adapter,
-    };
+    const about = await origin(what, options);
     for (const job of left) {
-      const measured = await run(world, job.key, job.seed, start, say);
-      const { secondsPerEpoch, ...figures } = measured,
-        time = options.alone ? { secondsPerEpoch: secondsPerEpoch! } : {};
-      await appendResult(file, { ...figures, ...time, ...about });
+      const { secondsPerEpoch, ...figures } = await run(world, job.key, job.seed, start, say);
+      await appendResult(file, { ...figures, ...(options.alone ? { secondsPerEpoch } : {}), ...about });
       told(job);
     }
     return;
@@ -141,24 +144,12 @@ async function inProcess({ key, seed }: Job, what: string, options: Options): Pr
   if (!success) throw new Error(`${key} seed ${seed} failed:\n${new TextDecoder().decode(stderr).slice(-2000)}`);
 }
 
-/** Negatives by the features of the common start, on a page with the results that there are. */
-async function drawFigure1(world: World, options: Options): Promise<void> {
-  const start = await commonStart(world, `${options.work}/${nameOf(options)}-start`, say);
-  const results = await readResults(fileOf(options)), folder = `${options.results}/${nameOf(options)}`;
-  for (const path of await writePage(folder, tables, results, await figure1(world, start))) say(path);
-}
-
 /** Seconds of an epoch, a line for each round. */
 async function time(options: Options): Promise<void> {
   const name = `${nameOf(options)}-times`,
     world = await openWorld(options, name, budgets[options.quick ? "quick" : "times"]);
-  const start = await commonStart(world, `${options.work}/${name}-start`, say);
-  const about = {
-    command: commandOf("time", options),
-    commit: await commit(),
-    adapter: (await defaultDevice()).adapter,
-  };
-  const lines = (await timeSamplers(world, start, say)).map((line) => JSON.stringify({ ...line, ...about }));
+  const times = await timeSamplers(world, await startOf(world, options, name), say);
+  const about = await origin("time", options), lines = times.map((line) => JSON.stringify({ ...line, ...about }));
   await Deno.writeTextFile(`${options.results}/${name}.jsonl`, lines.join("\n") + "\n");
   console.log(lines.join("\n"));
 }
@@ -171,10 +162,11 @@ function fileOf(options: Options): string {
   return `${options.results}/${nameOf(options)}.jsonl`;
 }
 
-/** The command that repeats a run of these. */
-function commandOf(what: string, options: Options): string {
-  const flags = [options.quick ? "--quick" : "", options.world === "photos" ? "--world photos --photos FOLDER" : ""];
-  return ["deno task ablate", what, ...flags].filter((part) => part).join(" ");
+/** Where results come from: the command that repeats them, the code, the adapter. */
+async function origin(what: string, { quick, world }: Options) {
+  const flags = [quick ? "--quick" : "", world === "photos" ? "--world photos --photos FOLDER" : ""];
+  const command = ["deno task ablate", what, ...flags].filter((part) => part).join(" ");
+  return { command, commit: await commit(), adapter: (await defaultDevice()).adapter };
 }
 
 async function commit(): Promise<string> {

@@ -21,7 +21,9 @@ import { GROUP, type World } from "./world.ts";
 export type Start = ReadonlyMap<string, Float32Array>;
 
 /** What a run has measured; who ran it where is added by the caller. */
-export type Measured = Omit<AblationResult, "command" | "commit" | "adapter">;
+export type Measured =
+  & Omit<AblationResult, "command" | "commit" | "adapter" | "secondsPerEpoch">
+  & Required<Pick<AblationResult, "secondsPerEpoch">>;
 
 // deno-lint-ignore no-explicit-any
 type AnyRecipe = PairRecipe<any, any, any, any>;
@@ -31,15 +33,19 @@ type Parameters = any;
 /** Loader's threads, and reports of each epoch. */
 const WORKERS = 4, REPORTS = 4;
 
-function objectiveOf({ config, budget, textLength, view, tokenizer, training }: World, method: Method): AnyObjective {
+/** The objective of a method in a world. */
+export function objectiveOf(
+  { config, budget, textLength, view, tokenizer, training }: World,
+  method: Method,
+): AnyObjective {
   const recipe = pairRecipes[method.recipe] as AnyRecipe;
   const stepsPerEpoch = Math.floor(training.length / budget.batch);
   const setup = { config, batch: budget.batch, textLength, view, tokenizer, stepsPerEpoch, seed: 0 };
   return recipe.objective(setup, method.values);
 }
 
-/** The mini-batches, in the method's order, and how often the loop reports. */
-function taskOf(world: World, method: Method, objective: AnyObjective, seed: number) {
+/** The mini-batches, in the method's order, the rates of a world's budget, and how often the loop reports. */
+export function taskOf(world: World, method: Method, objective: AnyObjective, seed: number) {
   const { training, budget: { batch, subQueue, queue, epochs, lr }, config } = world;
   const perEpoch = Math.floor(training.length / batch), steps = perEpoch * epochs;
   const loader = new Loader(training, objective.collate, { seed, workers: WORKERS, cacheBytes: 2 ** 29 });

@@ -4,49 +4,37 @@
  * (examples/results/README.md has the runs), so that no row could show what they do. From here it does. For the row "hard ITM without
  * ITC" the start's features stand for the paper's separate ITC model.
  */
-import {
-  cosineBySteps,
-  grouped,
-  Loader,
-  openCheckpoint,
-  pairRecipes,
-  specEntries,
-  type SpecTree,
-  train,
-} from "../../mod.ts";
-import type { Start } from "./run.ts";
+import { openCheckpoint, specEntries, type SpecTree, train } from "../../mod.ts";
+import type { Method } from "./rows.ts";
+import { objectiveOf, type Start, taskOf } from "./run.ts";
 import type { World } from "./world.ts";
 
 /** The seed of the start. */
 const SEED = 0;
 
+/** What is done from random values. */
+const method: Method = { recipe: "grit", grit: "off", values: { consistency: 0, mask: 0.15, negatives: "random" } };
+
 /** Trains the start in `folder`, once: a whole one is taken from there. */
 export async function commonStart(world: World, folder: string, progress: (line: string) => void): Promise<Start> {
-  const { config, budget, textLength, view, tokenizer, training } = world, recipe = pairRecipes.grit;
-  const perEpoch = Math.floor(training.length / budget.batch), steps = perEpoch * budget.startEpochs;
-  const objective = recipe.objective(
-    { config, batch: budget.batch, textLength, view, tokenizer, stepsPerEpoch: perEpoch },
-    { consistency: 0, mask: 0.15, negatives: "random" },
-  );
-  await using loader = new Loader(training, objective.collate, { seed: SEED, workers: 4, cacheBytes: 2 ** 29 });
-  const sampler = { examples: training.length, miniBatch: budget.batch, mode: "off" as const, seed: SEED };
-  const schedule = { rate: budget.lr, minRate: budget.lr / 100, warmup: Math.ceil(steps / 20), total: steps };
-  const whole = await newestCheckpoint(folder, steps);
-  const path = whole ?? (await train(grouped(objective, { loader, embedding: config.embedding, sampler }), {
-    steps,
-    seed: SEED,
-    learningRate: (step) => cosineBySteps(step, schedule),
+  const own = { ...world, budget: { ...world.budget, epochs: world.budget.startEpochs } };
+  const objective = objectiveOf(own, method),
+    { loader, task, options, perEpoch } = taskOf(own, method, objective, SEED);
+  await using _ = loader;
+  const run = {
+    ...options,
     logEvery: perEpoch,
-    checkpointEvery: steps,
+    checkpointEvery: options.steps,
     out: folder,
     overwrite: true,
     progress,
-  })).checkpoint!.path;
+  };
+  const path = await lastCheckpoint(folder, options.steps) ?? (await train(task, run)).checkpoint!.path;
   return await parametersOf(path, objective.spec);
 }
 
 /** The checkpoint of the last step, if it is there. */
-async function newestCheckpoint(folder: string, steps: number): Promise<string | undefined> {
+async function lastCheckpoint(folder: string, steps: number): Promise<string | undefined> {
   const name = `${folder}/step-${String(steps).padStart(8, "0")}`;
   const there = (path: string): Promise<boolean> => Deno.stat(path).then(() => true, () => false);
   return await there(`${name}.json`) && await there(`${name}.safetensors`) ? `${name}.safetensors` : undefined;

@@ -4,9 +4,10 @@
  * @module
  */
 import type { PairModel } from "../models/albef.ts";
-import { compile, tensor, toDevice, toHost } from "../program/compile.ts";
+import { compile, toDevice, toHost } from "../program/compile.ts";
 import type { Tensor } from "../program/graph.ts";
 import type { Tree } from "../program/tree.ts";
+import { textRows } from "./_batches.ts";
 import { rank } from "./recall.ts";
 import type { RetrievalSet } from "./retrieval.ts";
 
@@ -62,12 +63,16 @@ export async function evaluateGroups<P>(
   for (let from = 0; from < count; from += batch) {
     const at = (shift: number): number[] =>
       Array.from({ length: batch }, (_, i) => inGroup(from + i, shift, size, count));
-    const images = await set.images.load(at(0)), own = await encode(params as Tree, images, ...rows(set.texts, at(0)));
+    const images = await set.images.load(at(0)),
+      own = await encode(params as Tree, images, ...textRows(set.texts, at(0)));
     const [image, text] = await toHost([own.image, own.text]) as [Float32Array, Float32Array];
     const width = image.length / batch;
     const scores = match && await toHost(
       await Promise.all(
-        Array.from({ length: size }, (_, shift) => match(params as Tree, own.states, ...rows(set.texts, at(shift)))),
+        Array.from(
+          { length: size },
+          (_, shift) => match(params as Tree, own.states, ...textRows(set.texts, at(shift))),
+        ),
       ),
     );
     for (let i = 0; i < Math.min(batch, count - from); i++) {
@@ -117,12 +122,6 @@ function preferred(scores: Float32Array, size: number): number {
     right += own > other ? 1 : own === other ? 0.5 : 0;
   }
   return 100 * right / count;
-}
-
-function rows({ ids, mask, length }: RetrievalSet["texts"], at: readonly number[]): [Tensor, Tensor] {
-  const pick = (values: ArrayLike<number>): number[] =>
-    at.flatMap((row) => Array.from({ length }, (_, k) => values[row * length + k]!));
-  return [tensor(Uint32Array.from(pick(ids)), [at.length, length]), tensor(pick(mask), [at.length, length])];
 }
 
 function dot(a: Float32Array, b: Float32Array, i: number, j: number, width: number): number {

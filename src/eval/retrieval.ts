@@ -10,6 +10,7 @@ import { matmul } from "../ops/matmul.ts";
 import { compile, type Compiled, tensor, toDevice, toHost } from "../program/compile.ts";
 import type { Tensor } from "../program/graph.ts";
 import type { Tree } from "../program/tree.ts";
+import { indicesFrom, takeRows, textRows } from "./_batches.ts";
 import { best, PairList, positionsByCandidate, ranksIn, type Shortlists, whole } from "./_shortlists.ts";
 import { rank, type Recalls, recallsOf, UNSCORED } from "./recall.ts";
 
@@ -208,33 +209,6 @@ export async function evaluateRetrieval<P>(
   } finally {
     evaluator.destroy();
   }
-}
-
-/** `size` numbers from `from` on, below `count`; the last one repeated. */
-function indicesFrom(from: number, size: number, count: number): number[] {
-  return Array.from({ length: size }, (_, i) => Math.min(from + i, count - 1));
-}
-
-function takeRows<T extends Float32Array | Uint32Array>(
-  values: ArrayLike<number>,
-  width: number,
-  rows: readonly number[],
-  type: new (length: number) => T,
-): T {
-  const out = new type(rows.length * width);
-  rows.forEach((row, i) => {
-    for (let k = 0; k < width; k++) out[i * width + k] = values[row * width + k]!;
-  });
-  return out;
-}
-
-/** Ids and mask of some texts. */
-function textRows({ ids, mask, length }: RetrievalSet["texts"], rows: readonly number[]): [Tensor, Tensor] {
-  const shape = [rows.length, length];
-  return [
-    tensor(takeRows(ids, length, rows, Uint32Array), shape),
-    tensor(takeRows(mask, length, rows, Float32Array), shape),
-  ];
 }
 
 function checkSet({ images, texts: { ids, mask, length }, imageOf }: RetrievalSet): void {

@@ -13,6 +13,7 @@ import { compile, type Compiled, tensor, toDevice, toHost } from "../program/com
 import type { Tensor } from "../program/graph.ts";
 import type { Tree } from "../program/tree.ts";
 import { Random } from "../random/random.ts";
+import { indicesFrom, takeRows } from "./_batches.ts";
 import type { RetrievalSet } from "./retrieval.ts";
 
 /** How the image is taken away: cross-attention is left out; the image is one of the mean colour; it is the next pair's. */
@@ -62,56 +63,73 @@ export async function usageOfVision(
     seen: compile(ranks(config)),
     unseen: compile(without === "skip" ? ranksOfText(config) : ranks(config)),
   };
-  const usage: VisionUsage[] = [];
-  for (const mask of masks) {
-    const { seen, unseen } = await ranksOf(params, set, programs, { ...options, without, mask });
-    const share = (found: readonly number[], k: number): number =>
-      100 * found.filter((r) => r < k).length / Math.max(1, found.length);
-    for (const n of k) usage.push({ mask, k: n, with: share(seen, n), without: share(unseen, n) });
-  }
+  const found = await ranksOf(params, set, programs, { ...options, without, masks });
   programs.seen.destroy();
   programs.unseen.destroy();
-  return usage;
+  const share = (ranks: readonly number[], k: number): number =>
+    100 * ranks.filter((r) => r < k).length / Math.max(1, ranks.length);
+  return masks.flatMap((mask, m) => {
+    const { seen, unseen } = found[m]!;
+    return k.map((n) => ({ mask, k: n, with: share(seen, n), without: share(unseen, n) }));
+  });
 }
 
 type Programs = Readonly<Record<"seen" | "unseen", Compiled<[Tree, Tensor, Tensor, Tensor, Tensor], Tensor>>>;
 
-/** Ranks of the masked words, from 0, of the whole set. */
+/** Ranks of the masked words, from 0, of the whole set: with the image and without. */
+interface Ranks {
+  readonly seen: number[];
+  readonly unseen: number[];
+}
+
 async function ranksOf(
   params: Tree,
   { images, texts, imageOf }: RetrievalSet,
   programs: Programs,
-  { tokens, mask: share, without, seed = 0, batch = 32 }: UsageOptions & { mask: number; without: WithoutImage },
-): Promise<{ seen: number[]; unseen: number[] }> {
-  const found = { seen: [] as number[], unseen: [] as number[] }, { length } = texts, shape = [batch, length];
-  for (let from = 0; from < imageOf.length; from += batch) {
-    const at = Array.from({ length: batch }, (_, i) => Math.min(from + i, imageOf.length - 1));
-    const ids = new Uint32Array(batch * length), labels = new Int32Array(batch * length).fill(-1);
-    const mask = new Float32Array(batch * length);
-    for (const [row, text] of at.entries()) {
-      const random = new Random(seed).fork(text);
-      for (let i = row * length, j = text * length; i < (row + 1) * length; i++, j++) {
-        const id = texts.ids[j]!, hidden = random.uniform() < share;
-        mask[i] = texts.mask[j]!;
-        const chosen = hidden && mask[i] !== 0 && id !== tokens.clsId && from + row < imageOf.length;
-        ids[i] = chosen ? tokens.maskId : id;
-        if (chosen) labels[i] = id;
-      }
-    }
-    const inputs = [tensor(ids, shape), tensor(mask, shape), tensor(labels)] as const;
-    const own = await images.load(at.map((text) => imageOf[text]!));
+  { tokens, masks, without, seed = 0, batch = 32 }: UsageOptions & { masks: readonly number[]; without: WithoutImage },
+): Promise<Ranks[]> {
+  const found = masks.map((): Ranks => ({ seen: [], unseen: [] })), count = imageOf.length;
+  for (let from = 0; from < count; from += batch) {
+    const at = indicesFrom(from, batch, count), own = await images.load(at.map((text) => imageOf[text]!));
     const none = without === "blank"
       ? blank(own.shape)
       : without === "other"
       ? await images.load(at.map((text) => (imageOf[text]! + 1) % images.count))
       : own;
-    const [seen, unseen] = await toHost([
-      await programs.seen(params, own, ...inputs),
-      await programs.unseen(params, none, ...inputs),
-    ]);
-    labels.forEach((label, i) => label >= 0 && (found.seen.push(seen![i]!), found.unseen.push(unseen![i]!)));
+    for (const [m, share] of masks.entries()) {
+      const { ids, mask, labels } = masked(texts, at, share, tokens, seed);
+      labels.fill(-1, Math.min(batch, count - from) * texts.length); // rows that only fill the batch up
+      const inputs = [tensor(ids, mask.shape), mask, tensor(labels)] as const;
+      const [seen, unseen] = await toHost([
+        await programs.seen(params, own, ...inputs),
+        await programs.unseen(params, none, ...inputs),
+      ]);
+      labels.forEach((label, i) => label >= 0 && (found[m]!.seen.push(seen![i]!), found[m]!.unseen.push(unseen![i]!)));
+    }
   }
   return found;
+}
+
+/** Some texts with a share of their tokens masked, what these were (-1 elsewhere), and which are tokens at all. */
+function masked(
+  texts: RetrievalSet["texts"],
+  at: readonly number[],
+  share: number,
+  { maskId, clsId }: UsageOptions["tokens"],
+  seed: number,
+) {
+  const { length } = texts, ids = takeRows(texts.ids, length, at, Uint32Array);
+  const mask = takeRows(texts.mask, length, at, Float32Array), labels = new Int32Array(ids.length).fill(-1);
+  for (const [row, text] of at.entries()) {
+    const random = new Random(seed).fork(text);
+    for (let i = row * length; i < (row + 1) * length; i++) {
+      const hidden = random.uniform() < share;
+      if (!hidden || mask[i] === 0 || ids[i] === clsId) continue;
+      labels[i] = ids[i]!;
+      ids[i] = maskId;
+    }
+  }
+  return { ids, mask: tensor(mask, [at.length, length]), labels };
 }
 
 /** How many words of the vocabulary score better than each position's own: [B * L]. */

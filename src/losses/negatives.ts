@@ -27,6 +27,13 @@ export interface NegativeMix {
   readonly noise: Tensor;
 }
 
+/** The kinds as weights. */
+const WEIGHTS: Readonly<Record<NegativeKind, { readonly [N in keyof NegativeMix]: number }>> = {
+  top1: { similarity: 1, noise: 0 },
+  multinomial: { similarity: 1, noise: 1 },
+  random: { similarity: 0, noise: 1 },
+};
+
 /**
  * What a schedule chooses at a step, an f32 scalar: "random:500,multinomial" is random before step 500, then drawn by softmax. The program
  * is one for all steps.
@@ -42,12 +49,12 @@ export function negativesAt(schedule: string, step: Tensor): NegativeKind | Nega
   }
   const last = stages.at(-1)!.value;
   if (stages.length === 1) return last;
-  const weight = (of: (kind: NegativeKind) => number): Tensor =>
+  const weight = (name: keyof NegativeMix): Tensor =>
     stages.slice(0, -1).reduceRight<Tensor>(
-      (later, { value, until }) => where(less(step, until!), of(value), later),
-      full([], of(last)),
+      (later, { value, until }) => where(less(step, until!), WEIGHTS[value][name], later),
+      full([], WEIGHTS[last][name]),
     );
-  return { similarity: weight((kind) => kind === "random" ? 0 : 1), noise: weight((kind) => kind === "top1" ? 0 : 1) };
+  return { similarity: weight("similarity"), noise: weight("noise") };
 }
 
 /** Which pairs of a batch do not belong together, u32 [B]. */
@@ -95,21 +102,17 @@ export function chooseNegatives(
 ): Tensor {
   const n = logits.shape[0]!;
   if (n < 2) throw new RangeError(`Cannot choose negatives: a batch must hold at least 2 pairs: it holds ${n}`);
-  const noise = (): Tensor => gumbel(foldIn(key, 0), [n, n]);
-  const scores = typeof kind === "object"
-    ? multiply(stopGradient(logits), kind.similarity)
-    : kind === "random"
-    ? multiply(logits, 0)
-    : stopGradient(logits);
-  const noisy = typeof kind === "object"
-    ? add(scores, multiply(noise(), kind.noise))
-    : kind === "top1"
-    ? scores
-    : add(scores, noise());
+  const { similarity, noise } = typeof kind === "object" ? kind : WEIGHTS[kind];
+  const scores = weighted(stopGradient(logits), similarity);
+  const noisy = noise === 0 ? scores : add(scores, weighted(gumbel(foldIn(key, 0), [n, n]), noise));
   const self = equal(iota([n, 1], 0), iota([1, n], 1));
   let masked = subtract(noisy, multiply(self, 2 * EXCLUDED));
   if (imageIds) {
     masked = subtract(masked, multiply(equal(reshape(imageIds, [n, 1]), reshape(imageIds, [1, n])), EXCLUDED));
   }
   return argmax(masked);
+}
+
+function weighted(x: Tensor, weight: Tensor | number): Tensor {
+  return weight === 1 ? x : multiply(x, weight);
 }

@@ -8,7 +8,7 @@ import { type MlmBatch, mlmCollate } from "../data/pair_collate.ts";
 import { itcMomentumLoss } from "../losses/itc.ts";
 import { itmLoss } from "../losses/itm.ts";
 import { maskedLogits, mlmLoss } from "../losses/mlm.ts";
-import { NEGATIVE_KINDS, negativesAt, pairNegatives } from "../losses/negatives.ts";
+import { negativesAt, pairNegatives } from "../losses/negatives.ts";
 import { total } from "../losses/total.ts";
 import {
   type Albef,
@@ -35,19 +35,13 @@ import { ema } from "../optim/adamw.ts";
 import type { Tensor } from "../program/graph.ts";
 import { fields, withDefaults } from "../settings/field.ts";
 import { count, share } from "../settings/kinds.ts";
-import { staged } from "../settings/stages.ts";
 import type { GritLoss, GritOptions, MaskedPairs } from "./grit.ts";
-import { type PairRecipe, patched } from "./recipe.ts";
+import { negativesField, type PairRecipe, patched } from "./recipe.ts";
 
 /** Its settings. @internal */
 export const albefFields = fields({
   mask: share(0.15, "share of the tokens that MLM masks", { paper: "0.15" }),
-  negatives: staged(
-    NEGATIVE_KINDS,
-    "multinomial",
-    "how ITM's negatives are chosen; random:500,multinomial changes at step 500",
-    { paper: "multinomial" },
-  ),
+  negatives: negativesField("multinomial"),
   momentum: share(0.995, "share of the momentum encoders that a step leaves", { paper: "0.995" }),
   keyQueue: count(1024, "features of earlier mini-batches that are keys", { paper: "65536" }),
   alpha: share(0.4, "weight of the momentum model's soft targets, reached at the end of the first epoch", {

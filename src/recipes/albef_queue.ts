@@ -29,14 +29,14 @@ import {
 import { stopGradient } from "../ops/shape.ts";
 import { ema } from "../optim/adamw.ts";
 import { fields, withDefaults } from "../settings/field.ts";
-import { count, share } from "../settings/kinds.ts";
-import { rampedAlpha } from "./albef.ts";
+import { share } from "../settings/kinds.ts";
+import { albefFields, rampedAlpha } from "./albef.ts";
 import { type PairRecipe, patched } from "./recipe.ts";
 
 /** Its settings. @internal */
 export const albefQueueFields = fields({
-  momentum: share(0.995, "share of the momentum encoders that a step leaves", { paper: "0.995" }),
-  keyQueue: count(1024, "features of earlier mini-batches that are keys", { paper: "65536" }),
+  momentum: albefFields.momentum,
+  keyQueue: albefFields.keyQueue,
   alpha: share(0, "weight of the momentum model's soft targets, reached at the end of the first epoch", { paper: "0" }),
 });
 

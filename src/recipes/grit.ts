@@ -9,7 +9,6 @@ import { itcLoss } from "../losses/itc.ts";
 import { itmLoss } from "../losses/itm.ts";
 import { maskedLogits, type MaskedTexts, mlmLoss } from "../losses/mlm.ts";
 import {
-  NEGATIVE_KINDS,
   type NegativeKind,
   type NegativeMix,
   negativesAt,
@@ -35,22 +34,14 @@ import { stopGradient } from "../ops/shape.ts";
 import type { Tensor } from "../program/graph.ts";
 import { fields, type Values, withDefaults } from "../settings/field.ts";
 import { count, number, share, toggle } from "../settings/kinds.ts";
-import { staged } from "../settings/stages.ts";
 import type { NoExtra } from "../train/task.ts";
-import { type PairRecipe, patched } from "./recipe.ts";
+import { negativesField, type PairRecipe, patched } from "./recipe.ts";
 
 /** Its settings. @internal */
 export const gritFields = fields({
   mask: share(0.5, "share of the tokens that MLM masks (ALBEF: 0.15)", { paper: "0.5" }),
   consistency: number(0.2, "weight of ITC's consistency term", { min: 0, paper: "0.2" }),
-  negatives: staged(
-    NEGATIVE_KINDS,
-    "multinomial",
-    "how ITM's negatives are chosen; random:500,multinomial changes at step 500",
-    {
-      paper: "multinomial; top1 in the official code",
-    },
-  ),
+  negatives: negativesField("multinomial; top1 in the official code"),
   sameImage: toggle(false, "let captions of one image be each other's negatives, as the official code does", {
     paper: "true",
   }),

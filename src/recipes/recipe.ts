@@ -10,11 +10,12 @@ import type { Example } from "../data/dataset.ts";
 import type { PairBatch } from "../data/pair_collate.ts";
 import type { Tokenizer } from "../data/tokenizer.ts";
 import type { ImageOptions } from "../data/transform.ts";
-import type { PairNegatives } from "../losses/negatives.ts";
+import { NEGATIVE_KINDS, type PairNegatives } from "../losses/negatives.ts";
 import { imagePatches, type PairFeatures, type PairModel, type PatchedPairs } from "../models/albef.ts";
 import type { AlbefConfig } from "../models/config.ts";
 import type { ParametersOf, SpecTree } from "../nn/spec.ts";
-import type { Fields, Values } from "../settings/field.ts";
+import type { Field, Fields, Values } from "../settings/field.ts";
+import { staged } from "../settings/stages.ts";
 import type { Tree } from "../program/tree.ts";
 import type { LossResult, Objective, StepContext } from "../train/task.ts";
 
@@ -43,6 +44,12 @@ export interface RecipeObjective<E extends Example, S extends SpecTree, X extend
   extends Objective<S, X, B> {
   /** Makes mini-batches of examples. */
   readonly collate: Collate<E, B>;
+}
+
+/** The setting of ITM's negatives, which every recipe with a matching head has; see `negativesAt`. */
+export function negativesField(paper: string): Field<string> {
+  const meaning = "how ITM's negatives are chosen; random:500,multinomial changes at step 500";
+  return staged(NEGATIVE_KINDS, "multinomial", meaning, { paper });
 }
 
 /** A recipe that makes objectives O. */

@@ -7,7 +7,6 @@ import { type PairBatch, pairCollate } from "../data/pair_collate.ts";
 import { itcLoss, itcMomentumLoss } from "../losses/itc.ts";
 import { itmLoss } from "../losses/itm.ts";
 import {
-  NEGATIVE_KINDS,
   type NegativeKind,
   type NegativeMix,
   negativesAt,
@@ -41,18 +40,12 @@ import { ema } from "../optim/adamw.ts";
 import type { Tensor } from "../program/graph.ts";
 import { fields, withDefaults } from "../settings/field.ts";
 import { count, share, toggle } from "../settings/kinds.ts";
-import { staged } from "../settings/stages.ts";
 import { rampedAlpha } from "./albef.ts";
-import { type PairRecipe, patched } from "./recipe.ts";
+import { negativesField, type PairRecipe, patched } from "./recipe.ts";
 
 /** Its settings. @internal */
 export const retrievalFields = fields({
-  negatives: staged(
-    NEGATIVE_KINDS,
-    "multinomial",
-    "how ITM's negatives are chosen; random:500,multinomial changes at step 500",
-    { paper: "multinomial" },
-  ),
+  negatives: negativesField("multinomial"),
   momentumKeys: toggle(true, "keys of momentum encoders and a queue; without, those of the mini-batch", {
     paper: "true",
   }),
