@@ -26,6 +26,7 @@ export {
   type BertSpec,
   bertSpec,
   bertText,
+  type KeysAndValues,
 } from "./bert.ts";
 export {
   type Albef,
@@ -60,6 +61,14 @@ export {
   startQueues,
 } from "./momentum.ts";
 export { asMatcher, type Retrieval, type RetrievalSpec, retrievalSpec } from "./retrieval.ts";
+export {
+  type AnswerCache,
+  cacheQuestions,
+  decodeToken,
+  decodeWhole,
+  emptyAnswerCache,
+  type QuestionCache,
+} from "./answer_decoder.ts";
 export { decodeAnswers, type Decoding, encodeQuestions, type Vqa, type VqaSpec, vqaSpec } from "./vqa.ts";
 export {
   encodeTwoImages,
