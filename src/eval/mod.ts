@@ -18,6 +18,7 @@ export {
   type VqaAnnotation,
 } from "./vqa_accuracy.ts";
 export { type NamedText } from "./result_files.ts";
+export { type VqaResult, type VqaResultOptions, writeVqaResults } from "./vqa_results.ts";
 export { vqaFileAccuracy, type VqaFiles } from "./vqa_files.ts";
 export { type NlvrAccuracy, nlvrAccuracy, type NlvrStatement } from "./nlvr_accuracy.ts";
 export { nlvrFileAccuracy, type NlvrFiles } from "./nlvr_files.ts";
