@@ -16,10 +16,13 @@ import type { Tensor } from "../program/graph.ts";
 import type { Tree } from "../program/tree.ts";
 import { indicesFrom, release, textRows } from "./_batches.ts";
 
-/** Answers to score, row-major [count, length]: [CLS], the answer, [SEP], padding; and 1 at tokens, 0 at padding. */
+/** Answers to score, on the host. */
 export interface AnswerList {
+  /** Row-major [count, length]: [CLS], the answer, [SEP], padding. */
   readonly ids: ArrayLike<number>;
+  /** The same shape: 1 at tokens, 0 at padding. */
   readonly mask: ArrayLike<number>;
+  /** Tokens of a row. */
   readonly length: number;
 }
 

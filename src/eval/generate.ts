@@ -135,7 +135,11 @@ export class AnswerGenerator {
   readonly #begin: Compiled<[Vqa & Tree, PatchedPairs], { questions: QuestionCache; beam: Beam }>;
   readonly #grow: Compiled<[Vqa & Tree, QuestionCache, Beam, Tensor], Beam>;
 
-  /** @throws {RangeError} If width or length is no whole number in its range. */
+  /**
+   * A generator for one model size.
+   *
+   * @throws {RangeError} If width or length is no whole number in its range.
+   */
   constructor(given: GenerateOptions) {
     const options = this.#options = { width: 1, maxLength: 10, lengthPenalty: 0, ...given };
     const { config, width, maxLength, lengthPenalty } = options, most = config.text.maxPositions;
