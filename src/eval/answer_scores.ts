@@ -9,22 +9,14 @@ import { cacheQuestions, decodeWhole, type QuestionCache, repeated } from "../mo
 import type { AlbefConfig } from "../models/config.ts";
 import type { Vqa } from "../models/vqa.ts";
 import { add, negate } from "../ops/elementwise.ts";
+import { gather } from "../ops/gather.ts";
 import { sum } from "../ops/reduce.ts";
 import { reshape, slice } from "../ops/shape.ts";
-import { compile, type Compiled, toDevice, toHost } from "../program/compile.ts";
+import { compile, type Compiled, tensor, toDevice, toHost } from "../program/compile.ts";
 import type { Tensor } from "../program/graph.ts";
 import type { Tree } from "../program/tree.ts";
-import { indicesFrom, release, textRows } from "./_batches.ts";
-
-/** Answers to score, on the host. */
-export interface AnswerList {
-  /** Row-major [count, length]: [CLS], the answer, [SEP], padding. */
-  readonly ids: ArrayLike<number>;
-  /** The same shape: 1 at tokens, 0 at padding. */
-  readonly mask: ArrayLike<number>;
-  /** Tokens of a row. */
-  readonly length: number;
-}
+import { indicesFrom, release } from "./_batches.ts";
+import type { Candidates } from "./answers.ts";
 
 /** How answers are scored. */
 export interface AnswerScorerOptions {
@@ -44,15 +36,16 @@ export interface AnswerScorerOptions {
  */
 export class AnswerScorer {
   readonly #cache: Compiled<[Vqa & Tree, PatchedPairs], QuestionCache>;
-  readonly #score: Compiled<[Vqa & Tree, QuestionCache, Tensor, Tensor], Tensor>;
+  readonly #score: Compiled<[Vqa & Tree, QuestionCache, Candidates, Tensor], Tensor>;
   readonly #options: AnswerScorerOptions;
 
   /** A scorer for one model size; its programs are made when they are first needed. */
   constructor(options: AnswerScorerOptions) {
     const { config, countFirstTokenTwice = false } = this.#options = options;
     this.#cache = compile((p, questions) => cacheQuestions(p, questions, { config }));
-    this.#score = compile((p, questions, ids, mask) => {
-      const count = questions.mask.shape[0]!, rows = ids.shape[0]!;
+    this.#score = compile((p, questions, answers, tile) => {
+      const count = questions.mask.shape[0]!, rows = tile.size;
+      const ids = gather(answers.ids, tile), mask = gather(answers.mask, tile);
       const logits = nextTokenLogits(p, decodeWhole(p, { ids, mask }, questions, config, { shared: true }));
       const losses = tokenLosses(logits, repeated(ids, count), config.text.padId); // [B * T, K - 1]
       const whole = sum(losses, { axes: [1] });
@@ -61,18 +54,15 @@ export class AnswerScorer {
     });
   }
 
-  /**
-   * Log-likelihood of every answer, row-major [questions, answers].
-   *
-   * @throws {RangeError} If the list is empty or its sizes do not fit together.
-   */
-  async score(params: Vqa, questions: PatchedPairs, answers: AnswerList): Promise<Float32Array> {
-    const total = countOf(answers), count = questions.ids.shape[0]!, tile = Math.min(this.#options.tile ?? 128, total);
-    await toDevice(params as Tree);
-    const cache = await this.#cache(params, questions), scores = new Float32Array(count * total);
+  /** Log-likelihood of every answer, row-major [questions, answers]. */
+  async score(params: Vqa, questions: PatchedPairs, answers: Candidates): Promise<Float32Array> {
+    const count = questions.ids.shape[0]!, total = answers.ids.shape[0]!;
+    const tile = Math.min(this.#options.tile ?? 128, total), scores = new Float32Array(count * total);
+    await toDevice([params, answers] as Tree);
+    const cache = await this.#cache(params, questions);
     for (let from = 0; from < total; from += tile) {
-      const [ids, mask] = textRows(answers, indicesFrom(from, tile, total)), done = Math.min(total, from + tile);
-      const [own] = await toHost([await this.#score(params, cache, ids, mask)]) as [Float32Array];
+      const rows = tensor(Uint32Array.from(indicesFrom(from, tile, total))), done = Math.min(total, from + tile);
+      const [own] = await toHost([await this.#score(params, cache, answers, rows)]) as [Float32Array];
       for (let question = 0; question < count; question++) {
         scores.set(own.subarray(question * tile, question * tile + done - from), question * total + from);
       }
@@ -87,12 +77,4 @@ export class AnswerScorer {
     this.#cache.destroy();
     this.#score.destroy();
   }
-}
-
-function countOf({ ids, mask, length }: AnswerList): number {
-  const count = ids.length / length;
-  if (Number.isInteger(count) && count > 0 && mask.length === ids.length) return count;
-  throw new RangeError(
-    `Cannot score answers: ids and mask must hold one or more rows of ${length} tokens: they hold ${ids.length} and ${mask.length} elements`,
-  );
 }
