@@ -79,7 +79,7 @@ export function albefNamesOfTwoImages(fusionLayer = 6, layers = 18): NameTable {
   const tied = [];
   for (let second = fusionLayer + 1; second < layers; second += 2) {
     for (const part of ["key", "value"]) {
-      const name = (layer: number): string => `text_encoder.encoder.layer.${layer}.crossattention.self.${part}.*`;
+      const name = (layer: number): string => `text_encoder.*encoder.layer.${layer}.crossattention.self.${part}.*`;
       tied.push({ theirs: name(second), equals: name(second - 1) });
     }
   }

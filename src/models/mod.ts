@@ -60,7 +60,7 @@ export {
   type MomentumPairs,
   startQueues,
 } from "./momentum.ts";
-export { loadOfficial, type OfficialModels, type OfficialOptions, officialTasks } from "./official.ts";
+export { loadOfficial, type OfficialModels, officialNames, type OfficialOptions, officialTasks } from "./official.ts";
 export { asMatcher, type Retrieval, type RetrievalSpec, retrievalSpec } from "./retrieval.ts";
 export {
   type AnswerCache,

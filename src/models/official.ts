@@ -7,13 +7,12 @@
 import { defaultDevice, type Device } from "../gpu/device.ts";
 import { UnsupportedError } from "../gpu/errors.ts";
 import { upload } from "../gpu/storage.ts";
-import type { Archive } from "../io/archive.ts";
 import { openCheckpoint } from "../io/checkpoint.ts";
-import { planLoad } from "../io/load.ts";
+import { type LoadOptions, planLoad } from "../io/load.ts";
 import type { LoadReport } from "../io/load_report.ts";
 import type { NameTable } from "../io/names.ts";
 import { albefNames, albefNamesForAnswers, albefNamesForTwoImages, albefNamesOfTwoImages } from "../io/names_albef.ts";
-import { initialValues, mapSpecs, type Spec, specEntries, type SpecTree } from "../nn/spec.ts";
+import { initialValues, mapSpecs, specEntries, type SpecTree } from "../nn/spec.ts";
 import type { Tensor } from "../program/graph.ts";
 import { stored } from "../program/program.ts";
 import { type Albef, albefSpec } from "./albef.ts";
@@ -66,7 +65,8 @@ function namesForAnswers(file: readonly string[], { fusionLayer }: AlbefConfig["
 
 /** Fusion layers are doubled in fine-tuned models, and in those pre-trained by text assignment. */
 function namesForTwoImages(file: readonly string[], { fusionLayer, layers }: AlbefConfig["text"]): NameTable {
-  const isDoubled = file.some((name) => name.startsWith(`text_encoder.encoder.layer.${layers}.`));
+  const doubled = `encoder.layer.${layers}.`, prefixes = ["text_encoder.", "text_encoder.bert."];
+  const isDoubled = file.some((name) => prefixes.some((prefix) => name.startsWith(prefix + doubled)));
   return isDoubled ? albefNamesOfTwoImages(fusionLayer, 2 * layers - fusionLayer) : albefNamesForTwoImages(fusionLayer);
 }
 
@@ -80,6 +80,16 @@ const tasks: Readonly<Record<keyof OfficialModels, OfficialTask>> = {
 
 /** The tasks that {@linkcode loadOfficial} knows. */
 export const officialTasks: readonly (keyof OfficialModels)[] = Object.keys(tasks) as (keyof OfficialModels)[];
+
+/**
+ * How `loadParameters` takes the parameters of a task from a file with these names, be it pre-trained or fine-tuned: its names, and the
+ * head that it may lack.
+ */
+export function officialNames(task: keyof OfficialModels, file: readonly string[], { text }: AlbefConfig): LoadOptions {
+  const { names = albefNames, head } = tasks[task];
+  const isFresh = head !== undefined && !file.some((name) => name.startsWith(head));
+  return { table: names(file, text), resizePositions: true, allowMissing: isFresh ? [`${head}*`] : [] };
+}
 
 /**
  * Loads a `.pth` or `.safetensors` file of ALBEF or GRIT-VLP for a task, whether it was pre-trained or fine-tuned for it. As the
@@ -110,7 +120,9 @@ export async function loadOfficial<T extends keyof OfficialModels>(
   }
   const archive = await openCheckpoint(path, options.key === undefined ? {} : { key: options.key });
   try {
-    const spec = tasks[task].spec(config), { tensors, report } = await plan(archive, task, config, specEntries(spec));
+    const spec = tasks[task].spec(config), target = specEntries(spec).map(([name, own]) => [name, own.shape] as const);
+    const names = officialNames(task, [...archive.tensors.keys()], config);
+    const { tensors, report } = await planLoad(target, archive, names);
     const params = new Map<string, Tensor>();
     const put = async (name: string, shape: readonly number[], data: Float32Array): Promise<void> => {
       params.set(name, await onDevice(device, name, shape, data, precision));
@@ -123,21 +135,6 @@ export async function loadOfficial<T extends keyof OfficialModels>(
   } finally {
     archive.close();
   }
-}
-
-function plan(
-  archive: Archive,
-  task: keyof OfficialModels,
-  config: AlbefConfig,
-  entries: readonly (readonly [string, Spec])[],
-): ReturnType<typeof planLoad> {
-  const { names: tableFor = albefNames, head } = tasks[task], names = [...archive.tensors.keys()];
-  const isFresh = head !== undefined && !names.some((name) => name.startsWith(head));
-  return planLoad(entries.map(([name, { shape }]) => [name, shape]), archive, {
-    table: tableFor(names, config.text),
-    resizePositions: true,
-    allowMissing: isFresh ? [`${head}*`] : [],
-  });
 }
 
 /** A parameter on the GPU, and nowhere else. Vectors stay in f32: they are small, and kernels want them so. */
@@ -154,12 +151,17 @@ async function onDevice(
   return stored({ shape, dtype: half ? "f16" : "f32" }, storage);
 }
 
+/** Exponent bits that only infinities and NaN have all set. */
+const NOT_FINITE = 0x7c00;
+
 /** The bits of f16, rounded to the nearest. */
 function halfFloats(name: string, data: Float32Array): Uint16Array {
-  const halves = new Float16Array(data), bits = new Uint16Array(halves.buffer);
-  const beyond = halves.findIndex((x, i) => !Number.isFinite(x) && Number.isFinite(data[i]));
-  if (beyond < 0) return bits;
-  throw new RangeError(
-    `Cannot keep ${name} in half precision: f16 holds numbers up to 65504: one is ${data[beyond]}; load it in f32`,
-  );
+  const bits = new Uint16Array(new Float16Array(data).buffer);
+  for (let i = 0; i < bits.length; i++) {
+    if ((bits[i]! & NOT_FINITE) !== NOT_FINITE || !Number.isFinite(data[i])) continue;
+    throw new RangeError(
+      `Cannot keep ${name} in half precision: f16 holds numbers up to 65504: one is ${data[i]}; load it in f32`,
+    );
+  }
+  return bits;
 }

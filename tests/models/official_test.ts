@@ -2,13 +2,15 @@ import { assert, assertAlmostEquals, assertEquals, assertRejects } from "@std/as
 import { defaultDevice, Device } from "../../src/gpu/device.ts";
 import { UnsupportedError } from "../../src/gpu/errors.ts";
 import { openCheckpoint } from "../../src/io/checkpoint.ts";
+import { writeSafetensors } from "../../src/io/safetensors.ts";
 import { loadOfficial } from "../../src/models/official.ts";
 import { toHost } from "../../src/program/compile.ts";
 import type { Tensor } from "../../src/program/graph.ts";
 import { entries, type Tree } from "../../src/program/tree.ts";
 import { answerFrom, officialConfig } from "../bench/official.ts";
-import { type OfficialFile, writeOfficialPth } from "../io/official_pth.ts";
+import { type OfficialFile, officialShapes, writeOfficialPth } from "../io/official_pth.ts";
 import { TINY } from "../io/shapes.ts";
+import { filled } from "../io/testing.ts";
 import { withFolder } from "../testing/folders.ts";
 
 const config = officialConfig(TINY, 48), layer = "encoder.layer";
@@ -88,6 +90,16 @@ Deno.test("loadOfficial() keeps matrices in f16, and says what does not fit", as
       () => loadOfficial(path, "vqa", config, { precision: "f16", device }),
       UnsupportedError,
       `Cannot keep parameters in half precision: the adapter "${adapter}" has no 16-bit floats (shader-f16): load them in f32`,
+    );
+    const large = path.replace("vqa.pth", "large.safetensors"), shapes = officialShapes("vqa", TINY);
+    await writeSafetensors(
+      large,
+      filled(shapes).map((t) => ({ ...t, data: t.data.map((x) => x % 70000) as Float32Array<ArrayBuffer> })),
+    );
+    await assertRejects(
+      () => loadOfficial(large, "vqa", officialConfig(TINY, TINY.image), { precision: "f16" }),
+      RangeError,
+      "in half precision: f16 holds numbers up to 65504: one is 67000; load it in f32",
     );
     await assertRejects(() => loadOfficial(path, "retrieval", config), RangeError, "missing: vision_proj.weight");
     await assertRejects(
