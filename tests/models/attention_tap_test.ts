@@ -6,7 +6,7 @@ import { randomKey } from "../../src/ops/random.ts";
 import { full } from "../../src/ops/full.ts";
 import { sum } from "../../src/ops/reduce.ts";
 import { compile, tensor, toHost } from "../../src/program/compile.ts";
-import { Tensor } from "../../src/program/graph.ts";
+import type { Tensor } from "../../src/program/graph.ts";
 import { assertClose, randomTensor } from "../testing/reference.ts";
 import { checkOp, type Values } from "../testing/check_op.ts";
 import { assertRefused } from "../testing/refusals.ts";
