@@ -78,6 +78,20 @@ Deno.test("groundingMaps(): a pair's maps do not depend on the other pairs, by m
   }
 });
 
+Deno.test("groundingMaps(): one layer's probabilities are written out, all other attentions stay fused", async () => {
+  for (const [by, layer] of [["itm", 1], ["itc", 0]] as const) {
+    const maps = compile((p: Tree, pairs: PatchedPairs): Tree =>
+      groundingMaps(p as Albef, pairs, { config }, { by, layer })
+    );
+    const text = String(await maps.program(params as Tree, { patches: patches(2, 3), ...texts(2, 5, 4) }));
+    const count = (kernel: string): number => text.split("\n").filter((line) => line.startsWith(`  ${kernel} `)).length;
+    assertEquals(count("softmax"), 1, by);
+    // The image's block, the texts' three self-attentions and one cross-attention; or what is left of the block, and one text layer.
+    assertEquals(count("attention"), by === "itm" ? 5 : 2, by);
+    maps.destroy();
+  }
+});
+
 Deno.test("groundingLayer() is the third fusion layer where there is one", () => {
   assertEquals(groundingLayer(configs.base), 8);
   assertEquals(groundingLayer(configs.tiny), 3);
