@@ -98,6 +98,14 @@ Deno.test("groundingLayer() is the third fusion layer where there is one", () =>
   assertEquals(groundingLayer(configs.base, "itc"), 11);
 });
 
+Deno.test("groundingLayer() of words is below the last layer, where words have no maps", async () => {
+  assertEquals(["base", "tiny"].map((size) => groundingLayer(configs[size as "base" | "tiny"], "words")), [8, 2]);
+  const one = { ...configs.tiny, text: { ...configs.tiny.text, fusionLayer: 3 } };
+  assertEquals(groundingLayer(one, "words"), 3);
+  const words = (await mapsOf(padded(5), { layer: 2 })).get("words")!;
+  assert(words.subarray(0, 9).some((x) => x > 0) && words.subarray(9).every((x) => x === 0));
+});
+
 Deno.test("groundingMaps() refuses layers without the attention", async () => {
   const refused = (options: GroundingMapsOptions) => () =>
     compile((p: Tree, pairs: PatchedPairs) => groundingMaps(p as Albef, pairs, { config }, options).map)(
