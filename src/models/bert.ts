@@ -150,7 +150,7 @@ export interface BertContext {
   /** Is shown the input of each layer, as "hidden0", "hidden1", ... from the first layer that runs. */
   readonly tap?: ActivationTap;
   /** Is shown the cross-attention of a layer, which counts from the lowest unimodal one. Not together with `remat`. */
-  readonly attentionTap?: AttentionTap;
+  readonly attentionTap?: AttentionTap | undefined;
 }
 
 /** Only the unimodal layers on token ids: [B, L] -> [B, L, D]. */
@@ -198,7 +198,8 @@ export function bertLayers(
 ): Tensor {
   for (let i = from; i < to; i++) {
     const key = context.key && foldIn(context.key, i + 1);
-    const { image, tap } = context, attentionTap = tapOf(context, i);
+    const { image, tap } = context;
+    const attentionTap = context.attentionTap?.layer === i ? context.attentionTap : undefined;
     tap?.(`hidden${i - from}`, x);
     const run = (layer: Layer, h: Tensor, ...[values, keys]: Tensor[]): Tensor =>
       bertLayer(layer, h, { ...context, key, attentionTap, image: values && { values, keys: keys! } }, config);
@@ -209,11 +210,6 @@ export function bertLayers(
   return x;
 }
 
-/** Who is shown the cross-attention of this layer. */
-function tapOf({ attentionTap }: BertContext, layer: number): AttentionTap | undefined {
-  return attentionTap?.layer === layer ? attentionTap : undefined;
-}
-
 /** The tokens that attention sees, as values and as keys. */
 interface Seen {
   readonly values: Tensor;
@@ -221,10 +217,7 @@ interface Seen {
 }
 
 /** What one layer reads besides the hidden states. */
-type LayerContext = Omit<BertContext, "image" | "attentionTap"> & {
-  readonly image: Seen | undefined;
-  readonly attentionTap: AttentionTap | undefined;
-};
+type LayerContext = Omit<BertContext, "image"> & { readonly image: Seen | undefined };
 
 /** Self-attention, cross-attention where the layer has it, MLP; each with residual and LayerNorm after it. */
 function bertLayer(p: Layer, x: Tensor, context: LayerContext, config: BertConfig): Tensor {
