@@ -3,10 +3,11 @@
  *
  * @module
  */
-export { type ImageOptions } from "./transform.ts";
+export { type ImageOptions, type RgbImage } from "./transform.ts";
 export { cleanCaption, cleanQuestion } from "./captions.ts";
 export { type Dataset, type Example, ExampleError, type ImageFile, type Skipped } from "./dataset.ts";
 export { type CaptionDataset, type CaptionEntry, type CaptionPair, captionPair } from "./caption_pairs.ts";
+export { type ItemFiles } from "./read_items.ts";
 export { type DatasetFormat, type FileOptions } from "./dataset_files.ts";
 export { type DatasetOptions, openDataset } from "./datasets.ts";
 export {
@@ -28,6 +29,7 @@ export {
   type PairCollateOptions,
 } from "./pair_collate.ts";
 export { type NlvrBatch, nlvrCollate, type NlvrExample } from "./nlvr_collate.ts";
+export { type EntailmentBatch, entailmentCollate } from "./entailment_collate.ts";
 export {
   type AnswerTensors,
   type VqaBatch,
@@ -35,6 +37,23 @@ export {
   type VqaCollateOptions,
   type VqaExample,
 } from "./vqa_collate.ts";
+export { type TaskDataset, type TaskFiles } from "./task_files.ts";
+export { openVqa, type VqaDataset, type VqaDatasetOptions, type VqaQuestion } from "./vqa.ts";
+export { type NlvrDataset, type NlvrSentence, openNlvr } from "./nlvr.ts";
+export {
+  ENTAILMENT_LABELS,
+  type EntailmentDataset,
+  type EntailmentExample,
+  type EntailmentLabel,
+  openEntailment,
+} from "./entailment.ts";
+export {
+  type Box,
+  type ExpressionDataset,
+  type ExpressionExample,
+  openExpressions,
+  readDetections,
+} from "./expressions.ts";
 export { type Batch, type BatchesOptions, Loader, type LoaderOptions } from "./loader.ts";
 export {
   buildTokenizer,

@@ -14,6 +14,7 @@ import { gather } from "../ops/gather.ts";
 import { dropout, foldIn, type Key } from "../ops/random.ts";
 import { slice } from "../ops/shape.ts";
 import type { Tensor } from "../program/graph.ts";
+import { type AttentionTap, shownAttention } from "./attention_tap.ts";
 import type { ActivationTap } from "./vit.ts";
 
 /** Sizes of a BERT. */
@@ -149,6 +150,8 @@ export interface BertContext {
   readonly remat?: boolean | undefined;
   /** Is shown the input of each layer, as "hidden0", "hidden1", ... from the first layer that runs. */
   readonly tap?: ActivationTap;
+  /** Is shown the cross-attention of a layer, which counts from the lowest unimodal one. Not together with `remat`. */
+  readonly attentionTap?: AttentionTap | undefined;
 }
 
 /** Only the unimodal layers on token ids: [B, L] -> [B, L, D]. */
@@ -203,9 +206,10 @@ export function bertLayers(
   for (let i = from; i < to; i++) {
     const key = context.key && foldIn(context.key, i + 1);
     const { image, tap } = context;
+    const attentionTap = context.attentionTap?.layer === i ? context.attentionTap : undefined;
     tap?.(`hidden${i - from}`, x);
     const run = (layer: Layer, h: Tensor, ...[values, keys]: Tensor[]): Tensor =>
-      bertLayer(layer, h, { ...context, key, image: values && { values, keys: keys! } }, config);
+      bertLayer(layer, h, { ...context, key, attentionTap, image: values && { values, keys: keys! } }, config);
     // The image twice: a layer that is computed again then adds to its gradient in the order of one that is kept, to the same bits.
     const tokens = image ? [image, image] : [];
     x = (context.remat ? checkpoint(run) : run)(p.bert.encoder.layer[i]!, x, ...tokens);
@@ -224,13 +228,13 @@ type LayerContext = Omit<BertContext, "image"> & { readonly image: Seen | undefi
 
 /** Self-attention, cross-attention where the layer has it, MLP; each with residual and LayerNorm after it. */
 function bertLayer(p: Layer, x: Tensor, context: LayerContext, config: BertConfig): Tensor {
-  const { mask, image, imageMask, key, causal } = context;
+  const { mask, image, imageMask, key, causal, attentionTap } = context;
   const keyAt = (n: number): Key | undefined => key && foldIn(key, n);
   const own = keysAndValues(p.attention, { values: x, keys: x });
   x = attend(p.attention, x, own, { mask: hidden(mask), causal: causal ?? false, key: keyAt(0) }, config);
   if (p.crossattention && image) {
-    const seen = keysAndValues(p.crossattention, image);
-    x = attend(p.crossattention, x, seen, { mask: imageMask && unseen(imageMask), key: keyAt(1) }, config);
+    const seen = keysAndValues(p.crossattention, image), mask = imageMask && unseen(imageMask);
+    x = attend(p.crossattention, x, seen, { mask, key: keyAt(1), attentionTap }, config);
   }
   return feedForward(p, x, keyAt(2), config);
 }
@@ -261,6 +265,8 @@ export interface Attend {
   readonly causal?: boolean;
   /** Dropout's randomness; without it there is none. */
   readonly key?: Key | undefined;
+  /** Is shown the attention. */
+  readonly attentionTap?: AttentionTap | undefined;
 }
 
 /** One attention with its output map, residual and LayerNorm: x [B, Tq, D] looks at keys and values [B, Tk, D]. */
@@ -268,18 +274,22 @@ export function attend(
   p: BertAttention,
   x: Tensor,
   { keys, values }: KeysAndValues,
-  { mask, causal = false, key }: Attend,
+  { mask, causal = false, key, attentionTap }: Attend,
   config: BertConfig,
 ): Tensor {
   const inner = key && foldIn(key, 0);
-  const context = attention(linear(p.self.query, x), keys, values, {
+  const q = linear(p.self.query, x);
+  const options = {
     heads: config.heads,
     causal,
     ...(mask ? { mask } : {}),
     ...(inner && config.dropout > 0
       ? { dropout: { probability: config.dropout, key: inner.words, stream: inner.stream } }
       : {}),
-  });
+  };
+  const context = attentionTap
+    ? shownAttention(q, keys, values, options, attentionTap)
+    : attention(q, keys, values, options);
   return addNorm(p.output, linear(p.output.dense, context), x, key && foldIn(key, 1), config);
 }
 
