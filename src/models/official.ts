@@ -17,6 +17,7 @@ import type { Tensor } from "../program/graph.ts";
 import { stored } from "../program/program.ts";
 import { type Albef, albefSpec } from "./albef.ts";
 import type { AlbefConfig } from "./config.ts";
+import { type Entailment, entailmentSpec } from "./entailment.ts";
 import { type Nlvr, nlvrSpec } from "./nlvr.ts";
 import { type Retrieval, retrievalSpec } from "./retrieval.ts";
 import { type Vqa, vqaSpec } from "./vqa.ts";
@@ -31,8 +32,10 @@ export interface OfficialModels {
   readonly grounding: Retrieval;
   /** Visual question answering. */
   readonly vqa: Vqa;
-  /** Reasoning over two images. */
+  /** Reasoning over two images (NLVR2). */
   readonly nlvr: Nlvr;
+  /** Visual entailment (SNLI-VE). */
+  readonly entailment: Entailment;
 }
 
 /** How a checkpoint is loaded. */
@@ -76,6 +79,7 @@ const tasks: Readonly<Record<keyof OfficialModels, OfficialTask>> = {
   grounding: { spec: retrievalSpec },
   vqa: { spec: vqaSpec, names: namesForAnswers },
   nlvr: { spec: nlvrSpec, names: namesForTwoImages, head: "cls_head." },
+  entailment: { spec: entailmentSpec, head: "cls_head." },
 };
 
 /** The tasks that {@linkcode loadOfficial} knows. */

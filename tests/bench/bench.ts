@@ -9,7 +9,7 @@
  *     deno run -A tests/bench/bench.ts itc N d [KEYS]           contrastive loss, forward and backward
  *     deno run -A tests/bench/bench.ts vocab TOKENS D V         vocabulary loss, forward and backward
  *     deno run -A tests/bench/bench.ts startup [CONFIG BATCH]   from the start of the process to the end of the first step
- *     deno run -A tests/bench/bench.ts official TASK [f16]      vqa, retrieval or nlvr: from a checkpoint's file to an answer
+ *     deno run -A tests/bench/bench.ts official TASK [f16]      vqa, retrieval, nlvr, grounding: from a file to an answer
  *     deno run -A tests/bench/bench.ts peak                     what the adapter can do at most; later lines show the share
  *
  * Reports, as text; compare, suite and scaling also keep their figures in tests/bench/results:

@@ -4,6 +4,7 @@
  */
 import { AnswerGenerator } from "../../src/eval/generate.ts";
 import { rankAnswers } from "../../src/eval/answers.ts";
+import { groundingMaps } from "../../src/eval/grounding_maps.ts";
 import { defaultDevice } from "../../src/gpu/device.ts";
 import { albefPairs, imagePatches, type Tokens } from "../../src/models/albef.ts";
 import type { AlbefConfig } from "../../src/models/config.ts";
@@ -43,7 +44,7 @@ export function officialConfig(sizes: Sizes, resolution: number): AlbefConfig {
 }
 
 /** Tasks that give an answer. */
-export type OfficialTask = "vqa" | "retrieval" | "nlvr";
+export type OfficialTask = "vqa" | "retrieval" | "nlvr" | "grounding";
 
 /** How an answer is made. */
 interface Answering {
@@ -109,6 +110,13 @@ const answerers: Readonly<
     );
     const images = bytes(config, 2), text = tokens(config, 1, 12);
     return Promise.resolve(async () => ({ logits: [...await toHost(await judge(params, images, text))] }));
+  },
+  grounding(params, { config }) {
+    const explain = compile((p: typeof params & Tree, images: Tensor, text: Tokens) =>
+      groundingMaps(asMatcher(p), { ...text, patches: imagePatches(images, config.vision) }, { config }).map
+    );
+    const images = bytes(config, 1), text = tokens(config, 1, 12);
+    return Promise.resolve(async () => ({ map: [...await toHost(await explain(params, images, text))] }));
   },
 };
 
