@@ -1,5 +1,5 @@
 /**
- * A data set on disk as something to retrieve from.
+ * What is retrieved from, and a data set on disk as such.
  *
  * @module
  */
@@ -10,7 +10,25 @@ import { Random } from "../random/random.ts";
 import type { Tokenizer } from "../data/tokenizer.ts";
 import { imagePlan } from "../data/transform.ts";
 import { tensor } from "../program/compile.ts";
-import type { RetrievalSet } from "./retrieval.ts";
+import type { Tensor } from "../program/graph.ts";
+
+/** Images and texts to be found by one another. */
+export interface RetrievalSet {
+  /** The images, loaded when they are needed. */
+  readonly images: {
+    /** Number of images. */
+    readonly count: number;
+    /**
+     * The images of these numbers as the model takes them: [indices, ...]. With a second stage asked twice for each image, always for a whole
+     * batch: the last one repeats numbers.
+     */
+    load(indices: readonly number[]): Tensor | Promise<Tensor>;
+  };
+  /** Token ids and their mask (1 at tokens, 0 at padding), row-major [texts, length]. */
+  readonly texts: { readonly ids: ArrayLike<number>; readonly mask: ArrayLike<number>; readonly length: number };
+  /** The image of each text; every image has at least one text. */
+  readonly imageOf: ArrayLike<number>;
+}
 
 /** How images and captions are taken. */
 export interface RetrievalSetOptions {

@@ -12,8 +12,8 @@ import { gelu } from "../ops/activations.ts";
 import { add, multiply, subtract } from "../ops/elementwise.ts";
 import { gather } from "../ops/gather.ts";
 import { dropout, foldIn, type Key } from "../ops/random.ts";
-import { slice } from "../ops/shape.ts";
-import type { Tensor } from "../program/graph.ts";
+import { reshape, slice } from "../ops/shape.ts";
+import { Tensor } from "../program/graph.ts";
 import type { ActivationTap } from "./vit.ts";
 
 /** Sizes of a BERT. */
@@ -136,18 +136,34 @@ type Layer = ParametersOf<BertLayerSpec>;
 export interface BertContext {
   /** f32 [B, L]: 1 at tokens, 0 at padding. */
   readonly mask: Tensor;
-  /** Image tokens [B, P, encoderWidth] for cross-attention; all of them are attended to. Without them it is left out. */
-  readonly image?: Tensor | undefined;
-  /** f32 [B, P]: 1 at states that cross-attention may see. Default: all. */
+  /**
+   * Image tokens [I, P, encoderWidth] for cross-attention, or what {@linkcode crossKeys} makes of them; all of them are attended to.
+   * Without them it is left out. I divides B: each image is for B / I texts in a row.
+   */
+  readonly image?: Tensor | CrossKeys | undefined;
+  /** f32 [I, P]: 1 at states that cross-attention may see. Default: all. */
   readonly imageMask?: Tensor;
   /** Dropout's randomness; without it there is no dropout. */
   readonly key?: Key | undefined;
   /** Each token sees only itself and those before (a decoder). */
   readonly causal?: boolean;
+  /** Of the last layer only the state of the first token is computed, [B, 1, D]; not with `causal`. */
+  readonly first?: boolean;
   /** Compute intermediates again in the backward pass instead of keeping them. */
   readonly remat?: boolean | undefined;
   /** Is shown the input of each layer, as "hidden0", "hidden1", ... from the first layer that runs. */
   readonly tap?: ActivationTap;
+}
+
+/** Keys and values of cross-attention for every fusion layer, [I, P, D] of I images. */
+export type CrossKeys = readonly { readonly keys: Tensor; readonly values: Tensor }[];
+
+/** What the fusion layers make of image tokens [I, P, encoderWidth]: made once, it serves all texts that meet the images. */
+export function crossKeys(p: BertEncoder, image: Tensor, { fusionLayer }: BertConfig): CrossKeys {
+  return p.bert.encoder.layer.slice(fusionLayer).map(({ crossattention }) => {
+    const { key, value } = crossattention!.self;
+    return { keys: linear(key, image), values: linear(value, image) };
+  });
 }
 
 /** Only the unimodal layers on token ids: [B, L] -> [B, L, D]. */
@@ -197,10 +213,12 @@ export function bertLayers(
     const key = context.key && foldIn(context.key, i + 1);
     const { image, tap } = context;
     tap?.(`hidden${i - from}`, x);
+    const seen = image instanceof Tensor ? { values: image, keys: image } : image?.[i - config.fusionLayer];
+    const projected = !(image instanceof Tensor), first = context.first === true && i === to - 1;
     const run = (layer: Layer, h: Tensor, ...[values, keys]: Tensor[]): Tensor =>
-      bertLayer(layer, h, { ...context, key, image: values && { values, keys: keys! } }, config);
-    // The image twice: a layer that is computed again then adds to its gradient in the order of one that is kept, to the same bits.
-    const tokens = image ? [image, image] : [];
+      bertLayer(layer, h, { ...context, key, first, image: values && { values, keys: keys!, projected } }, config);
+    // An image twice: a layer that is computed again then adds to its gradient in the order of one that is kept, to the same bits.
+    const tokens = seen ? [seen.values, seen.keys] : [];
     x = (context.remat ? checkpoint(run) : run)(p.bert.encoder.layer[i]!, x, ...tokens);
   }
   return x;
@@ -210,6 +228,8 @@ export function bertLayers(
 interface Seen {
   readonly values: Tensor;
   readonly keys: Tensor;
+  /** Whether they are the attention's values and keys already. */
+  readonly projected?: boolean;
 }
 
 /** What one layer reads besides the hidden states. */
@@ -222,7 +242,7 @@ function bertLayer(p: Layer, x: Tensor, context: LayerContext, config: BertConfi
   const hidden = (mask: Tensor): Tensor => multiply(subtract(1, mask), PADDED);
   x = attend(
     p.attention,
-    x,
+    context.first ? slice(x, 1, 0, 1) : x,
     { values: x, keys: x },
     { mask: hidden(mask), causal: causal ?? false, key: keyAt(0) },
     config,
@@ -250,7 +270,9 @@ function attend(
 ): Tensor {
   const { query, value, key: keys } = p.self;
   const inner = key && foldIn(key, 0);
-  const context = attention(linear(query, x), linear(keys, seen.keys), linear(value, seen.values), {
+  const k = seen.projected ? seen.keys : linear(keys, seen.keys);
+  const v = seen.projected ? seen.values : linear(value, seen.values);
+  const context = attention(shareKeys(linear(query, x), k), k, v, {
     heads: config.heads,
     causal,
     ...(mask ? { mask } : {}),
@@ -258,7 +280,16 @@ function attend(
       ? { dropout: { probability: config.dropout, key: inner.words, stream: inner.stream } }
       : {}),
   });
-  return addNorm(p.output, linear(p.output.dense, context), x, key && foldIn(key, 1), config);
+  return addNorm(p.output, linear(p.output.dense, reshape(context, x.shape)), x, key && foldIn(key, 1), config);
+}
+
+/** Queries [B, L, D] of which B / I neighbours share keys, as rows of one: [I, B / I * L, D]. Nothing is copied. */
+function shareKeys(queries: Tensor, keys: Tensor): Tensor {
+  const [texts, length, width] = queries.shape as [number, number, number], images = keys.shape[0]!;
+  if (texts % images === 0) return reshape(queries, [images, texts / images * length, width]);
+  throw new RangeError(
+    `Cannot attend: ${images} images must be shared by a multiple of ${images} texts: there are ${texts}`,
+  );
 }
 
 /** LN(dropout(y) + x). */

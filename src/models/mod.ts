@@ -26,6 +26,8 @@ export {
   type BertSpec,
   bertSpec,
   bertText,
+  type CrossKeys,
+  crossKeys,
 } from "./bert.ts";
 export {
   type Albef,
