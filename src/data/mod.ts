@@ -7,6 +7,7 @@ export { type ImageOptions } from "./transform.ts";
 export { cleanCaption, cleanQuestion } from "./captions.ts";
 export { type Dataset, type Example, ExampleError, type ImageFile, type Skipped } from "./dataset.ts";
 export { type CaptionDataset, type CaptionEntry, type CaptionPair, captionPair } from "./caption_pairs.ts";
+export { type ItemFiles } from "./read_items.ts";
 export { type DatasetFormat, type FileOptions } from "./dataset_files.ts";
 export { type DatasetOptions, openDataset } from "./datasets.ts";
 export {
@@ -35,6 +36,23 @@ export {
   type VqaCollateOptions,
   type VqaExample,
 } from "./vqa_collate.ts";
+export { type TaskDataset, type TaskFiles } from "./task_files.ts";
+export { openVqa, type VqaDataset, type VqaDatasetOptions, type VqaQuestion } from "./vqa.ts";
+export { type NlvrDataset, type NlvrSentence, openNlvr } from "./nlvr.ts";
+export {
+  ENTAILMENT_LABELS,
+  type EntailmentDataset,
+  type EntailmentExample,
+  type EntailmentLabel,
+  openEntailment,
+} from "./entailment.ts";
+export {
+  type Box,
+  type ExpressionDataset,
+  type ExpressionExample,
+  openExpressions,
+  readDetections,
+} from "./expressions.ts";
 export { type Batch, type BatchesOptions, Loader, type LoaderOptions } from "./loader.ts";
 export {
   buildTokenizer,
