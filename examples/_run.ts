@@ -94,13 +94,20 @@ export async function contents(data: readonly string[], tokenizer: Tokenizer): P
 
 /** The named sizes with the vocabulary of the tokenizer (rounded up to a multiple of 4, which is faster). */
 export function modelConfig(
-  { model, resolution, textLength, dropout }: Pick<Shared, "model" | "resolution" | "textLength" | "dropout">,
+  { model, patch, resolution, textLength, dropout }: Pick<
+    Shared,
+    "model" | "patch" | "resolution" | "textLength" | "dropout"
+  >,
   tokenizer: Tokenizer,
 ): AlbefConfig {
   const base = configs[model], vocabulary = Math.ceil(tokenizer.vocabularySize / 4) * 4;
   return {
     ...base,
-    vision: { ...base.vision, resolution: resolution ?? base.vision.resolution },
+    vision: {
+      ...base.vision,
+      resolution: resolution ?? base.vision.resolution,
+      patch: patch ?? base.vision.patch,
+    },
     text: {
       ...base.text,
       vocabulary,

@@ -33,6 +33,7 @@ export const inputFields = {
 /** Section 3.1. */
 export const modelFields = {
   model: oneOf(Object.keys(configs) as (keyof typeof configs)[], "tiny", "sizes of the model", { paper: "base" }),
+  patch: count(none, "side of a patch in pixels, a divisor of the resolution; without it the model's", { paper: "16" }),
   dropout: share(none, "of the text encoder; without it the model's", { paper: "0.1" }),
   init: text(none, "start from a checkpoint's parameters (safetensors or .pth with ALBEF's names)"),
   allowMissing: list([], "parameters that --init may lack; * stands for any text"),

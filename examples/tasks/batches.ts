@@ -1,16 +1,15 @@
 /** Every example of a split once, in mini-batches of one size. */
 import {
-  cleanCaption,
   type Collate,
   type Dataset,
   type Example,
   imageShape,
   Loader,
-  tokenShapes,
-  tokenTensors,
-  type Tokenizer,
-  type TokenTensors,
   type Tensor,
+  type Tokenizer,
+  tokenShapes,
+  type TokenTensors,
+  tokenTensors,
   type Tree,
 } from "../../mod.ts";
 import { say } from "../_run.ts";
@@ -19,13 +18,12 @@ import type { EvaluationContext } from "./task.ts";
 /** Images and texts, all that a model needs to answer. */
 export type TextBatch = TokenTensors & { readonly images: Tensor };
 
-/** Whole images and the texts of examples. */
+/** Whole images and texts; `textOf` gives the cleaned text of an example. */
 export function textCollate<E extends Example>(
   { config, textLength, tokenizer }: Pick<EvaluationContext<E>, "config" | "textLength"> & {
     readonly tokenizer: Tokenizer;
   },
   textOf: (example: E) => string,
-  clean: (text: string) => string = cleanCaption,
 ): Collate<E, TextBatch> {
   const view = { resolution: config.vision.resolution, transform: "eval" } as const;
   return {
@@ -33,7 +31,7 @@ export function textCollate<E extends Example>(
     shapes: (count) => ({ images: imageShape(view, count), ...tokenShapes(count, textLength) }),
     collate: (examples, [images]) => ({
       images: images!,
-      ...tokenTensors(tokenizer, examples.map((example) => clean(textOf(example))), textLength),
+      ...tokenTensors(tokenizer, examples.map(textOf), textLength),
     }),
   };
 }

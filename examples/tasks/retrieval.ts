@@ -5,9 +5,9 @@ import {
   type CaptionPair,
   openDataset,
   type PairObjective,
+  retrieval as recipe,
   RetrievalEvaluator,
   type RetrievalSet,
-  retrieval as recipe,
   settings,
 } from "../../mod.ts";
 import { readableSet, round, roundedRecalls } from "../_run.ts";
@@ -32,12 +32,19 @@ export const retrieval: DownstreamTask<CaptionPair, CaptionDataset> = {
     ...withUsual(recipe.fields, { momentumKeys: false }),
   },
   evaluation: {
-    k: count(128, "candidates that the matching head re-ranks; 0: none", { min: 0, paper: "256 (COCO), 128 (Flickr)", ...free }),
+    k: count(128, "candidates that the matching head re-ranks; 0: none", {
+      min: 0,
+      paper: "256 (COCO), 128 (Flickr)",
+      ...free,
+    }),
     captions: count(5, "captions of each image that are candidates", { paper: "5", ...free }),
-    candidates: count(none, "most images to retrieve from; without it all", { paper: "5000 (COCO), 1000 (Flickr)", ...free }),
+    candidates: count(none, "most images to retrieve from; without it all", {
+      paper: "5000 (COCO), 1000 (Flickr)",
+      ...free,
+    }),
   },
-  open: ({ data, images, onError }, use, { groupBy }) =>
-    openDataset({ data, ...(images ? { images } : {}), onError, groupBy: use === "train" ? groupBy : "image" }),
+  open: ({ annotations: _, ...files }, use, { groupBy }) =>
+    openDataset({ ...files, groupBy: use === "train" ? groupBy : "image" }),
   *texts(dataset) {
     for (let i = 0; i < dataset.length; i++) yield* dataset.entry(i).captions;
   },

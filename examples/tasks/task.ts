@@ -15,6 +15,10 @@ import type { Shared } from "../_settings.ts";
 export interface Files {
   readonly data: readonly string[];
   readonly images?: string;
+  /** Entries of this split of the files alone. */
+  readonly split?: string;
+  /** VQA v2's files of answers. */
+  readonly annotations?: readonly string[];
   readonly onError: Shared["onError"];
 }
 

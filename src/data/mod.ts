@@ -31,6 +31,7 @@ export {
 export { type NlvrBatch, nlvrCollate, type NlvrExample } from "./nlvr_collate.ts";
 export {
   type AnswerTensors,
+  listedAnswers,
   type VqaBatch,
   vqaCollate,
   type VqaCollateOptions,

@@ -37,7 +37,8 @@ export function shownAttention(
 ): Tensor {
   if (options.dropout) throw new RangeError("Cannot show attention: dropout must be off: there is a key for it");
   const { heads, mask } = options, [batch, tq, depth] = q.shape as [number, number, number], tk = k.shape[1]!;
-  const byHead = (x: Tensor): Tensor => // [B, T, D] -> [B, heads, T, D / heads]
+  const byHead = (x: Tensor): Tensor =>
+    // [B, T, D] -> [B, heads, T, D / heads]
     transpose(reshape(x, [batch, x.shape[1]!, heads, depth / heads]), [0, 2, 1, 3]);
   const scores = matmul(multiply(byHead(slice(q, 1, 0, queries)), 1 / Math.sqrt(depth / heads)), byHead(k), {
     transposeB: true,
