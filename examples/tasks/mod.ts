@@ -1,5 +1,8 @@
 /** The downstream tasks by the name that finetune.ts and evaluate.ts take; a new one is a line here. */
 import { settings } from "../../mod.ts";
+import { entailment } from "./entailment.ts";
+import { grounding } from "./grounding.ts";
+import { nlvr2 } from "./nlvr2.ts";
 import { retrieval } from "./retrieval.ts";
 import type { DownstreamTask } from "./task.ts";
 import { vqa } from "./vqa.ts";
@@ -7,7 +10,7 @@ import { vqa } from "./vqa.ts";
 // deno-lint-ignore no-explicit-any
 export type AnyTask = DownstreamTask<any, any>;
 
-export const tasks: Readonly<Record<string, AnyTask>> = { retrieval, vqa };
+export const tasks: Readonly<Record<string, AnyTask>> = { retrieval, vqa, nlvr2, entailment, grounding };
 
 /** The task that a command line begins with. */
 export function taskOf(name: string | undefined): AnyTask {
