@@ -7,38 +7,18 @@ import { tensor } from "../program/compile.ts";
 import type { Tensor } from "../program/graph.ts";
 import { cleanCaption } from "./captions.ts";
 import { type Collate, givenTokenizer, imageShape, tokenShapes, type TokenTensors, tokenTensors } from "./collate.ts";
-import type { Example, ImageFile } from "./dataset.ts";
+import { ENTAILMENT_LABELS, type EntailmentExample } from "./entailment.ts";
 import type { PairCollateOptions } from "./pair_collate.ts";
-
-/** What an image can be to a sentence, in the order of the official class numbers. */
-export const ENTAILMENT_CLASSES = ["contradiction", "neutral", "entailment"] as const;
-
-/** What an image is to a sentence. */
-export type EntailmentClass = typeof ENTAILMENT_CLASSES[number];
-
-/** A sentence about an image. */
-export interface EntailmentExample extends Example {
-  /** The image. */
-  readonly images: readonly [ImageFile];
-  /** As it was written: {@linkcode entailmentCollate} cleans it. */
-  readonly sentence: string;
-  /** What the image is to it. */
-  readonly label: EntailmentClass;
-}
 
 /** B sentences about an image each. */
 export type EntailmentBatch = TokenTensors & {
   /** u32 [B, H * W * 3 / 4]: packed RGB bytes. */
   readonly images: Tensor;
-  /** i32 [B]: numbers of {@linkcode ENTAILMENT_CLASSES}. */
+  /** i32 [B]: the places of the labels in {@linkcode ENTAILMENT_LABELS}. */
   readonly labels: Tensor;
 };
 
-/**
- * Images, sentences and labels.
- *
- * @throws {RangeError} When it collates, if a label is none of the classes.
- */
+/** Images, sentences and labels. */
 export function entailmentCollate(
   { view, maxLength, tokenizer }: PairCollateOptions,
 ): Collate<EntailmentExample, EntailmentBatch> {
@@ -52,15 +32,7 @@ export function entailmentCollate(
     collate: (examples, [images]) => ({
       images: images!,
       ...tokenTensors(givenTokenizer(tokenizer), examples.map(({ sentence }) => cleanCaption(sentence)), maxLength),
-      labels: tensor(Int32Array.from(examples, ({ label }) => classNumber(label))),
+      labels: tensor(Int32Array.from(examples, ({ label }) => ENTAILMENT_LABELS.indexOf(label))),
     }),
   };
-}
-
-function classNumber(label: EntailmentClass): number {
-  const found = ENTAILMENT_CLASSES.indexOf(label);
-  if (found >= 0) return found;
-  throw new RangeError(
-    `Cannot collate: a label must be one of ${ENTAILMENT_CLASSES.join(", ")}: it is ${JSON.stringify(label)}`,
-  );
 }

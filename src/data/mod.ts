@@ -3,7 +3,7 @@
  *
  * @module
  */
-export { type ImageOptions } from "./transform.ts";
+export { type ImageOptions, type RgbImage } from "./transform.ts";
 export { cleanCaption, cleanQuestion } from "./captions.ts";
 export { type Dataset, type Example, ExampleError, type ImageFile, type Skipped } from "./dataset.ts";
 export { type CaptionDataset, type CaptionEntry, type CaptionPair, captionPair } from "./caption_pairs.ts";
@@ -29,6 +29,7 @@ export {
   type PairCollateOptions,
 } from "./pair_collate.ts";
 export { type NlvrBatch, nlvrCollate, type NlvrExample } from "./nlvr_collate.ts";
+export { type EntailmentBatch, entailmentCollate } from "./entailment_collate.ts";
 export {
   type AnswerTensors,
   listedAnswers,

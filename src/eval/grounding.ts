@@ -4,10 +4,8 @@
  *
  * @module
  */
+import type { Box } from "../data/expressions.ts";
 import { type GridSize, resizeBicubic } from "../io/bicubic.ts";
-
-/** A rectangle in pixels of an image: its left and upper edge, width and height. */
-export type Box = readonly [x: number, y: number, width: number, height: number];
 
 /** A map over an image, row by row. */
 export interface HeatMap {
@@ -47,7 +45,8 @@ export function boxScore({ values, size: [rows, columns] }: HeatMap, [x, y, widt
 }
 
 /**
- * The number of the box of the largest score, the first of equal ones.
+ * The number of the box of the largest score, the first of equal ones. (The official search begins at a best score of 0, so that where no
+ * box has more, the box of the expression before stays.)
  *
  * @param map In the size of the image.
  * @throws {RangeError} If there is no box, or a score is no number.
@@ -85,8 +84,9 @@ export interface GroundingAccuracy {
   readonly texts: number;
   /** Of the texts whose chosen box overlaps the right one by at least half (IoU). Absent if no text has detections. */
   readonly accuracy?: number;
-  /** What choosing a detection at random gives, and what choosing the best would. */
+  /** What choosing a detection at random would give. */
   readonly chance?: number;
+  /** What always choosing the best would give. */
   readonly ceiling?: number;
   /** Of the texts whose map has its largest value in the right box. */
   readonly pointing: number;

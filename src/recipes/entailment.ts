@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { type EntailmentBatch, entailmentCollate, type EntailmentExample } from "../data/entailment_collate.ts";
+import type { EntailmentExample } from "../data/entailment.ts";
+import { type EntailmentBatch, entailmentCollate } from "../data/entailment_collate.ts";
 import { branch, type ModelContext, type PatchedPairs } from "../models/albef.ts";
 import { type Entailment, entailmentLogits, type EntailmentSpec, entailmentSpec } from "../models/entailment.ts";
 import { crossEntropy } from "../ops/cross_entropy.ts";

@@ -1,6 +1,6 @@
 /** The set of grounding: attention maps of one layer, their gradients, what becomes of them, and the boxes that they choose. */
+import type { Box } from "../../src/data/expressions.ts";
 import {
-  type Box,
   boxScore,
   chooseBox,
   type GroundedText,

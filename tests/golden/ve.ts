@@ -89,7 +89,9 @@ async function comparePlain(setting: Setting): Promise<void> {
     compareGradients(verdict, results);
   } else if (stored.length) {
     verdict.skip(...stored);
-    verdict.remarks.push(`the file's ${stored.length} "grad.*" are all 0, so that its loss could not fall: not compared`);
+    verdict.remarks.push(
+      `the file's ${stored.length} "grad.*" are all 0, so that its loss could not fall: not compared`,
+    );
   }
 }
 
