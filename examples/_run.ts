@@ -17,10 +17,12 @@ import {
   loadParameters,
   loadTokenizer,
   loadTuning,
+  mapSpecs,
   type MemoryEstimate,
   type NameTable,
   openCheckpoint,
   openDevice,
+  type ParametersOf,
   type RecipeSetup,
   type RetrievalResult,
   type RetrievalSet,
@@ -32,6 +34,7 @@ import {
   sha256OfText,
   specEntries,
   type SpecTree,
+  tensor,
   type Tokenizer,
   tokenizerText,
 } from "../mod.ts";
@@ -191,15 +194,26 @@ export async function loadStart(
   }
 }
 
+/** Values by name as the parameters of a model. */
+export function parametersOf<S extends SpecTree>(spec: S, values: ReadonlyMap<string, Float32Array>): ParametersOf<S> {
+  return mapSpecs(spec, ({ shape }, name) => tensor(values.get(name)!, shape, "f32", { copy: false }));
+}
+
 /** Ends a command that a signal has stopped: says how to go on. */
 export function sayStopped(
   command: string,
-  { out, steps, done, path }: { readonly out: string; readonly steps: number; readonly done: number; path: string },
+  { out, steps, done, path, config = `${out}/settings.json` }: {
+    readonly out: string;
+    readonly steps: number;
+    readonly done: number;
+    readonly path: string;
+    readonly config?: string;
+  },
   status: number | undefined,
 ): void {
   say(
     `stopped at step ${done}/${steps}, ${path} is written. To go on:\n\n` +
-      `  deno run -A examples/${command} --config ${out}/settings.json --out ${out} --resume\n`,
+      `  deno run -A examples/${command} --config ${config} --out ${out} --resume\n`,
   );
   Deno.exitCode = status!;
 }

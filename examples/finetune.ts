@@ -10,17 +10,21 @@
  */
 import {
   countParameters,
+  type Dataset,
   type Device,
   estimateMemory,
   type Example,
+  listCheckpoints,
   Loader,
   readSettingsFile,
+  type RecipeObjective,
   settings,
   setUpAdapter,
   shuffled,
   stopOnSignals,
   tokenizerText,
   train,
+  type TrainOptions,
   type TrainResult,
 } from "../mod.ts";
 import {
@@ -30,6 +34,7 @@ import {
   modelConfig,
   openAdapter,
   openTokenizer,
+  parametersOf,
   rateOf,
   round,
   runCommand,
@@ -40,11 +45,11 @@ import {
   stepOf,
 } from "./_run.ts";
 import { type Tuning, tuningFields } from "./finetune_settings.ts";
-import { type Origin, originOf } from "./tasks/origin.ts";
+import { OF_THE_MODEL, type Origin, originOf } from "./tasks/origin.ts";
 import { type AnyTask, taskOf, tasks } from "./tasks/mod.ts";
 import { type Entries, splitImages } from "./tasks/hold_out.ts";
-import { readParameters, Selection } from "./tasks/selection.ts";
-import type { Evaluator, Files, Parameters, Values } from "./tasks/task.ts";
+import { Selection } from "./tasks/selection.ts";
+import type { Files, Parameters, Values } from "./tasks/task.ts";
 
 type AnyDataset = Entries<Example>;
 
@@ -69,63 +74,56 @@ export async function main(args: readonly string[]): Promise<void> {
   const parameters = countParameters(objective.spec);
   say(`${training.length} examples of ${training.name}; ${parameters.toLocaleString("en")} parameters; ${steps} steps`);
 
-  await using loader = new Loader(training, objective.collate, {
-    seed: options.seed,
-    workers: options.workers,
-    onError: options.onError,
-    cacheBytes: options.cacheMb * 2 ** 20,
+  using stop = stopOnSignals();
+  const fit = fitter(run, {
+    signal: stop.signal,
+    files: { "settings.json": run.text, "tokenizer.json": tokenizerText(tokenizer), ...task.keep?.(values) },
+    settings: { ...run.resumable, ...await contents(options.data, tokenizer) },
   });
-  const { textLength, evalBatch: batch, workers, onError } = options;
-  const evaluator = task.evaluator({ config, tokenizer, textLength, values, objective, batch, workers, onError });
+  const stopped = (result: Result, steps: number, folder: string): void => {
+    const { steps: done, checkpoint } = result, config = `${folder}/settings.json`, { out } = options;
+    sayStopped(`finetune.ts ${name}`, { out, steps, done, path: checkpoint!.path, config }, stop.status);
+  };
+
+  let start: Start | undefined = run.init && { path: run.init.path, of: (names) => task.start(names, config) };
+  const before = await task.before?.(setup, values), begun = options.resume && await hasCheckpoint(options.out);
+  if (before && !begun) {
+    const out = `${options.out}/${before.name}`, { dataset, objective, steps } = before;
+    say(`${dataset.length} examples of ${dataset.name}: ${before.name}, ${steps} steps`);
+    const first = start && { ...start, of: (names: readonly string[]) => before.start(names, config) };
+    const result = await fit({ dataset, objective, steps, out, start: first, resume: options.resume });
+    if (result.stopped) return stopped(result, steps, out);
+    start = { path: result.checkpoint!.path, of: (names) => task.start(names, config) };
+  }
+
+  const { textLength, evalBatch, workers, onError } = options;
+  const sizes = { config, tokenizer, textLength, batch: evalBatch, workers, onError };
+  const evaluator = task.evaluator({ ...sizes, values, objective });
   const selection = new Selection(options.out), { selecting, by } = selectionOf(options, val, test);
-  if (options.resume) await selection.resume();
+  if (begun) await selection.resume();
+  for (const split of [selecting, test]) if (split) await evaluator.check?.(split);
   const evaluate = async (params: Parameters, step: number): Promise<Record<string, number>> => {
     const score = await evaluator.evaluate(params, selecting!);
     say(`step ${step}: ${score.line} (${selecting!.name})`);
     if (options.select !== "last") await selection.offer(params, step, score);
     return { [`${by}/score`]: score.score };
   };
-  using stop = stopOnSignals();
-  const result = await train({
-    ...shuffled(objective, { loader, batch: options.batch, seed: options.seed }),
-    ...(selecting ? { evaluate } : {}),
-  }, {
-    steps,
-    seed: options.seed,
-    ...stepOf(options),
-    learningRate: rateOf(options, steps, perEpoch),
-    ...(run.init
-      ? {
-        initial: await loadStart(run.init.path, objective.spec, options.allowMissing, (names) =>
-          task.start(names, config)),
-      }
-      : {}),
-    out: options.out,
-    files: { "settings.json": run.text, "tokenizer.json": tokenizerText(tokenizer), ...task.keep?.(values) },
-    settings: { ...run.resumable, ...await contents(options.data, tokenizer) },
-    resume: options.resume,
-    signal: stop.signal,
-    overwrite: options.overwrite,
-    checkpointEvery: options.checkpointEvery,
-    ...(options.profile ? { profile: options.profile } : {}),
-    ...(options.evaluateEvery ? { evaluateEvery: options.evaluateEvery } : {}),
-  });
-  if (result.stopped) {
-    const { steps: done, checkpoint } = result;
-    return sayStopped(`finetune.ts ${name}`, { out: options.out, steps, done, path: checkpoint!.path }, stop.status);
-  }
-  for (const { file, reason } of training.skipped) say(`skipped in "${file}": ${reason}`);
-  for (const { index, file, reason } of loader.skipped) say(`skipped example ${index}, "${file}": it ${reason}`);
+  const resume = options.resume && (begun || !before);
+  const main = { dataset: training, objective, steps, out: options.out, start, resume };
+  const result = await fit({ ...main, ...(selecting ? { evaluate } : {}) });
+  if (result.stopped) return stopped(result, steps, options.out);
 
   const { best } = selection;
-  const params = best ? await readParameters(selection.path, objective.spec) : result.params;
+  const params: Parameters = best
+    ? parametersOf(objective.spec, await loadStart(selection.path, objective.spec, []))
+    : result.params;
   const tested = test && by !== "test" ? await evaluator.evaluate(params, test) : undefined;
   if (tested) say(`test: ${tested.line} (${test!.name})`);
   await evaluator.close();
   console.log(JSON.stringify({
     ...summary(name!, device, parameters, result),
     protocol: {
-      init: run.init?.path ?? null,
+      init: start?.path ?? null,
       zeroShot: false,
       resolution: config.vision.resolution,
       selection: best ? by : "last step",
@@ -136,6 +134,57 @@ export async function main(args: readonly string[]): Promise<void> {
     test: tested?.figures ?? (best && by === "test" ? best.figures : null),
     best: best ? selection.path : null,
   }));
+}
+
+/** A checkpoint, and how its parameters become a model's. */
+interface Start {
+  readonly path: string;
+  of(names: readonly string[]): ReturnType<AnyTask["start"]>;
+}
+
+/** One training of a run: that of the task, or one that comes before. */
+interface Phase {
+  readonly dataset: Dataset<Example>;
+  // deno-lint-ignore no-explicit-any
+  readonly objective: RecipeObjective<any, any, any, any>;
+  readonly steps: number;
+  readonly out: string;
+  readonly start: Start | undefined;
+  readonly resume: boolean;
+  readonly evaluate?: (params: Parameters, step: number) => Promise<Record<string, number>>;
+}
+
+// deno-lint-ignore no-explicit-any
+type Result = TrainResult<any>;
+
+/** Trains phases by the settings of a run. */
+function fitter({ options }: Run, shared: Pick<TrainOptions, "signal" | "files" | "settings">) {
+  const { seed, workers, onError, batch, allowMissing, overwrite, checkpointEvery, profile, evaluateEvery } = options;
+  return async ({ dataset, objective, steps, out, start, resume, evaluate }: Phase): Promise<Result> => {
+    const cacheBytes = options.cacheMb * 2 ** 20, { perEpoch } = lengthOf(options, dataset.length);
+    await using loader = new Loader(dataset, objective.collate, { seed, workers, onError, cacheBytes });
+    const result = await train({ ...shuffled(objective, { loader, batch, seed }), ...(evaluate ? { evaluate } : {}) }, {
+      ...shared,
+      ...stepOf(options),
+      steps,
+      seed,
+      learningRate: rateOf(options, steps, perEpoch),
+      ...(start ? { initial: await loadStart(start.path, objective.spec, allowMissing, start.of) } : {}),
+      out,
+      resume,
+      overwrite,
+      checkpointEvery,
+      ...(profile ? { profile } : {}),
+      ...(evaluateEvery ? { evaluateEvery } : {}),
+    });
+    for (const { file, reason } of dataset.skipped) say(`skipped in "${file}": ${reason}`);
+    for (const { index, file, reason } of loader.skipped) say(`skipped example ${index}, "${file}": it ${reason}`);
+    return result;
+  };
+}
+
+async function hasCheckpoint(folder: string): Promise<boolean> {
+  return (await listCheckpoints(folder).catch((): string[] => [])).length > 0;
 }
 
 /** The settings of a run. */
@@ -154,8 +203,8 @@ async function readRun(task: AnyTask, args: readonly string[]): Promise<Run> {
   const fields = tuningFields(task), path = settings.peek(fields, "config", { args });
   const file = path === undefined ? undefined : await readSettingsFile(path);
   const given = settings.peek(fields, "init", { args, file });
-  const init = given === undefined ? undefined : await originOf(given);
-  const values = settings.readSettings(fields, { args, file, preset: { ...init?.preset } });
+  const init = given === undefined ? undefined : await originOf(given, "init");
+  const values = settings.readSettings(fields, { args, file, preset: { ...await init?.preset(OF_THE_MODEL) } });
   if (init && !values.tokenizer) {
     throw new settings.UsageError("--tokenizer is missing: give the one that the model of --init was trained with");
   }

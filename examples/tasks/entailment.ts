@@ -32,7 +32,12 @@ export const entailment: DownstreamTask<EntailmentExample, EntailmentDataset> = 
     const { config, tokenizer, textLength } = context;
     const view = { resolution: config.vision.resolution, transform: "eval" } as const;
     const collate = entailmentCollate({ view, maxLength: textLength, tokenizer });
-    return classEvaluator(context, collate, (p, input) => entailmentLogits(p, patched(input, config), { config }), scoreOf);
+    return classEvaluator(
+      context,
+      collate,
+      (p, input) => entailmentLogits(p, patched(input, config), { config }),
+      scoreOf,
+    );
   },
 };
 

@@ -63,6 +63,7 @@ export const retrieval: DownstreamTask<CaptionPair, CaptionDataset> = {
     };
     return {
       protocol: { k, captions },
+      check: async (dataset) => void await setOf(dataset),
       async evaluate(params, dataset) {
         const { candidates, cosine, reranked } = await evaluator.evaluate(params, await setOf(dataset));
         const { mean } = reranked ?? cosine, line = reranked ? "after re-ranking" : "by cosine";

@@ -1,17 +1,5 @@
 /** The best model of a run so far: its parameters and figures in two files of the run's folder. */
-import {
-  entries,
-  exportParameters,
-  loadParameters,
-  mapSpecs,
-  type NamedTensor,
-  openCheckpoint,
-  specEntries,
-  type SpecTree,
-  tensor,
-  toHost,
-  writeFileAtomic,
-} from "../../mod.ts";
+import { entries, exportParameters, type NamedTensor, toHost, writeFileAtomic } from "../../mod.ts";
 import { isFile } from "../_run.ts";
 import type { Parameters, Score } from "./task.ts";
 
@@ -60,16 +48,4 @@ async function namedTensors(params: Parameters): Promise<NamedTensor[]> {
     shape,
     data: values[i] as Float32Array<ArrayBuffer>,
   }));
-}
-
-/** Parameters of a file that has our names. */
-export async function readParameters(path: string, spec: SpecTree): Promise<Parameters> {
-  const archive = await openCheckpoint(path);
-  try {
-    const target = specEntries(spec).map(([name, { shape }]) => [name, shape] as const);
-    const { tensors } = await loadParameters(target, archive);
-    return mapSpecs(spec, ({ shape }, name) => tensor(tensors.get(name)!.data as Float32Array, shape));
-  } finally {
-    archive.close();
-  }
 }

@@ -56,10 +56,23 @@ export interface DownstreamTask<E extends Example, D extends Dataset<E> = Datase
   keep?(values: Values): Record<string, string>;
   /** What is trained. */
   objective(setup: RecipeSetup, values: Values): TaskObjective<E>;
+  /** Training that comes first, if it is asked for. */
+  before?(setup: RecipeSetup, values: Values): Promise<Before | undefined>;
   /** How a checkpoint with tensors of these names starts the model, and which parameters it may lack. */
   start(names: readonly string[], config: AlbefConfig): { table?: NameTable; allowMissing?: readonly string[] };
   /** Measures models on splits. */
   evaluator(context: EvaluationContext<E>): Evaluator<D>;
+}
+
+/** Training on other data, whose result is where the task starts. */
+export interface Before {
+  /** The run's folder in that of the task. */
+  readonly name: string;
+  readonly dataset: Dataset<Example>;
+  // deno-lint-ignore no-explicit-any
+  readonly objective: RecipeObjective<any, any, any, any>;
+  readonly steps: number;
+  readonly start: DownstreamTask<Example>["start"];
 }
 
 /** What an evaluator is told. */
@@ -91,6 +104,8 @@ export interface Score {
 export interface Evaluator<D> {
   /** How is measured, for the result. */
   readonly protocol: Readonly<Record<string, unknown>>;
+  /** Reads what a split cannot be evaluated without: its faults are better known before training. */
+  check?(dataset: D): Promise<void>;
   evaluate(params: Parameters, dataset: D): Promise<Score>;
   close(): Promise<void>;
 }
