@@ -70,4 +70,5 @@ export { captionHolds, sceneTruth } from "./scenes/truth.ts";
 export { type Color, type Scene, type SceneObject, type SceneSplit, type Shape, type Size } from "./scenes/world.ts";
 export { type SceneFacts, type SceneProgress } from "./scenes/pictures.ts";
 export { type SceneFiles, sceneFiles, writeScenes } from "./scenes/write.ts";
+export { type TaskSceneFiles, taskSceneFiles, type TaskSceneOptions, writeTaskScenes } from "./scenes/tasks.ts";
 export { type SceneOptions } from "./scenes/options.ts";
