@@ -49,6 +49,7 @@ export {
 export {
   type Box,
   type ExpressionDataset,
+  type ExpressionDatasetOptions,
   type ExpressionExample,
   openExpressions,
   readDetections,

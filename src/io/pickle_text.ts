@@ -52,7 +52,7 @@ export function parseQuoted(line: string): string | undefined {
 export function parseUnicode(line: string): string | undefined {
   try {
     return line.replace(
-      /\\u([0-9a-f]{4})|\\U([0-9a-f]{8})/gi,
+      /\\u([0-9a-fA-F]{4})|\\U([0-9a-fA-F]{8})/g,
       (_, short, long) => String.fromCodePoint(parseInt(short ?? long, 16)),
     );
   } catch {
