@@ -16,6 +16,7 @@ import {
   type Example,
   listCheckpoints,
   Loader,
+  ProgressLine,
   readSettingsFile,
   type RecipeObjective,
   settings,
@@ -26,6 +27,7 @@ import {
   train,
   type TrainOptions,
   type TrainResult,
+  writeTaskScenes,
 } from "../mod.ts";
 import {
   contents,
@@ -44,7 +46,7 @@ import {
   setupOf,
   stepOf,
 } from "./_run.ts";
-import { type Tuning, tuningFields } from "./finetune_settings.ts";
+import { demoPreset, sceneFolder, type Tuning, tuningFields } from "./finetune_settings.ts";
 import { OF_THE_MODEL, type Origin, originOf } from "./tasks/origin.ts";
 import { type AnyTask, taskOf, tasks } from "./tasks/mod.ts";
 import { type Entries, splitImages } from "./tasks/hold_out.ts";
@@ -204,7 +206,9 @@ async function readRun(task: AnyTask, args: readonly string[]): Promise<Run> {
   const file = path === undefined ? undefined : await readSettingsFile(path);
   const given = settings.peek(fields, "init", { args, file });
   const init = given === undefined ? undefined : await originOf(given, "init");
-  const values = settings.readSettings(fields, { args, file, preset: { ...await init?.preset(OF_THE_MODEL) } });
+  const out = settings.peek(fields, "out", { args, file }), isDemo = settings.peek(fields, "demo", { args });
+  const preset = { ...(isDemo ? demoPreset(task, out) : {}), ...await init?.preset(OF_THE_MODEL) };
+  const values = settings.readSettings(fields, { args, file, preset });
   if (init && !values.tokenizer) {
     throw new settings.UsageError("--tokenizer is missing: give the one that the model of --init was trained with");
   }
@@ -221,6 +225,7 @@ async function readRun(task: AnyTask, args: readonly string[]): Promise<Run> {
 /** The three splits, as far as they are given. */
 async function openSplits(task: AnyTask, { options, values }: Run) {
   const { data, images, split, annotations, onError } = options;
+  if (options.demo) await drawScenes(options);
   if (!data.length) throw new settings.UsageError(`--data is missing: give files of ${task.files}`);
   const open = (files: Omit<Files, "onError">, use: "train" | "evaluate"): Promise<AnyDataset> =>
     task.open({ ...files, onError }, use, values);
@@ -235,6 +240,14 @@ async function openSplits(task: AnyTask, { options, values }: Run) {
   if (!options.holdOut) return { training: all, val: undefined, test };
   const [training, held] = splitImages(all, options.holdOut, options.seed);
   return { training, val: held(await open(own, "evaluate")), test };
+}
+
+async function drawScenes({ out, scenes: train, heldOutScenes, seed }: Tuning): Promise<void> {
+  const line = new ProgressLine(), held = { val: heldOutScenes, test: heldOutScenes };
+  await writeTaskScenes(sceneFolder(out), { train, ...held, seed }, ({ done, total }) => {
+    if (done % 64 === 0 || done === total) line.show(`drawing scenes ${done}/${total}`);
+  });
+  line.end();
 }
 
 /** Files without what is not given. */

@@ -1,5 +1,5 @@
 /** The settings of finetune.ts: those that all tasks share, and those of the task. */
-import { settings } from "../mod.ts";
+import { settings, taskSceneFiles } from "../mod.ts";
 import {
   help,
   inputFields,
@@ -11,7 +11,7 @@ import {
 } from "./_settings.ts";
 import type { AnyTask } from "./tasks/mod.ts";
 
-const { count, fields, group, list, none, oneOf, share, text } = settings;
+const { count, fields, group, list, none, oneOf, share, text, toggle } = settings;
 
 const free = { resume: "free" } as const;
 
@@ -55,7 +55,10 @@ const shared = fields({
       "which model is the result: the best on --val-data, or the last; test: the best on --test-data, as the official code does, which makes its figures too good",
       { paper: "test" },
     ),
+    scenes: count(1024, "training scenes of the demo", { min: 16 }),
+    heldOutScenes: count(256, "validation scenes of the demo, and as many to test on", { min: 16 }),
     ...startFields,
+    demo: toggle(false, "make a small world of scenes first and learn the task there", { once: true }),
     help,
   }),
 });
@@ -69,4 +72,28 @@ export function tuningFields({ usual, training, evaluation }: AnyTask) {
     ...group("Task", training),
     ...group("Evaluation", evaluation),
   });
+}
+
+/** Where the demo's scenes are, in the folder of the run. */
+export function sceneFolder(out: string): string {
+  return `${out}/scenes`;
+}
+
+/** What `--demo` sets unless a flag or file says otherwise. */
+export function demoPreset({ demo }: AnyTask, out: string): Partial<Tuning> {
+  const [train, val, test] = (["train", "val", "test"] as const).map((split) =>
+    taskSceneFiles(sceneFolder(out), split)
+  );
+  const { images } = train!;
+  return {
+    data: [train![demo.files]],
+    images,
+    valData: [val![demo.files]],
+    valImages: images,
+    testData: [test![demo.files]],
+    testImages: images,
+    textLength: 24,
+    augment: "none",
+    ...demo.preset?.(train!),
+  };
 }

@@ -2,7 +2,7 @@
 import {
   albefNames,
   entailment as recipe,
-  ENTAILMENT_LABELS,
+  ENTAILMENT_CLASSES,
   entailmentCollate,
   type EntailmentDataset,
   type EntailmentExample,
@@ -19,6 +19,7 @@ import type { DownstreamTask, Score } from "./task.ts";
 export const entailment: DownstreamTask<EntailmentExample, EntailmentDataset> = {
   title: recipe.title,
   files: "sentences about images: ALBEF's list, or SNLI-VE's JSON lines",
+  demo: { files: "entailment" },
   usual: { epochs: 5, lr: 5e-4, augment: "none" }, // sentences tell left from right
   training: withUsual(recipe.fields, { alpha: 0 }),
   evaluation: {},
@@ -42,7 +43,7 @@ export const entailment: DownstreamTask<EntailmentExample, EntailmentDataset> = 
 };
 
 function scoreOf(dataset: EntailmentDataset, classes: ReadonlyMap<number, number>): Score {
-  const rows = [...classes].map(([index, kind]) => ({ ...dataset.entry(index), found: ENTAILMENT_LABELS[kind]! }));
+  const rows = [...classes].map(([index, kind]) => ({ ...dataset.entry(index), found: ENTAILMENT_CLASSES[kind]! }));
   const shareOf = (of: typeof rows): number => of.filter(({ label, found }) => label === found).length / of.length;
   const accuracy = shareOf(rows), byClass = Object.groupBy(rows, ({ label }) => label);
   const guess = majority(rows.map(({ label }) => label));

@@ -25,6 +25,7 @@ const { count, list, none, text } = settings;
 export const nlvr2: DownstreamTask<NlvrSentence, NlvrDataset> = {
   title: recipe.title,
   files: "sentences about two images: ALBEF's list, or the JSON lines of NLVR2 or NLVR",
+  demo: { files: "statements" },
   usual: { epochs: 10, lr: 5e-4, augment: "none" }, // sentences tell left from right
   training: {
     ...recipe.fields,

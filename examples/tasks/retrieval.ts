@@ -21,6 +21,7 @@ const free = { resume: "free" } as const;
 export const retrieval: DownstreamTask<CaptionPair, CaptionDataset> = {
   title: recipe.title,
   files: "captions: ALBEF JSON list, COCO captions JSON, or TSV of path and caption",
+  demo: { files: "captions", preset: () => ({ groupBy: "image", k: 16, captions: 1 }) },
   usual: { epochs: 10, lr: 5e-4 },
   training: {
     groupBy: oneOf(

@@ -7,6 +7,7 @@ import type {
   RecipeObjective,
   RecipeSetup,
   settings,
+  TaskSceneFiles,
   Tokenizer,
 } from "../../mod.ts";
 import type { Shared } from "../_settings.ts";
@@ -46,6 +47,11 @@ export interface DownstreamTask<E extends Example, D extends Dataset<E> = Datase
   readonly evaluation: settings.Fields;
   /** What an entry of the data files is, for the help. */
   readonly files: string;
+  /** What the demo learns: files of scenes, and settings beside those. */
+  readonly demo: {
+    readonly files: "captions" | "questions" | "statements" | "entailment" | "expressions";
+    preset?(training: TaskSceneFiles): Values;
+  };
   /** Opens a split; the examples of one to be evaluated may have another form. */
   open(files: Files, use: "train" | "evaluate", values: Values): Promise<D>;
   /** All texts of a data set, for a tokenizer. */
