@@ -99,11 +99,16 @@ export type Shared = settings.Values<
   & typeof startFields
 >;
 
-/** Settings with other defaults. */
-export function withUsual<F extends settings.Fields>(fields: F, usual: Partial<settings.Values<F>>): F {
-  return Object.fromEntries(
-    Object.entries(fields).map((
-      [key, field],
-    ) => [key, Object.hasOwn(usual, key) ? { ...field, default: usual[key] } : field]),
-  ) as F;
+/** Settings with other defaults and other values of the paper. */
+export function withUsual<F extends settings.Fields>(
+  fields: F,
+  usual: Partial<settings.Values<F>>,
+  paper: Readonly<Record<string, string>> = {},
+): F {
+  const changed = (key: string, field: settings.Field<unknown>): settings.Field<unknown> => ({
+    ...field,
+    ...(Object.hasOwn(usual, key) ? { default: usual[key] } : {}),
+    ...(Object.hasOwn(paper, key) ? { paper: paper[key]! } : {}),
+  });
+  return Object.fromEntries(Object.entries(fields).map(([key, field]) => [key, changed(key, field)])) as F;
 }

@@ -65,10 +65,13 @@ const shared = fields({
 
 export type Tuning = settings.Values<typeof shared>;
 
+/** What the paper's fine-tuning has in common. */
+const PAPER = { resolution: "384", minLr: "1e-6", warmup: "400" };
+
 /** All settings of a task. */
-export function tuningFields({ usual, training, evaluation }: AnyTask) {
+export function tuningFields({ usual, paper, training, evaluation }: AnyTask) {
   return settings.fields({
-    ...withUsual(shared, usual as Partial<Tuning>),
+    ...withUsual(shared, usual as Partial<Tuning>, { ...PAPER, ...paper }),
     ...group("Task", training),
     ...group("Evaluation", evaluation),
   });

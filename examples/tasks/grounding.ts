@@ -30,6 +30,7 @@ export const grounding: DownstreamTask<ExpressionExample, ExpressionDataset> = {
   title: "weakly supervised grounding: retrieval's losses on expressions, whose maps choose among boxes",
   files: "expressions about images, with boxes where they are evaluated",
   demo: { files: "expressions", preset: ({ detections }) => ({ detections }) },
+  paper: { epochs: "5", lr: "1e-5", warmup: "none" },
   usual: { epochs: 5, lr: 5e-4, augment: "none" }, // expressions tell left from right
   training: withUsual(recipe.fields, { momentumKeys: false }),
   evaluation: {

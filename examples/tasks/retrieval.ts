@@ -22,6 +22,7 @@ export const retrieval: DownstreamTask<CaptionPair, CaptionDataset> = {
   title: recipe.title,
   files: "captions: ALBEF JSON list, COCO captions JSON, or TSV of path and caption",
   demo: { files: "captions", preset: () => ({ groupBy: "image", k: 16, captions: 1 }) },
+  paper: { epochs: "5 (COCO), 10 (Flickr)", lr: "1e-5", warmup: "none" },
   usual: { epochs: 10, lr: 5e-4 },
   training: {
     groupBy: oneOf(

@@ -41,6 +41,8 @@ export interface DownstreamTask<E extends Example, D extends Dataset<E> = Datase
   readonly title: string;
   /** Defaults that are other than pre-training's. */
   readonly usual: Partial<Shared>;
+  /** The paper's values of settings that all tasks share. */
+  readonly paper: Readonly<Record<string, string>>;
   /** Settings that only training has. */
   readonly training: settings.Fields;
   /** Settings of evaluation, which training has too. */

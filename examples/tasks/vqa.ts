@@ -35,6 +35,7 @@ export const vqa: DownstreamTask<VqaQuestion, VqaDataset> = {
   title: recipe.title,
   files: "questions with answers: ALBEF's list, VQA v2's questions, or easy-VQA's",
   demo: { files: "questions" },
+  paper: { epochs: "8", lr: "2e-5" },
   usual: { epochs: 8, lr: 1e-3, textLength: 16, augment: "flip" },
   training: {
     ...withUsual(recipe.fields, { alpha: 0 }),
