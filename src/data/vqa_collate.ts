@@ -18,7 +18,7 @@ export interface VqaExample extends Example {
   readonly images: readonly [ImageFile];
   /** As it was asked: {@linkcode vqaCollate} cleans it. */
   readonly question: string;
-  /** Different answers, at least one; the weight is the share of the annotators who gave it. */
+  /** Different answers, at least one in training; the weight is the share of the annotators who gave it. */
   readonly answers: readonly { readonly text: string; readonly weight: number }[];
 }
 
@@ -112,6 +112,18 @@ function mostFrequent({ question, answers }: VqaExample, most: number): VqaExamp
   throw new RangeError(
     `Cannot collate: a question must have at least one answer: ${JSON.stringify(question)} has none`,
   );
+}
+
+/** Answers to be ranked, C rows as long as the longest of them: u32 ids [C, K] of [CLS], the answer, [SEP], padding, and their mask. */
+export function listedAnswers(tokenizer: Tokenizer, texts: readonly string[]): TokenTensors {
+  const rows = texts.map((text) => answerTokens(tokenizer, text, Number.MAX_SAFE_INTEGER));
+  const length = Math.max(...rows.map((row) => row.length)), shape = [rows.length, length];
+  const ids = new Uint32Array(rows.length * length).fill(tokenizer.padId), mask = new Float32Array(ids.length);
+  rows.forEach((row, i) => {
+    ids.set(row, i * length);
+    mask.fill(1, i * length, i * length + row.length);
+  });
+  return { ids: tensor(ids, shape), mask: tensor(mask, shape) };
 }
 
 /** [CLS], the first tokens of an answer, and [SEP], which says that it ends; a tokenizer may have put it there. */

@@ -12,7 +12,6 @@ import type { Tensor } from "../program/graph.ts";
 import { leaves, mapTree, type Tree } from "../program/tree.ts";
 import { indicesFrom, textRows } from "./_batches.ts";
 import { type Group, PairList, positionsByCandidate, type Shortlists } from "./_shortlists.ts";
-import type { RetrievalSet } from "./retrieval_set.ts";
 
 /** Texts that meet an image at a time: its keys and values are read once for all of them. */
 const GROUP = 4;
@@ -26,6 +25,19 @@ type Keys = CrossKeys | Tensor;
 
 /** A model that has a matching head. */
 export type MatchingModel<P> = PairModel<P> & { match: NonNullable<PairModel<P>["match"]> };
+
+/** Token ids and their mask, row-major [texts, length]. */
+interface Texts {
+  readonly ids: ArrayLike<number>;
+  readonly mask: ArrayLike<number>;
+  readonly length: number;
+}
+
+/** What pairs are made of: see `RetrievalSet`. */
+interface Candidates {
+  readonly images: { readonly count: number; load(indices: readonly number[]): Tensor | Promise<Tensor> };
+  readonly texts: Texts;
+}
 
 /** How pairs are scored. */
 export interface RerankOptions {
@@ -70,7 +82,7 @@ export class Reranker<P> {
   }
 
   /** Fills in the scores of both shortlists; a pair on both is scored once. */
-  async score(params: P, { images, texts }: RetrievalSet, i2t: Shortlists, t2i: Shortlists): Promise<void> {
+  async score(params: P, { images, texts }: Candidates, i2t: Shortlists, t2i: Shortlists): Promise<void> {
     const { batch, bytes, progress } = this.options, { count } = images;
     const asked = positionsByCandidate(t2i, count), total = i2t.candidates.length + t2i.candidates.length;
     let done = 0;
@@ -95,7 +107,7 @@ export class Reranker<P> {
     params: P,
     keys: readonly Keys[],
     pairs: PairList,
-    texts: RetrievalSet["texts"],
+    texts: Texts,
   ): AsyncGenerator<number> {
     const { batch } = this.options, group = this.#group, count = texts.ids.length / texts.length;
     const parts = Math.min(BLOCK, Math.ceil(count / batch));
@@ -125,7 +137,7 @@ export class Reranker<P> {
   }
 
   /** States and mask of the texts of a block, `parts` batches. */
-  async #encode(params: P, numbers: readonly number[], parts: number, texts: RetrievalSet["texts"]) {
+  async #encode(params: P, numbers: readonly number[], parts: number, texts: Texts) {
     const { batch } = this.options, made: Tensor[] = [];
     for (let from = 0; from < numbers.length; from += batch) {
       const rows = indicesFrom(from, batch, numbers.length).map((i) => numbers[i]!);

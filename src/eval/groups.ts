@@ -10,7 +10,7 @@ import type { Tree } from "../program/tree.ts";
 import { textRows } from "./_batches.ts";
 import { matches } from "./_rerank.ts";
 import { rank } from "./recall.ts";
-import type { RetrievalSet } from "./retrieval_set.ts";
+import type { RetrievalSet } from "./retrieval.ts";
 
 /** Shares of the queries, in percent, whose own candidate scores best of its group. */
 export interface GroupRecall {

@@ -11,9 +11,26 @@ import type { Tensor } from "../program/graph.ts";
 import type { Tree } from "../program/tree.ts";
 import { indicesFrom, takeRows, textRows } from "./_batches.ts";
 import { type MatchingModel, Reranker } from "./_rerank.ts";
-import type { RetrievalSet } from "./retrieval_set.ts";
 import { best, ranksIn, type Shortlists, whole } from "./_shortlists.ts";
 import { rank, type Recalls, recallsOf, UNSCORED } from "./recall.ts";
+
+/** Images and texts to be found by one another. */
+export interface RetrievalSet {
+  /** The images, loaded when they are needed. */
+  readonly images: {
+    /** Number of images. */
+    readonly count: number;
+    /**
+     * The images of these numbers as the model takes them: [indices, ...]. With a second stage asked twice for each image, always for a whole
+     * batch: the last one repeats numbers.
+     */
+    load(indices: readonly number[]): Tensor | Promise<Tensor>;
+  };
+  /** Token ids and their mask (1 at tokens, 0 at padding), row-major [texts, length]. */
+  readonly texts: { readonly ids: ArrayLike<number>; readonly mask: ArrayLike<number>; readonly length: number };
+  /** The image of each text; every image has at least one text. */
+  readonly imageOf: ArrayLike<number>;
+}
 
 /** How an evaluation runs. */
 export interface RetrievalOptions {

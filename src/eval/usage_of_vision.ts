@@ -14,7 +14,7 @@ import type { Tensor } from "../program/graph.ts";
 import type { Tree } from "../program/tree.ts";
 import { Random } from "../random/random.ts";
 import { indicesFrom, takeRows } from "./_batches.ts";
-import type { RetrievalSet } from "./retrieval_set.ts";
+import type { RetrievalSet } from "./retrieval.ts";
 
 /** How the image is taken away: cross-attention is left out; the image is one of the mean colour; it is the next pair's. */
 export type WithoutImage = "skip" | "blank" | "other";

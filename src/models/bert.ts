@@ -14,6 +14,7 @@ import { gather } from "../ops/gather.ts";
 import { dropout, foldIn, type Key } from "../ops/random.ts";
 import { reshape, slice } from "../ops/shape.ts";
 import { Tensor } from "../program/graph.ts";
+import { type AttentionTap, shownAttention } from "./attention_tap.ts";
 import type { ActivationTap } from "./vit.ts";
 
 /** Sizes of a BERT. */
@@ -153,6 +154,8 @@ export interface BertContext {
   readonly remat?: boolean | undefined;
   /** Is shown the input of each layer, as "hidden0", "hidden1", ... from the first layer that runs. */
   readonly tap?: ActivationTap;
+  /** Is shown the cross-attention of a layer, which counts from the lowest unimodal one. Not together with `remat`. */
+  readonly attentionTap?: AttentionTap;
 }
 
 /** Keys and values of cross-attention for every fusion layer, [I, P, D] of I images. */
@@ -211,17 +214,27 @@ export function bertLayers(
 ): Tensor {
   for (let i = from; i < to; i++) {
     const key = context.key && foldIn(context.key, i + 1);
-    const { image, tap } = context;
+    const { image, tap } = context, attentionTap = tapOf(context, i);
     tap?.(`hidden${i - from}`, x);
     const seen = image instanceof Tensor ? { values: image, keys: image } : image?.[i - config.fusionLayer];
     const projected = !(image instanceof Tensor), first = context.first === true && i === to - 1;
     const run = (layer: Layer, h: Tensor, ...[values, keys]: Tensor[]): Tensor =>
-      bertLayer(layer, h, { ...context, key, first, image: values && { values, keys: keys!, projected } }, config);
+      bertLayer(
+        layer,
+        h,
+        { ...context, key, first, attentionTap, image: values && { values, keys: keys!, projected } },
+        config,
+      );
     // An image twice: a layer that is computed again then adds to its gradient in the order of one that is kept, to the same bits.
     const tokens = seen ? [seen.values, seen.keys] : [];
     x = (context.remat ? checkpoint(run) : run)(p.bert.encoder.layer[i]!, x, ...tokens);
   }
   return x;
+}
+
+/** Who is shown the cross-attention of this layer. */
+function tapOf({ attentionTap }: BertContext, layer: number): AttentionTap | undefined {
+  return attentionTap?.layer === layer ? attentionTap : undefined;
 }
 
 /** The tokens that attention sees, as values and as keys. */
@@ -233,11 +246,14 @@ interface Seen {
 }
 
 /** What one layer reads besides the hidden states. */
-type LayerContext = Omit<BertContext, "image"> & { readonly image: Seen | undefined };
+type LayerContext = Omit<BertContext, "image" | "attentionTap"> & {
+  readonly image: Seen | undefined;
+  readonly attentionTap: AttentionTap | undefined;
+};
 
 /** Self-attention, cross-attention where the layer has it, MLP; each with residual and LayerNorm after it. */
 function bertLayer(p: Layer, x: Tensor, context: LayerContext, config: BertConfig): Tensor {
-  const { mask, image, imageMask, key, causal } = context;
+  const { mask, image, imageMask, key, causal, attentionTap } = context;
   const keyAt = (n: number): Key | undefined => key && foldIn(key, n);
   const hidden = (mask: Tensor): Tensor => multiply(subtract(1, mask), PADDED);
   x = attend(
@@ -249,7 +265,7 @@ function bertLayer(p: Layer, x: Tensor, context: LayerContext, config: BertConfi
   );
   if (p.crossattention && image) {
     const unseen = imageMask && multiply(subtract(1, imageMask), UNSEEN);
-    x = attend(p.crossattention, x, image, { mask: unseen, causal: false, key: keyAt(1) }, config);
+    x = attend(p.crossattention, x, image, { mask: unseen, causal: false, key: keyAt(1), attentionTap }, config);
   }
   const wide = gelu(linear(p.intermediate.dense, x));
   return addNorm(p.output, linear(p.output.dense, wide), x, keyAt(2), config);
@@ -259,27 +275,30 @@ interface Attend {
   readonly mask: Tensor | undefined;
   readonly causal: boolean;
   readonly key: Key | undefined;
+  readonly attentionTap?: AttentionTap | undefined;
 }
 
 function attend(
   p: ParametersOf<BertAttentionSpec>,
   x: Tensor,
   seen: Seen,
-  { mask, causal, key }: Attend,
+  { mask, causal, key, attentionTap }: Attend,
   config: BertConfig,
 ): Tensor {
   const { query, value, key: keys } = p.self;
   const inner = key && foldIn(key, 0);
   const k = seen.projected ? seen.keys : linear(keys, seen.keys);
   const v = seen.projected ? seen.values : linear(value, seen.values);
-  const context = attention(shareKeys(linear(query, x), k), k, v, {
+  const q = shareKeys(linear(query, x), k);
+  const options = {
     heads: config.heads,
     causal,
     ...(mask ? { mask } : {}),
     ...(inner && config.dropout > 0
       ? { dropout: { probability: config.dropout, key: inner.words, stream: inner.stream } }
       : {}),
-  });
+  };
+  const context = attentionTap ? shownAttention(q, k, v, options, attentionTap) : attention(q, k, v, options);
   return addNorm(p.output, linear(p.output.dense, reshape(context, x.shape)), x, key && foldIn(key, 1), config);
 }
 

@@ -1,7 +1,6 @@
 import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
 import { evaluateGroups } from "../../src/eval/groups.ts";
-import { evaluateRetrieval } from "../../src/eval/retrieval.ts";
-import type { RetrievalSet } from "../../src/eval/retrieval_set.ts";
+import { evaluateRetrieval, type RetrievalSet } from "../../src/eval/retrieval.ts";
 import { type Albef, albefPairs, albefSpec, encodeImage, encodeText, type PairModel } from "../../src/models/albef.ts";
 import { initialize } from "../../src/nn/spec.ts";
 import { gather } from "../../src/ops/gather.ts";

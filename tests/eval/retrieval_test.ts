@@ -1,7 +1,12 @@
 import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
 import { recallFromScores, UNSCORED } from "../../src/eval/recall.ts";
-import { evaluateRetrieval, RetrievalEvaluator, type RetrievalOptions } from "../../src/eval/retrieval.ts";
-import type { RetrievalSet } from "../../src/eval/retrieval_set.ts";
+import {
+  evaluateRetrieval,
+  RetrievalEvaluator,
+  type RetrievalOptions,
+  type RetrievalSet,
+} from "../../src/eval/retrieval.ts";
+
 import {
   type Albef,
   albefPairs,

@@ -1,5 +1,5 @@
 import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
-import type { RetrievalSet } from "../../src/eval/retrieval_set.ts";
+import type { RetrievalSet } from "../../src/eval/retrieval.ts";
 import { usageOfVision, type WithoutImage } from "../../src/eval/usage_of_vision.ts";
 import { maskedLogits } from "../../src/losses/mlm.ts";
 import { type Albef, albefSpec, encodeImage, imagePatches } from "../../src/models/albef.ts";
