@@ -22,6 +22,8 @@ import type { VqaExample } from "./vqa_collate.ts";
 export interface VqaQuestion extends VqaExample {
   /** The file's own number of the question, which results for a server repeat; easy-VQA has none and gets the index. */
   readonly questionId: number;
+  /** The file's own kind of the question, by which accuracy may be broken down. */
+  readonly questionType?: string;
 }
 
 /** Questions by index. */
@@ -41,7 +43,7 @@ const VG_WEIGHT = 0.5;
 /**
  * Opens questions about images. A file is one of these, found from its content:
  *
- * - ALBEF's list: objects with `image`, `question`, `question_id` and `answer`: what the annotators answered as a list, one
+ * - ALBEF's list: objects with `image`, `question`, `question_id`, perhaps `question_type`, and `answer`: what the annotators answered as a list, one
  *   answer as a string (which weighs 0.5 where `dataset` is "vg"), or nothing in a test set.
  * - VQA v2: an object with the list `questions` and a `data_subtype` such as "train2014", which is part of the images' names;
  *   the answers come from `annotations`.
@@ -70,6 +72,7 @@ function albefRow(row: unknown): TaskRow<VqaQuestion> {
     question: textField(fields, "question"),
     questionId: idField(fields, "question_id"),
     answers: albefAnswers(fields),
+    ...(fields.question_type === undefined ? {} : { questionType: textField(fields, "question_type") }),
   };
 }
 
