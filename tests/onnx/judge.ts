@@ -1,0 +1,94 @@
+/** One test: its model on its inputs, compared with what is expected, as ONNX's own runner does. */
+import type { TestFiles } from "./archive.ts";
+import { typeOf, valueOf } from "./decode.ts";
+import { checkTypes, Runner } from "./graph.ts";
+import { operators } from "./operators/mod.ts";
+import { decodeModel, decodeTensor, type ModelMessage } from "./schema.ts";
+import { isFloat, isInteger, NotExpressible, rangeOf, Value } from "./value.ts";
+
+/** What came of one test. */
+export interface Outcome {
+  /** Its folder. */
+  readonly name: string;
+  /** Its operator; that of the test without `_expanded` for graphs of a function's nodes is not known, so all their operators. */
+  readonly operator: string;
+  readonly result: "passed" | "failed" | "error" | "not expressible";
+  /** Why it did not pass. */
+  readonly reason?: string;
+  readonly milliseconds: number;
+}
+
+/** ONNX's tolerances: |got - expected| <= ATOL + RTOL * |expected|. */
+const RTOL = 1e-3, ATOL = 1e-7;
+
+/** Runs one test; undefined if neither its name nor its operators contain `filter`. */
+export async function runTest(test: TestFiles, filter = ""): Promise<Outcome | undefined> {
+  const start = performance.now();
+  let operator = "?";
+  const outcome = (result: Outcome["result"], reason?: string): Outcome => ({
+    name: test.name,
+    operator,
+    result,
+    ...(reason ? { reason } : {}),
+    milliseconds: Math.round(performance.now() - start),
+  });
+  try {
+    const model = decodeModel(test.model);
+    operator = operatorOf(model, test.name);
+    if (!`${test.name} ${operator}`.toLowerCase().includes(filter.toLowerCase())) return undefined;
+    checkTypes(model);
+    for (const set of test.sets) {
+      const difference = await runSet(model, set);
+      if (difference) return outcome("failed", difference);
+    }
+    return outcome("passed");
+  } catch (error) {
+    if (error instanceof NotExpressible) return outcome("not expressible", error.message);
+    return outcome("error", error instanceof Error ? Deno.env.get("ONNX_TRACE") ? error.stack : error.message : String(error));
+  }
+}
+
+/** The operators of a test, most tests have one; those of a function's nodes count as one kind. */
+function operatorOf({ graph }: ModelMessage, name: string): string {
+  if (/_expanded/.test(name)) return "graphs of functions (expanded)";
+  const names = [...new Set(graph.node.map((n) => n.domain ? `${n.domain}.${n.opType}` : n.opType))];
+  return names.length === 1 ? names[0]! : "graphs of several operators";
+}
+
+async function runSet(model: ModelMessage, { inputs, outputs }: TestFiles["sets"][number]): Promise<string | undefined> {
+  const expected = outputs.map((file) => valueOf(decodeTensor(file)));
+  const results = await new Runner(operators, model).run(inputs.map((file) => valueOf(decodeTensor(file))));
+  const numbers = await Value.readAll(results), differences: string[] = [];
+  for (const [i, e] of expected.entries()) {
+    const declared = typeOf(model.graph.output[i]!.type!.tensorType!.elemType);
+    const difference = results[i] ? await compare(results[i], numbers[i]!, e) : "there is no such result";
+    if (difference) differences.push(`output ${i} (${declared}): ${difference}`);
+  }
+  return differences[0];
+}
+
+/** The first difference in words, undefined if there is none. */
+async function compare(got: Value, numbers: ArrayLike<number>, expected: Value): Promise<string | undefined> {
+  if (got.type !== expected.type) return `the type must be ${expected.type}: it is ${got.type}`;
+  if (got.shape.join() !== expected.shape.join()) return `the shape must be [${expected.shape}]: it is [${got.shape}]`;
+  const wanted = await expected.numbers();
+  let count = 0, first = -1;
+  for (let i = 0; i < wanted.length; i++) {
+    if (close(numbers[i]!, wanted[i]!, isFloat(expected.type))) continue;
+    count++;
+    if (first < 0) first = i;
+  }
+  if (count && isInteger(expected.type)) checkRange(expected.type, wanted);
+  return count ? `${count} of ${wanted.length} differ, the first at ${first}: ${numbers[first]} instead of ${wanted[first]}` : undefined;
+}
+
+/** Results of 64 bits are computed in 32. */
+function checkRange(type: Value["type"], wanted: ArrayLike<number>): void {
+  const [least, most] = rangeOf(type.startsWith("u") ? "uint32" : "int32");
+  if (Array.from(wanted).some((x) => x < least || x > most)) throw new NotExpressible("integers beyond 32 bits");
+}
+
+function close(got: number, wanted: number, float: boolean): boolean {
+  if (got === wanted || (Number.isNaN(got) && Number.isNaN(wanted))) return true;
+  return float && Number.isFinite(wanted) && Math.abs(got - wanted) <= ATOL + RTOL * Math.abs(wanted);
+}
