@@ -15,7 +15,9 @@ export function valueOf(message: TensorMessage): Value {
   if (message.dataLocation) throw new NotExpressible("data in other files");
   const numbers = message.rawData?.length ? fromRaw(type, message.rawData) : fromFields(type, message);
   if (numbers.length < size) {
-    throw new Error(`Cannot read a tensor ${type}[${message.dims}]: it must hold ${size} numbers: it holds ${numbers.length}`);
+    throw new Error(
+      `Cannot read a tensor ${type}[${message.dims}]: it must hold ${size} numbers: it holds ${numbers.length}`,
+    );
   }
   return Value.of(type, message.dims, Array.prototype.slice.call(numbers, 0, size));
 }

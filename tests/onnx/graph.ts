@@ -40,7 +40,11 @@ export class Runner {
     return graph.output.map(({ name }) => given(scope.get(name), name));
   }
 
-  async #nodes(nodes: readonly NodeMessage[], scope: Scope, attributes?: ReadonlyMap<string, AttributeMessage>): Promise<void> {
+  async #nodes(
+    nodes: readonly NodeMessage[],
+    scope: Scope,
+    attributes?: ReadonlyMap<string, AttributeMessage>,
+  ): Promise<void> {
     for (const node of nodes) {
       const results = [await this.#node(node, scope, attributes)].flat() as (Value | undefined)[];
       for (const [i, name] of node.output.entries()) scope.set(name, results[i] && await rounded(results[i]));
@@ -63,7 +67,11 @@ export class Runner {
     return this.model.opsetImport.find((o) => own(o.domain) === own(domain))?.version ?? 1;
   }
 
-  async #function(f: FunctionMessage, inputs: readonly (Value | undefined)[], given: readonly AttributeMessage[]): Promise<Results> {
+  async #function(
+    f: FunctionMessage,
+    inputs: readonly (Value | undefined)[],
+    given: readonly AttributeMessage[],
+  ): Promise<Results> {
     const scope = new Scope(), attributes = new Map([...f.attributeProto, ...given].map((a) => [a.name, a]));
     f.input.forEach((name, i) => scope.set(name, inputs[i]));
     await this.#nodes(f.node, scope, attributes);
@@ -72,7 +80,10 @@ export class Runner {
 }
 
 /** Attributes of a node of a function, with those that it takes from the function's own. */
-function resolved(attributes: readonly AttributeMessage[], outer: ReadonlyMap<string, AttributeMessage>): AttributeMessage[] {
+function resolved(
+  attributes: readonly AttributeMessage[],
+  outer: ReadonlyMap<string, AttributeMessage>,
+): AttributeMessage[] {
   return attributes.flatMap((a) => {
     if (!a.refAttrName) return [a];
     const value = outer.get(a.refAttrName);

@@ -44,7 +44,10 @@ export async function runTest(test: TestFiles, filter = ""): Promise<Outcome | u
     return outcome("passed");
   } catch (error) {
     if (error instanceof NotExpressible) return outcome("not expressible", error.message);
-    return outcome("error", error instanceof Error ? Deno.env.get("ONNX_TRACE") ? error.stack : error.message : String(error));
+    return outcome(
+      "error",
+      error instanceof Error ? Deno.env.get("ONNX_TRACE") ? error.stack : error.message : String(error),
+    );
   }
 }
 
@@ -55,7 +58,10 @@ function operatorOf({ graph }: ModelMessage, name: string): string {
   return names.length === 1 ? names[0]! : "graphs of several operators";
 }
 
-async function runSet(model: ModelMessage, { inputs, outputs }: TestFiles["sets"][number]): Promise<string | undefined> {
+async function runSet(
+  model: ModelMessage,
+  { inputs, outputs }: TestFiles["sets"][number],
+): Promise<string | undefined> {
   const expected = outputs.map((file) => valueOf(decodeTensor(file)));
   const results = await new Runner(operators, model).run(inputs.map((file) => valueOf(decodeTensor(file))));
   const numbers = await Value.readAll(results), differences: string[] = [];
@@ -79,7 +85,9 @@ async function compare(got: Value, numbers: ArrayLike<number>, expected: Value):
     if (first < 0) first = i;
   }
   if (count && isInteger(expected.type)) checkRange(expected.type, wanted);
-  return count ? `${count} of ${wanted.length} differ, the first at ${first}: ${numbers[first]} instead of ${wanted[first]}` : undefined;
+  return count
+    ? `${count} of ${wanted.length} differ, the first at ${first}: ${numbers[first]} instead of ${wanted[first]}`
+    : undefined;
 }
 
 /** Results of 64 bits are computed in 32. */

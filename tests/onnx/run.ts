@@ -30,7 +30,10 @@ async function main(): Promise<number> {
   const seconds = (performance.now() - start) / 1000;
   for (const line of [...byOperator(outcomes), ...summary(outcomes, seconds)]) console.log(line);
   if (json) await Deno.writeTextFile(json, JSON.stringify({ seconds, outcomes }, null, 1) + "\n");
-  return outcomes.some((o) => o.result === "passed") && outcomes.every((o) => o.result === "passed" || o.result === "not expressible") ? 0 : 1;
+  return outcomes.some((o) => o.result === "passed") &&
+      outcomes.every((o) => o.result === "passed" || o.result === "not expressible")
+    ? 0
+    : 1;
 }
 
 if (import.meta.main) Deno.exit(await main());

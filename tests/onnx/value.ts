@@ -26,9 +26,33 @@ export class NotExpressible extends Error {
 
 /** Names of TensorProto.DataType by number. */
 export const ELEMENT_TYPES = [
-  "undefined", "float", "uint8", "int8", "uint16", "int16", "int32", "int64", "string", "bool", "float16", "double",
-  "uint32", "uint64", "complex64", "complex128", "bfloat16", "float8e4m3fn", "float8e4m3fnuz", "float8e5m2",
-  "float8e5m2fnuz", "uint4", "int4", "float4e2m1", "float8e8m0", "uint2", "int2",
+  "undefined",
+  "float",
+  "uint8",
+  "int8",
+  "uint16",
+  "int16",
+  "int32",
+  "int64",
+  "string",
+  "bool",
+  "float16",
+  "double",
+  "uint32",
+  "uint64",
+  "complex64",
+  "complex128",
+  "bfloat16",
+  "float8e4m3fn",
+  "float8e4m3fnuz",
+  "float8e5m2",
+  "float8e5m2fnuz",
+  "uint4",
+  "int4",
+  "float4e2m1",
+  "float8e8m0",
+  "uint2",
+  "int2",
 ] as const; // deno-fmt-ignore
 
 /** An element type of ONNX. */
@@ -36,8 +60,18 @@ export type ElementType = typeof ELEMENT_TYPES[number];
 
 /** Bits of the integer types. */
 const INTEGER_BITS: Partial<Record<ElementType, number>> = {
-  int2: 2, int4: 4, int8: 8, int16: 16, int32: 32, int64: 64,
-  uint2: 2, uint4: 4, uint8: 8, uint16: 16, uint32: 32, uint64: 64,
+  int2: 2,
+  int4: 4,
+  int8: 8,
+  int16: 16,
+  int32: 32,
+  int64: 64,
+  uint2: 2,
+  uint4: 4,
+  uint8: 8,
+  uint16: 16,
+  uint32: 32,
+  uint64: 64,
 }; // deno-fmt-ignore
 
 const FLOATS: readonly ElementType[] = ["float", "double", "float16", "bfloat16"];
@@ -94,7 +128,9 @@ export class Value {
 
   /** A value of numbers of its type. */
   static of(type: ElementType, shape: readonly number[], numbers: ArrayLike<number>): Value {
-    if (numbers.length !== sizeOf(shape)) throw new Error(`Cannot make a value of shape [${shape}]: there are ${numbers.length} numbers`);
+    if (numbers.length !== sizeOf(shape)) {
+      throw new Error(`Cannot make a value of shape [${shape}]: there are ${numbers.length} numbers`);
+    }
     return new Value(type, shape, numbers);
   }
 
@@ -119,12 +155,20 @@ export class Value {
     if (dtype === "f32" && this.type === "float16") {
       return cast(tensor(new Uint16Array(Float16Array.from(numbers).buffer), this.shape, "f16"), "f32");
     }
-    if (dtype === "f32") return tensor(Float32Array.from(numbers), this.shape);
+    if (dtype === "f32") {
+      const f32 = Float32Array.from(numbers);
+      if (f32.some((x, i) => Math.abs(x) === Infinity && Math.abs(numbers[i]!) < Infinity)) {
+        throw new NotExpressible("doubles beyond the range of f32");
+      }
+      return tensor(f32, this.shape);
+    }
     const [least, most] = rangeOf(dtype === "i32" ? "int32" : "uint32");
     if (Array.from(numbers).some((x) => x < least || x > most)) {
       throw new NotExpressible("integers beyond 32 bits");
     }
-    return dtype === "i32" ? tensor(Int32Array.from(numbers), this.shape) : tensor(Uint32Array.from(numbers), this.shape);
+    return dtype === "i32"
+      ? tensor(Int32Array.from(numbers), this.shape)
+      : tensor(Uint32Array.from(numbers), this.shape);
   }
 
   /** Whether the numbers are known without running anything. */

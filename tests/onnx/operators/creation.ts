@@ -2,7 +2,7 @@
 import * as ops from "../../../mod.ts";
 import type { Operator, Operators } from "../call.ts";
 import { typeOf } from "../decode.ts";
-import { bitsOf, dtypeOf, type ElementType, isFloat, isInteger, NotExpressible, rangeOf, Value } from "../value.ts";
+import { dtypeOf, type ElementType, isFloat, isInteger, NotExpressible, Value } from "../value.ts";
 import { filled } from "./shared.ts";
 
 const constant: Operator = (call) => {
@@ -40,22 +40,29 @@ const eyeLike: Operator = (call) => {
 /** Indices from -depth to depth - 1; others give `off` everywhere. */
 const oneHot: Operator = async (call) => {
   const [depth] = await call.numbers(1) ?? [], [off, on] = await call.numbers(2) ?? [], { type } = call.value(2);
-  const given = ops.cast(call.x(0), "i32"), at = ops.where(ops.less(given, 0), ops.add(given, Math.trunc(depth!)), given);
+  const given = ops.cast(call.x(0), "i32"),
+    at = ops.where(ops.less(given, 0), ops.add(given, Math.trunc(depth!)), given);
   const y = ops.oneHot(at, Math.trunc(depth!), { axis: call.int("axis", -1) });
   return Value.from(type, ops.where(y, ops.full([], on!, dtypeOf(type)), ops.full([], off!, dtypeOf(type))));
 };
 
-/** To another element type, as NumPy does; to integers of 2 and 4 bits with saturation after rounding towards zero. */
+/** To another element type, as NumPy does: floats towards zero, integers modulo the size of the type. */
 export function converted(x: Value, to: ElementType): Value {
   if (to === "string") throw new NotExpressible("strings");
   const dtype = dtypeOf(to);
   if (!x.size) return Value.of(to, x.shape, []);
   const t = x.tensor, float = isFloat(x.type);
-  if (to === "bool") return Value.from(to, float ? ops.logicalOr(ops.notEqual(t, 0), ops.isNaN(t)) : ops.notEqual(t, 0));
+  if (to === "bool") {
+    return Value.from(to, float ? ops.logicalOr(ops.notEqual(t, 0), ops.isNaN(t)) : ops.notEqual(t, 0));
+  }
   if (!isInteger(to) || !float) return Value.from(to, ops.cast(t, dtype));
-  if (bitsOf(to) < 8) return Value.from(to, ops.cast(ops.clamp(ops.round(t), ...rangeOf(to)), dtype));
   // What is negative has no u32 but, modulo 2^32, one as i32.
-  return Value.from(to, dtype === "u32" ? ops.where(ops.less(t, 0), ops.cast(ops.cast(t, "i32"), "u32"), ops.cast(t, "u32")) : ops.cast(t, dtype));
+  return Value.from(
+    to,
+    dtype === "u32"
+      ? ops.where(ops.less(t, 0), ops.cast(ops.cast(t, "i32"), "u32"), ops.cast(t, "u32"))
+      : ops.cast(t, dtype),
+  );
 }
 
 const random: Operator = () => {

@@ -63,8 +63,8 @@ const isInfinite: Operator = elementwise((call, x) => {
 
 /** Limits are attributes before version 11. */
 const clip: Operator = (call) => {
-  const x = call.value(0), limit = (name: string, i: number): ops.Operand | undefined =>
-    call.has(name) ? call.float(name, 0) : call.maybe(i);
+  const x = call.value(0),
+    limit = (name: string, i: number): ops.Operand | undefined => call.has(name) ? call.float(name, 0) : call.maybe(i);
   if (!x.size) return x;
   const low = limit("min", 1), high = limit("max", 2);
   let y = x.tensor;
@@ -86,7 +86,17 @@ const bitCast: Operator = async (call) => {
   return Value.of(type, x.shape, reinterpreted(x.type, type, await x.numbers()));
 };
 
-const WORDS = { bool: Uint8Array, int8: Int8Array, uint8: Uint8Array, int16: Int16Array, uint16: Uint16Array, int32: Int32Array, uint32: Uint32Array, float: Float32Array, float16: Float16Array } as const; // deno-fmt-ignore
+const WORDS = {
+  bool: Uint8Array,
+  int8: Int8Array,
+  uint8: Uint8Array,
+  int16: Int16Array,
+  uint16: Uint16Array,
+  int32: Int32Array,
+  uint32: Uint32Array,
+  float: Float32Array,
+  float16: Float16Array,
+} as const; // deno-fmt-ignore
 
 /** The bits are looked at on the host, where our ops do not: WGSL cannot see those of types narrower than 32 bits. */
 function reinterpreted(from: ElementType, to: ElementType, numbers: ArrayLike<number>): number[] {
@@ -97,7 +107,9 @@ function reinterpreted(from: ElementType, to: ElementType, numbers: ArrayLike<nu
 
 /** Integers of type u32 or i32 that hold the bits of a narrower one: not() of unsigned ones is cut to their bits. */
 const bitwiseNot: Operator = elementwise((call, x) =>
-  bitsOf(call.type) < 32 && call.type.startsWith("u") ? ops.bitwiseXor(x!, 2 ** bitsOf(call.type) - 1) : ops.bitwiseNot(x!)
+  bitsOf(call.type) < 32 && call.type.startsWith("u")
+    ? ops.bitwiseXor(x!, 2 ** bitsOf(call.type) - 1)
+    : ops.bitwiseNot(x!)
 );
 
 /** The table. */

@@ -1,8 +1,17 @@
 /** The table of operators. */
 import type { Operators } from "../call.ts";
 import { activations } from "./activations.ts";
+import { attentions } from "./attention.ts";
+import { control } from "./control.ts";
+import { convolutions } from "./convolutions.ts";
 import { creation } from "./creation.ts";
 import { elementwiseOperators } from "./elementwise.ts";
+import { indexing } from "./indexing.ts";
+import { losses } from "./losses.ts";
+import { normalisation } from "./normalisation.ts";
+import { pools } from "./pools.ts";
+import { products } from "./products.ts";
+import { recurrent } from "./recurrent.ts";
 import { reductions } from "./reductions.ts";
 import { shapes } from "./shapes.ts";
 
@@ -13,4 +22,13 @@ export const operators: Operators = {
   ...shapes,
   ...creation,
   ...reductions,
+  ...products,
+  ...indexing,
+  ...convolutions,
+  ...pools,
+  ...normalisation,
+  ...attentions,
+  ...recurrent,
+  ...losses,
+  ...control,
 };

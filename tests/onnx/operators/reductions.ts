@@ -12,7 +12,9 @@ function reduction(f: (x: Tensor, axes: Axes) => Tensor, empty: (type: ElementTy
   return async (call) => {
     const x = call.value(0), given = await call.list("axes", 1), rank = x.shape.length;
     const none = !given?.length, keepDims = call.flag("keepdims", true);
-    const axes = none ? call.flag("noop_with_empty_axes") ? [] : x.shape.map((_, i) => i) : given.map((a) => axisOf(a, rank));
+    const axes = none
+      ? call.flag("noop_with_empty_axes") ? [] : x.shape.map((_, i) => i)
+      : given.map((a) => axisOf(a, rank));
     if (x.size) return Value.from(x.type, f(x.tensor, { axes, keepDims }));
     const shape = x.shape.flatMap((n, i) => !axes.includes(i) ? [n] : keepDims ? [1] : []);
     return filled(x.type, shape, empty(x.type));
@@ -31,14 +33,16 @@ const mean = (x: Tensor, axes: Axes): Tensor => {
 /** Square roots of integers are computed in f32. */
 const norm2 = (x: Tensor, axes: Axes): Tensor => ops.sqrt(ops.cast(ops.sum(ops.multiply(x, x), axes), "f32"));
 const logSum = (x: Tensor, axes: Axes): Tensor => ops.log(ops.cast(ops.sum(x, axes), "f32"));
-const logSumExp = (x: Tensor, axes: Axes): Tensor =>
-  axes.axes.length ? ops.logSumExp(ops.cast(x, "f32"), axes) : x;
+const logSumExp = (x: Tensor, axes: Axes): Tensor => axes.axes.length ? ops.logSumExp(ops.cast(x, "f32"), axes) : x;
 
 function arg(f: typeof ops.argmax): Operator {
   return (call) => {
     const x = call.x(0), axis = axisOf(call.int("axis", 0), x.shape.length), keepDims = call.flag("keepdims", true);
     if (!call.flag("select_last_index")) return Value.from("int64", f(x, { axis, keepDims }));
-    return Value.from("int64", ops.subtract(x.shape[axis]! - 1, ops.cast(f(ops.flip(x, axis), { axis, keepDims }), "i32")));
+    return Value.from(
+      "int64",
+      ops.subtract(x.shape[axis]! - 1, ops.cast(f(ops.flip(x, axis), { axis, keepDims }), "i32")),
+    );
   };
 }
 
@@ -46,7 +50,11 @@ function arg(f: typeof ops.argmax): Operator {
 function scan(f: (x: Tensor, options: ops.ScanOptions) => Tensor): Operator {
   return async (call) => {
     const x = call.value(0), [axis = 0] = await call.numbers(1) ?? [];
-    const options = { axis: axisOf(axis, x.shape.length), exclusive: call.flag("exclusive"), reverse: call.flag("reverse") };
+    const options = {
+      axis: axisOf(axis, x.shape.length),
+      exclusive: call.flag("exclusive"),
+      reverse: call.flag("reverse"),
+    };
     return Value.from(x.type, f(x.tensor, options));
   };
 }

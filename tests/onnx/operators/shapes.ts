@@ -20,9 +20,12 @@ const flatten: Operator = (call) => {
 
 const squeeze: Operator = async (call) => {
   const x = call.value(0), rank = x.shape.length;
-  const axes = (await call.list("axes", 1))?.map((a) => axisOf(a, rank)) ?? x.shape.flatMap((n, i) => n === 1 ? [i] : []);
+  const axes = (await call.list("axes", 1))?.map((a) => axisOf(a, rank)) ??
+    x.shape.flatMap((n, i) => n === 1 ? [i] : []);
   const wrong = axes.find((a) => x.shape[a] !== 1);
-  if (wrong !== undefined) throw new RangeError(`Cannot squeeze axis ${wrong}: its length must be 1: it is ${x.shape[wrong]}`);
+  if (wrong !== undefined) {
+    throw new RangeError(`Cannot squeeze axis ${wrong}: its length must be 1: it is ${x.shape[wrong]}`);
+  }
   return x.reshaped(x.shape.filter((_, i) => !axes.includes(i)), ops.reshape);
 };
 
@@ -115,8 +118,14 @@ function padded(x: Value, sides: readonly (readonly [number, number])[], mode: s
   if (!sizeOf(shape)) return Value.of(x.type, shape, []);
   if (mode === "constant") {
     if (!x.size) return filled(x.type, shape, value);
-    const cut = sides.reduce((y, [a, b], i) => ops.slice(y, i, Math.max(0, -a), y.shape[i]! - Math.max(0, -b)), x.tensor);
-    return Value.from(x.type, ops.pad(cut, sides.map(([a, b]) => [Math.max(0, a), Math.max(0, b)] as const), { value }));
+    const cut = sides.reduce(
+      (y, [a, b], i) => ops.slice(y, i, Math.max(0, -a), y.shape[i]! - Math.max(0, -b)),
+      x.tensor,
+    );
+    return Value.from(
+      x.type,
+      ops.pad(cut, sides.map(([a, b]) => [Math.max(0, a), Math.max(0, b)] as const), { value }),
+    );
   }
   return Value.from(x.type, sides.reduce((y, [before], axis) => around(y, axis, before, shape[axis]!, mode), x.tensor));
 }

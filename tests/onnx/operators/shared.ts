@@ -8,7 +8,9 @@ export function broadcastShape(...shapes: readonly (readonly number[])[]): numbe
   return Array.from({ length: rank }, (_, i) => {
     const lengths = shapes.map((s) => s[s.length - rank + i] ?? 1), longest = lengths.find((n) => n !== 1) ?? 1;
     if (lengths.some((n) => n !== 1 && n !== longest)) {
-      throw new RangeError(`Cannot broadcast shapes ${shapes.map((s) => `[${s}]`).join(", ")}: axes must be equal or 1`);
+      throw new RangeError(
+        `Cannot broadcast shapes ${shapes.map((s) => `[${s}]`).join(", ")}: axes must be equal or 1`,
+      );
     }
     return longest;
   });
@@ -51,7 +53,13 @@ export function scalar(x: number, dtype: DType = "f32"): Tensor {
 }
 
 /** The elements at places of the flattened last `rank` axes: [...outer, ...shape of places]; `fill` where a place is -1. */
-export function takeFlat(x: Tensor, rank: number, places: readonly number[], shape: readonly number[], fill = 0): Tensor {
+export function takeFlat(
+  x: Tensor,
+  rank: number,
+  places: readonly number[],
+  shape: readonly number[],
+  fill = 0,
+): Tensor {
   const outer = x.shape.slice(0, x.shape.length - rank), inner = sizeOf(x.shape.slice(x.shape.length - rank));
   const at = places.map((p) => p < 0 ? inner : p); // beyond the last: gives `fill`
   return take(reshape(x, [...outer, inner]), indices(at, shape), outer.length, { fill });
