@@ -112,5 +112,14 @@ async function scanOfBatch(
   return examples[0]!.map((_, i) => stacked(examples.map((e) => e[i]!), emptyScan));
 }
 
+/** Optional values are refused where they are given as such: what is left is a tensor, or nothing. */
+const hasElement: Operator = (call) => Value.of("bool", [], [Number(call.inputs[0] !== undefined)]);
+
 /** The table. */
-export const control: Operators = { If: branch, Loop: loop, Scan: scan };
+export const control: Operators = {
+  If: branch,
+  Loop: loop,
+  Scan: scan,
+  OptionalHasElement: hasElement,
+  OptionalGetElement: (call) => call.value(0),
+};

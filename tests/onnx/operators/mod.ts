@@ -11,9 +11,13 @@ import { losses } from "./losses.ts";
 import { normalisation } from "./normalisation.ts";
 import { pools } from "./pools.ts";
 import { products } from "./products.ts";
+import { quantisation } from "./quantisation.ts";
 import { recurrent } from "./recurrent.ts";
 import { reductions } from "./reductions.ts";
+import { resizing } from "./resize.ts";
+import { sampling } from "./sampling.ts";
 import { shapes } from "./shapes.ts";
+import { signals } from "./signals.ts";
 
 /** All operators by name. */
 export const operators: Operators = {
@@ -26,9 +30,13 @@ export const operators: Operators = {
   ...indexing,
   ...convolutions,
   ...pools,
+  ...resizing,
+  ...sampling,
   ...normalisation,
   ...attentions,
   ...recurrent,
   ...losses,
+  ...quantisation,
+  ...signals,
   ...control,
 };
