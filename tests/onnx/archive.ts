@@ -21,10 +21,13 @@ export async function readFiles(path: string): Promise<Files> {
     for await (const name of filesBelow(path)) files.set(name, await Deno.readFile(`${path}/${name}`));
     return files;
   }
-  for (const { name, data, type } of await parseTarGzip(await Deno.readFile(path))) {
-    if (data && type !== "directory") files.set(name.replace(/^\.\//, ""), data);
-  }
-  return files;
+  return await unpacked(await Deno.readFile(path));
+}
+
+/** All files of a tar.gz. */
+export async function unpacked(archive: Uint8Array): Promise<Files> {
+  const entries = await parseTarGzip(archive as Uint8Array<ArrayBuffer>);
+  return new Map(entries.flatMap(({ name, data }) => data?.length ? [[name.replace(/^\.\//, ""), data] as const] : []));
 }
 
 async function* filesBelow(root: string, folder = ""): AsyncGenerator<string> {

@@ -1,7 +1,8 @@
 /** What an operator is given: inputs, attributes, and the graph around it. */
 import type { AttributeMessage, GraphMessage } from "./schema.ts";
 import { valueOf } from "./decode.ts";
-import type { ElementType, Value } from "./value.ts";
+import type { ElementType } from "./types.ts";
+import type { Value } from "./value.ts";
 import type { Tensor } from "../../mod.ts";
 
 /** Results by position; those that nobody asks for may be left out. */

@@ -1,5 +1,6 @@
 /** Values from the tensors of files. */
-import { bitsOf, ELEMENT_TYPES, type ElementType, isInteger, NotExpressible, sizeOf, Value } from "./value.ts";
+import { bitsOf, ELEMENT_TYPES, type ElementType, isInteger, NotExpressible, sizeOf } from "./types.ts";
+import { Value } from "./value.ts";
 import type { TensorMessage } from "./schema.ts";
 
 /** The type whose number in files is `id`. */

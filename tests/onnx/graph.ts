@@ -2,7 +2,8 @@
 import { Call, type Operators, type Results } from "./call.ts";
 import { typeOf, valueOf } from "./decode.ts";
 import type { AttributeMessage, FunctionMessage, GraphMessage, ModelMessage, NodeMessage } from "./schema.ts";
-import { NotExpressible, roundToBfloat16, Value } from "./value.ts";
+import { NotExpressible } from "./types.ts";
+import { roundToBfloat16, Value } from "./value.ts";
 
 /** What a node sees: the names of its graph, and those of the graphs around it. */
 class Scope {

@@ -7,7 +7,6 @@ import {
   abs,
   bitwiseAnd,
   cast,
-  type DType,
   greaterEqual,
   leftShift,
   multiply,
@@ -18,98 +17,7 @@ import {
   toHost,
   where,
 } from "../../mod.ts";
-
-/** What cannot be computed with our ops, and why. */
-export class NotExpressible extends Error {
-  override readonly name = "NotExpressible";
-}
-
-/** Names of TensorProto.DataType by number. */
-export const ELEMENT_TYPES = [
-  "undefined",
-  "float",
-  "uint8",
-  "int8",
-  "uint16",
-  "int16",
-  "int32",
-  "int64",
-  "string",
-  "bool",
-  "float16",
-  "double",
-  "uint32",
-  "uint64",
-  "complex64",
-  "complex128",
-  "bfloat16",
-  "float8e4m3fn",
-  "float8e4m3fnuz",
-  "float8e5m2",
-  "float8e5m2fnuz",
-  "uint4",
-  "int4",
-  "float4e2m1",
-  "float8e8m0",
-  "uint2",
-  "int2",
-] as const; // deno-fmt-ignore
-
-/** An element type of ONNX. */
-export type ElementType = typeof ELEMENT_TYPES[number];
-
-/** Bits of the integer types. */
-const INTEGER_BITS: Partial<Record<ElementType, number>> = {
-  int2: 2,
-  int4: 4,
-  int8: 8,
-  int16: 16,
-  int32: 32,
-  int64: 64,
-  uint2: 2,
-  uint4: 4,
-  uint8: 8,
-  uint16: 16,
-  uint32: 32,
-  uint64: 64,
-}; // deno-fmt-ignore
-
-const FLOATS: readonly ElementType[] = ["float", "double", "float16", "bfloat16"];
-
-/** Whether a type is one of the integers. */
-export function isInteger(type: ElementType): boolean {
-  return type in INTEGER_BITS;
-}
-
-/** Whether a type is one of the floats that are represented. */
-export function isFloat(type: ElementType): boolean {
-  return FLOATS.includes(type);
-}
-
-/** Bits of an integer type. */
-export function bitsOf(type: ElementType): number {
-  return INTEGER_BITS[type]!;
-}
-
-/** The least and the largest number of an integer type; those of 64 bits to the precision of a double. */
-export function rangeOf(type: ElementType): [number, number] {
-  const bits = bitsOf(type);
-  return type.startsWith("u") ? [0, 2 ** bits - 1] : [-(2 ** (bits - 1)), 2 ** (bits - 1) - 1];
-}
-
-/**
- * Our element type for one of ONNX.
- *
- * @throws {NotExpressible} for types that have none.
- */
-export function dtypeOf(type: ElementType): DType {
-  if (isFloat(type) || type === "bool") return "f32";
-  if (!isInteger(type)) throw new NotExpressible(`elements of type ${type}`);
-  return type.startsWith("u") ? "u32" : "i32";
-}
-
-/** Number of elements. */
-export const sizeOf = (shape: readonly number[]): number => shape.reduce((a, b) => a * b, 1);
+import { bitsOf, dtypeOf, type ElementType, isInteger, NotExpressible, rangeOf, sizeOf } from "./types.ts";
 
 /** An array of one of ONNX's element types: its numbers on the host, or a tensor, or both. Axes may be empty. */
 export class Value {

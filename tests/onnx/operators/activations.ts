@@ -1,7 +1,8 @@
 /** Activations. */
 import * as ops from "../../../mod.ts";
 import { axisOf, type Call, type Operator, type Operators } from "../call.ts";
-import { isInteger, Value } from "../value.ts";
+import { isInteger } from "../types.ts";
+import { Value } from "../value.ts";
 import { elementwise } from "./elementwise.ts";
 import { perChannel } from "./shared.ts";
 

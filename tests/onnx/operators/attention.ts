@@ -1,7 +1,8 @@
 /** Attention in its variants, with caches of keys and values, and rotary embeddings. */
 import * as ops from "../../../mod.ts";
 import type { Call, Operator, Operators } from "../call.ts";
-import { type ElementType, Value } from "../value.ts";
+import type { ElementType } from "../types.ts";
+import { Value } from "../value.ts";
 
 type Tensor = ops.Tensor;
 

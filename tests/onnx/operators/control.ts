@@ -1,7 +1,8 @@
 /** Branches and loops: the host decides and repeats, their bodies run as graphs. */
 import * as ops from "../../../mod.ts";
 import { axisOf, type Operator, type Operators } from "../call.ts";
-import { NotExpressible, Value } from "../value.ts";
+import { NotExpressible } from "../types.ts";
+import { Value } from "../value.ts";
 
 const branch: Operator = async (call) => {
   const [condition] = (await call.numbers(0))!;

@@ -1,7 +1,8 @@
 /** Convolutions of any number of axes: one and two by our kernels, more by elements under a window and a product. */
 import * as ops from "../../../mod.ts";
 import type { Call, Operator, Operators } from "../call.ts";
-import { sizeOf, Value } from "../value.ts";
+import { sizeOf } from "../types.ts";
+import { Value } from "../value.ts";
 import { indices, perChannel, placesOf, takeFlat } from "./shared.ts";
 import { padsOf, pair, placesUnder, type Window, windowOf } from "./windows.ts";
 

@@ -2,7 +2,8 @@
 import * as ops from "../../../mod.ts";
 import type { Operator, Operators } from "../call.ts";
 import { typeOf } from "../decode.ts";
-import { dtypeOf, type ElementType, isFloat, isInteger, NotExpressible, Value } from "../value.ts";
+import { dtypeOf, type ElementType, isFloat, isInteger, NotExpressible } from "../types.ts";
+import { Value } from "../value.ts";
 import { filled } from "./shared.ts";
 
 const constant: Operator = (call) => {

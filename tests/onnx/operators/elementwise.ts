@@ -1,7 +1,8 @@
 /** Element by element: arithmetic, comparisons, logic, bits. */
 import * as ops from "../../../mod.ts";
 import { axisOf, type Call, type Operator, type Operators } from "../call.ts";
-import { bitsOf, type ElementType, isFloat, isInteger, NotExpressible, Value } from "../value.ts";
+import { bitsOf, type ElementType, isFloat, isInteger, NotExpressible } from "../types.ts";
+import { Value } from "../value.ts";
 import { broadcastShape } from "./shared.ts";
 
 type Tensor = ops.Tensor;

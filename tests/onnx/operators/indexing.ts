@@ -1,7 +1,8 @@
 /** Elements by index. */
 import * as ops from "../../../mod.ts";
 import { axisOf, type Operator, type Operators } from "../call.ts";
-import { sizeOf, Value } from "../value.ts";
+import { sizeOf } from "../types.ts";
+import { Value } from "../value.ts";
 import { placesOf, stridesOf } from "./shared.ts";
 
 type Tensor = ops.Tensor;

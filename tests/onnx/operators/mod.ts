@@ -9,6 +9,7 @@ import { elementwiseOperators } from "./elementwise.ts";
 import { indexing } from "./indexing.ts";
 import { losses } from "./losses.ts";
 import { normalisation } from "./normalisation.ts";
+import { padding } from "./padding.ts";
 import { pools } from "./pools.ts";
 import { products } from "./products.ts";
 import { quantisation } from "./quantisation.ts";
@@ -24,6 +25,7 @@ export const operators: Operators = {
   ...elementwiseOperators,
   ...activations,
   ...shapes,
+  ...padding,
   ...creation,
   ...reductions,
   ...products,

@@ -1,7 +1,8 @@
 /** Normalisation. */
 import * as ops from "../../../mod.ts";
 import { axisOf, type Call, type Operator, type Operators } from "../call.ts";
-import { NotExpressible, sizeOf, Value } from "../value.ts";
+import { NotExpressible, sizeOf } from "../types.ts";
+import { Value } from "../value.ts";
 
 type Tensor = ops.Tensor;
 

@@ -1,7 +1,8 @@
 /** Pools of any number of axes: by our kernels where they can, else by the elements under the window. */
 import * as ops from "../../../mod.ts";
 import type { Call, Operator, Operators } from "../call.ts";
-import { dtypeOf, sizeOf, Value } from "../value.ts";
+import { dtypeOf, sizeOf } from "../types.ts";
+import { Value } from "../value.ts";
 import { scattered } from "./indexing.ts";
 import { indices, placesOf, stridesOf, takeFlat } from "./shared.ts";
 import { countsUnder, exactPads, pair, placesUnder, type Window, windowOf } from "./windows.ts";

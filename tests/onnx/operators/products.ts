@@ -1,7 +1,8 @@
 /** Products of matrices. */
 import * as ops from "../../../mod.ts";
 import type { Operator, Operators } from "../call.ts";
-import { dtypeOf, type ElementType, Value } from "../value.ts";
+import { dtypeOf, type ElementType } from "../types.ts";
+import { Value } from "../value.ts";
 
 type Tensor = ops.Tensor;
 

@@ -2,7 +2,8 @@
 import * as ops from "../../../mod.ts";
 import { axisOf, type Call, type Operator, type Operators } from "../call.ts";
 import { typeOf } from "../decode.ts";
-import { dtypeOf, type ElementType, rangeOf, Value } from "../value.ts";
+import { dtypeOf, type ElementType, rangeOf } from "../types.ts";
+import { Value } from "../value.ts";
 import { convolution } from "./convolutions.ts";
 import { windowOf } from "./windows.ts";
 

@@ -1,7 +1,8 @@
 /** Recurrent networks, unrolled in time. */
 import * as ops from "../../../mod.ts";
 import type { Call, Operator, Operators } from "../call.ts";
-import { NotExpressible, Value } from "../value.ts";
+import { NotExpressible } from "../types.ts";
+import { Value } from "../value.ts";
 
 type Tensor = ops.Tensor;
 type Activation = (x: Tensor) => Tensor;

@@ -1,7 +1,8 @@
 /** Reductions, sums along axes, order. */
 import * as ops from "../../../mod.ts";
 import { axisOf, type Call, type Operator, type Operators } from "../call.ts";
-import { type ElementType, isInteger, rangeOf, sizeOf, Value } from "../value.ts";
+import { type ElementType, isInteger, rangeOf, sizeOf } from "../types.ts";
+import { Value } from "../value.ts";
 import { filled } from "./shared.ts";
 
 type Tensor = ops.Tensor;

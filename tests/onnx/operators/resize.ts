@@ -1,7 +1,8 @@
 /** Resizing: along each axis a product with a matrix of weights, which the host makes from ONNX's formulas. */
 import * as ops from "../../../mod.ts";
 import { axisOf, type Call, type Operator, type Operators } from "../call.ts";
-import { dtypeOf, Value } from "../value.ts";
+import { dtypeOf } from "../types.ts";
+import { Value } from "../value.ts";
 import { indices } from "./shared.ts";
 
 /** How one axis is resized. */

@@ -1,7 +1,8 @@
 /** Images at places between pixels, and boxes on them. */
 import * as ops from "../../../mod.ts";
 import type { Call, Operator, Operators } from "../call.ts";
-import { sizeOf, Value } from "../value.ts";
+import { sizeOf } from "../types.ts";
+import { Value } from "../value.ts";
 import { placesOf, stridesOf } from "./shared.ts";
 
 type Tensor = ops.Tensor;

@@ -1,6 +1,7 @@
 /** What operators of several topics need. */
 import { broadcastTo, concat, type DType, full, iota, reshape, take, type Tensor, tensor } from "../../../mod.ts";
-import { type ElementType, sizeOf, Value } from "../value.ts";
+import { type ElementType, sizeOf } from "../types.ts";
+import { Value } from "../value.ts";
 
 /** The shape that shapes are broadcast to, by NumPy's rule. */
 export function broadcastShape(...shapes: readonly (readonly number[])[]): number[] {

@@ -2,7 +2,8 @@
 import * as ops from "../../../mod.ts";
 import { axisOf, type Operator, type Operators } from "../call.ts";
 import { typeOf } from "../decode.ts";
-import { isFloat, Value } from "../value.ts";
+import { isFloat } from "../types.ts";
+import { Value } from "../value.ts";
 import { indices } from "./shared.ts";
 
 type Tensor = ops.Tensor;

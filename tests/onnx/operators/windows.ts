@@ -1,6 +1,6 @@
 /** Windows that move over all axes behind the first two: attributes, and tables of places. */
 import type { Call } from "../call.ts";
-import { sizeOf } from "../value.ts";
+import { sizeOf } from "../types.ts";
 import { placesOf, stridesOf } from "./shared.ts";
 
 /** How a window moves over spatial axes. */
