@@ -35,32 +35,16 @@ export const ELEMENT_TYPES = [
   "float8e8m0",
   "uint2",
   "int2",
-] as const; // deno-fmt-ignore
+] as const;
 
 /** An element type of ONNX. */
 export type ElementType = typeof ELEMENT_TYPES[number];
-
-/** Bits of the integer types. */
-const INTEGER_BITS: Partial<Record<ElementType, number>> = {
-  int2: 2,
-  int4: 4,
-  int8: 8,
-  int16: 16,
-  int32: 32,
-  int64: 64,
-  uint2: 2,
-  uint4: 4,
-  uint8: 8,
-  uint16: 16,
-  uint32: 32,
-  uint64: 64,
-}; // deno-fmt-ignore
 
 const FLOATS: readonly ElementType[] = ["float", "double", "float16", "bfloat16"];
 
 /** Whether a type is one of the integers. */
 export function isInteger(type: ElementType): boolean {
-  return type in INTEGER_BITS;
+  return /^u?int/.test(type);
 }
 
 /** Whether a type is one of the floats that are represented. */
@@ -70,7 +54,7 @@ export function isFloat(type: ElementType): boolean {
 
 /** Bits of an integer type. */
 export function bitsOf(type: ElementType): number {
-  return INTEGER_BITS[type]!;
+  return Number(/\d+$/.exec(type));
 }
 
 /** The least and the largest number of an integer type; those of 64 bits to the precision of a double. */

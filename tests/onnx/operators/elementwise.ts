@@ -97,7 +97,7 @@ const WORDS = {
   uint32: Uint32Array,
   float: Float32Array,
   float16: Float16Array,
-} as const; // deno-fmt-ignore
+} as const;
 
 /** The bits are looked at on the host, where our ops do not: WGSL cannot see those of types narrower than 32 bits. */
 function reinterpreted(from: ElementType, to: ElementType, numbers: ArrayLike<number>): number[] {

@@ -21,33 +21,22 @@ interface Cell {
 /** The states after a step. */
 type Step = (cell: Cell, x: Tensor, states: readonly Tensor[], call: Call) => Tensor[];
 
-function activation(name: string, alpha: number | undefined, beta: number | undefined): Activation {
-  switch (name.toLowerCase()) {
-    case "sigmoid":
-      return ops.sigmoid;
-    case "tanh":
-      return ops.tanh;
-    case "relu":
-      return ops.relu;
-    case "softsign":
-      return ops.softsign;
-    case "softplus":
-      return ops.softplus;
-    case "affine":
-      return (x) => ops.add(ops.multiply(x, alpha ?? 1), beta ?? 0);
-    case "leakyrelu":
-      return (x) => ops.leakyRelu(x, alpha ?? 0.01);
-    case "thresholdedrelu":
-      return (x) => ops.where(ops.greater(x, alpha ?? 1), x, 0);
-    case "scaledtanh":
-      return (x) => ops.multiply(ops.tanh(ops.multiply(x, beta ?? 1)), alpha ?? 1);
-    case "hardsigmoid":
-      return (x) => ops.clamp(ops.add(ops.multiply(x, alpha ?? 0.2), beta ?? 0.5), 0, 1);
-    case "elu":
-      return (x) => ops.elu(x, alpha ?? 1);
-  }
-  throw new NotExpressible(`the activation ${name}`);
-} // deno-fmt-ignore
+/** The activations of gates, with the defaults of the numbers that they take. */
+const ACTIVATIONS: Readonly<
+  Record<string, { f: (x: Tensor, alpha: number, beta: number) => Tensor; alpha?: number; beta?: number }>
+> = {
+  sigmoid: { f: ops.sigmoid },
+  tanh: { f: ops.tanh },
+  relu: { f: ops.relu },
+  softsign: { f: ops.softsign },
+  softplus: { f: ops.softplus },
+  affine: { f: (x, alpha, beta) => ops.add(ops.multiply(x, alpha), beta), alpha: 1, beta: 0 },
+  leakyrelu: { f: (x, alpha) => ops.leakyRelu(x, alpha), alpha: 0.01 },
+  thresholdedrelu: { f: (x, alpha) => ops.where(ops.greater(x, alpha), x, 0), alpha: 1 },
+  scaledtanh: { f: (x, alpha, beta) => ops.multiply(ops.tanh(ops.multiply(x, beta)), alpha), alpha: 1, beta: 1 },
+  hardsigmoid: { f: (x, alpha, beta) => ops.clamp(ops.add(ops.multiply(x, alpha), beta), 0, 1), alpha: 0.2, beta: 0.5 },
+  elu: { f: (x, alpha) => ops.elu(x, alpha), alpha: 1 },
+};
 
 const product = (x: Tensor, weight: Tensor): Tensor => ops.matmul(x, weight, { transposeB: true });
 const rows = (t: Tensor, hidden: number, gate: number, gates = 1): Tensor =>
@@ -145,12 +134,18 @@ function network(gates: number, defaults: readonly string[], states: number, ste
   };
 }
 
+/** Activations of one direction. Numbers are given in order to those that take some. */
 function activationsOf(call: Call, defaults: readonly string[], way: number): Activation[] {
   const names = call.strings("activations") ?? [...defaults, ...defaults], n = defaults.length;
-  const [alphas, betas] = [call.floats("activation_alpha"), call.floats("activation_beta")];
-  return names.slice(way * n, (way + 1) * n).map((name, i) =>
-    activation(name, alphas?.[way * n + i], betas?.[way * n + i])
-  );
+  const alphas = [...call.floats("activation_alpha") ?? []], betas = [...call.floats("activation_beta") ?? []];
+  const all = names.map((name): Activation => {
+    const known = ACTIVATIONS[name.toLowerCase()];
+    if (!known) throw new NotExpressible(`the activation ${name}`);
+    const alpha = known.alpha === undefined ? 0 : alphas.shift() ?? known.alpha;
+    const beta = known.beta === undefined ? 0 : betas.shift() ?? known.beta;
+    return (x) => known.f(x, alpha, beta);
+  });
+  return all.slice(way * n, (way + 1) * n);
 }
 
 /** All steps; a sequence that has ended keeps its state, and its outputs are 0. */
