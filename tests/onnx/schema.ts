@@ -128,10 +128,10 @@ export function decodeTensor(bytes: Uint8Array): TensorMessage {
 
 /** Writes a model given as a plain object; lists that are empty may be left out. */
 export function encodeModel(message: Record<string, unknown>): Uint8Array {
-  return model!.encode(model!.fromObject(message)).finish();
+  return new Uint8Array(model!.encode(model!.fromObject(message)).finish());
 }
 
 /** Writes a tensor given as a plain object. */
 export function encodeTensor(message: Record<string, unknown>): Uint8Array {
-  return tensor!.encode(tensor!.fromObject(message)).finish();
+  return new Uint8Array(tensor!.encode(tensor!.fromObject(message)).finish());
 }
