@@ -116,9 +116,9 @@ export class Call {
     return value && Array.from(await value.numbers());
   }
 
-  /** What is an attribute in old versions and an input in new ones: a list of numbers. */
+  /** What is an attribute in old versions and an input in new ones: a list of integers. */
   async list(name: string, input: number): Promise<readonly number[] | undefined> {
-    return this.ints(name) ?? this.floats(name) ?? await this.numbers(input);
+    return this.ints(name) ?? await this.numbers(input);
   }
 }
 

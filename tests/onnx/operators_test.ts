@@ -177,3 +177,38 @@ Deno.test("losses with weights and a class that is ignored; quantisation in bloc
   );
   await passes("DequantizeLinear", [of([1, 3], [1, 2, 3], "int8"), scale], [of([1, 3], [1, 2, 6])], options);
 });
+
+Deno.test("counts of grams with words between; trees by thresholds, membership and missing values", async () => {
+  const pool = {
+    ngram_counts: { ints: [0, 2] },
+    ngram_indexes: { ints: [2, 0, 1] },
+    pool_int64s: { ints: [5, 6, 5, 6] },
+  };
+  const grams = {
+    ...pool,
+    mode: { s: "TF" },
+    min_gram_length: { i: 1 },
+    max_gram_length: { i: 2 },
+    max_skip_count: { i: 1 },
+  };
+  // 5 three times, to column 2; 6 twice, to column 0; 5 before 6 once, and twice with one word between, to column 1.
+  await passes("TfIdfVectorizer", [ints(5, 5, 6, 5, 1, 6)], [vector(2, 3, 3)], grams);
+  const bytes = (...data: number[]): Attribute => ({ t: { ...vector(...data), type: "uint8" } });
+  // x0 <= 1: 10, else x1 in {2, 4}: 20 to the second target, else 30 to the first.
+  const tree = {
+    nodes_featureids: { ints: [0, 1] },
+    nodes_modes: bytes(0, 6),
+    nodes_splits: { t: vector(1, 0) },
+    nodes_truenodeids: { ints: [0, 1] },
+    nodes_trueleafs: { ints: [1, 1] },
+    nodes_falsenodeids: { ints: [1, 2] },
+    nodes_falseleafs: { ints: [0, 1] },
+    membership_values: { t: vector(2, 4, NaN) },
+    leaf_targetids: { ints: [0, 1, 0] },
+    leaf_weights: { t: vector(10, 20, 30) },
+    tree_roots: { ints: [0] },
+    n_targets: { i: 2 },
+  };
+  const x = of([4, 2], [1, 2, 3, 4, 3, 3, NaN, 2]);
+  await passes("ai.onnx.ml.TreeEnsemble", [x], [of([4, 2], [10, 0, 0, 20, 30, 0, 0, 20])], tree);
+});

@@ -56,11 +56,15 @@ function inOneKernel(q: Tensor, k: Tensor, v: Tensor, scale: number, mask: Tenso
   return inHeads(y, heads);
 }
 
-/** 0 for rows whose keys are all masked; the softmax of such a row is NaN. */
+/** 0 for rows whose keys are all masked by -Infinity; the softmax of such a row is NaN. */
 function probabilities(scores: Tensor, mask: Tensor | undefined): Tensor {
   const p = ops.softmax(scores);
-  if (!mask) return p;
-  return ops.where(ops.equal(ops.max(ops.maximum(mask, -3.4e38), { axes: [-1], keepDims: true }), -3.4e38), 0, p);
+  return mask ? ops.where(ops.isInf(ops.max(mask, { axes: [-1], keepDims: true })), 0, p) : p;
+}
+
+/** Whether a mask holds numbers which our kernel takes for -Infinity. */
+async function isExtreme(mask: Value | undefined): Promise<boolean> {
+  return mask !== undefined && Array.from(await mask.numbers()).some((x) => x < -1e37 && x > -Infinity);
 }
 
 const attention: Operator = async (call) => {
@@ -74,7 +78,8 @@ const attention: Operator = async (call) => {
   const scale = call.float("scale", 1 / Math.sqrt(width)), cap = call.float("softcap", 0);
   const result = (y: Tensor): Value => Value.from(type, flat ? joinedHeads(y) : y);
   const present = [Value.from(type, k), Value.from(call.value(2).type, v)];
-  if (!cap && !call.asked[3] && v.shape[3] === width) return [result(inOneKernel(q, k, v, scale, mask)), ...present];
+  const fits = !cap && !call.asked[3] && v.shape[3] === width && !await isExtreme(call.inputs[3]);
+  if (fits) return [result(inOneKernel(q, k, v, scale, mask)), ...present];
   const root = Math.sqrt(scale);
   const raw = ops.matmul(ops.multiply(q, root), ops.multiply(sharedHeads(k, heads), root), { transposeB: true });
   const capped = cap ? ops.multiply(ops.tanh(ops.divide(raw, cap)), cap) : raw;

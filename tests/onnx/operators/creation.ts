@@ -1,4 +1,4 @@
-/** Values out of numbers: constants, ranges, random numbers, conversions. */
+/** Values out of numbers: constants, ranges, conversions. */
 import * as ops from "../../../mod.ts";
 import type { Operator, Operators } from "../call.ts";
 import { typeOf } from "../decode.ts";
@@ -66,10 +66,6 @@ export function converted(x: Value, to: ElementType): Value {
   );
 }
 
-const random: Operator = () => {
-  throw new NotExpressible("random numbers: the expected ones are those of another generator");
-};
-
 /** The table. */
 export const creation: Operators = {
   Constant: constant,
@@ -79,10 +75,4 @@ export const creation: Operators = {
   OneHot: oneHot,
   Cast: (call) => converted(call.value(0), typeOf(call.int("to", 1))),
   CastLike: (call) => converted(call.value(0), call.value(1).type),
-  Bernoulli: random,
-  RandomNormal: random,
-  RandomNormalLike: random,
-  RandomUniform: random,
-  RandomUniformLike: random,
-  Multinomial: random,
 };

@@ -166,6 +166,5 @@ export const elementwiseOperators: Operators = {
   BitwiseNot: bitwiseNot,
   BitCast: bitCast,
   Clip: clip,
-  "ai.onnx.ml.Binarizer": elementwise((call, x) => ops.greater(x!, call.float("threshold", 0))),
   Where: where,
 };

@@ -2,11 +2,13 @@
 import type { Operators } from "../call.ts";
 import { activations } from "./activations.ts";
 import { attentions } from "./attention.ts";
+import { classical } from "./classical.ts";
 import { control } from "./control.ts";
 import { convolutions } from "./convolutions.ts";
 import { creation } from "./creation.ts";
 import { elementwiseOperators } from "./elementwise.ts";
 import { indexing } from "./indexing.ts";
+import { leftOut } from "./left_out.ts";
 import { losses } from "./losses.ts";
 import { normalisation } from "./normalisation.ts";
 import { padding } from "./padding.ts";
@@ -40,5 +42,7 @@ export const operators: Operators = {
   ...losses,
   ...quantisation,
   ...signals,
+  ...classical,
   ...control,
+  ...leftOut,
 };

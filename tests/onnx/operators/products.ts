@@ -12,11 +12,7 @@ function inF32(f: (...xs: Tensor[]) => Tensor, type: ElementType, ...xs: readonl
   return Value.from(type, dtypeOf(type) === "f32" ? y : ops.cast(y, dtypeOf(type)));
 }
 
-const matmul: Operator = (call) => {
-  const [a, b] = [call.value(0), call.value(1)];
-  if (a.size && b.size) return inF32((a, b) => ops.matmul(a!, b!), a.type, a.tensor, b.tensor);
-  throw new RangeError(`Cannot multiply matrices [${a.shape}] and [${b.shape}]: they must hold elements`);
-};
+const matmul: Operator = (call) => inF32((a, b) => ops.matmul(a!, b!), call.type, call.x(0), call.x(1));
 
 /** alpha * A' * B' + beta * C. */
 const gemm: Operator = (call) => {

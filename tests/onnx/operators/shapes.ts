@@ -11,7 +11,7 @@ type Tensor = ops.Tensor;
 const reshape: Operator = async (call) => {
   const x = call.value(0), wanted = (await call.list("shape", 1))!, zero = call.flag("allowzero");
   const shape = wanted.map((n, i) => n === 0 && !zero ? x.shape[i]! : n), known = sizeOf(shape.filter((n) => n !== -1));
-  return x.reshaped(shape.map((n) => n === -1 ? x.size / known : n), ops.reshape);
+  return x.reshaped(shape.map((n) => n === -1 ? x.size / Math.max(known, 1) : n), ops.reshape);
 };
 
 const flatten: Operator = (call) => {
