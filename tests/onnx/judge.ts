@@ -11,7 +11,7 @@ import { Value } from "./value.ts";
 export interface Outcome {
   /** Its folder. */
   readonly name: string;
-  /** Its operator; that of the test without `_expanded` for graphs of a function's nodes is not known, so all their operators. */
+  /** Its operator. */
   readonly operator: string;
   readonly result: "passed" | "failed" | "error" | "not expressible";
   /** Why it did not pass. */
@@ -47,7 +47,7 @@ export async function runTest(test: TestFiles, filter = ""): Promise<Outcome | u
   });
   try {
     const model = decodeModel(test.model);
-    operator = operatorOf(model, test.name);
+    operator = operatorOf(model);
     if (!`${test.name} ${operator}`.toLowerCase().includes(filter.toLowerCase())) return undefined;
     checkTypes(model);
     for (const set of test.sets) {
@@ -64,11 +64,13 @@ export async function runTest(test: TestFiles, filter = ""): Promise<Outcome | u
   }
 }
 
-/** The operators of a test, most tests have one; those of a function's nodes count as one kind. */
-function operatorOf({ graph }: ModelMessage, name: string): string {
-  if (/_expanded/.test(name)) return "graphs of functions (expanded)";
+/** The operator of a test; of the nodes that a function was written out as, the function, which is in their values' names. */
+function operatorOf({ graph }: ModelMessage): string {
   const names = [...new Set(graph.node.map((n) => n.domain ? `${n.domain}.${n.opType}` : n.opType))];
-  return names.length === 1 ? names[0]! : "graphs of several operators";
+  if (names.length === 1) return names[0]!;
+  const written = graph.node.flatMap((n) => n.output).map((name) => /^([A-Za-z]+)_.*_function_/.exec(name)?.[1]);
+  const known = written.find((name) => name);
+  return known ? `${known} (its nodes)` : "graphs of several operators";
 }
 
 async function runSet(
