@@ -1,5 +1,6 @@
 /** Values from the tensors of files. */
 import { bitsOf, ELEMENT_TYPES, type ElementType, isInteger, NotExpressible, sizeOf } from "./types.ts";
+import { decodeSmallFloat, isSmallFloat } from "./float8.ts";
 import { Value } from "./value.ts";
 import type { TensorMessage } from "./schema.ts";
 
@@ -43,6 +44,7 @@ const READERS: Partial<Record<ElementType, Reader>> = {
 
 function fromRaw(type: ElementType, bytes: Uint8Array): ArrayLike<number> {
   if (isInteger(type) && bitsOf(type) < 8) return unpacked(type, bytes);
+  if (isSmallFloat(type)) return smallFloats(type, bytes);
   const read = READERS[type];
   if (!read) throw new NotExpressible(`elements of type ${type}`);
   return read(bytes.slice().buffer);
@@ -59,6 +61,12 @@ function unpacked(type: ElementType, bytes: ArrayLike<number>): number[] {
   );
 }
 
+/** Floats of 8 bits, or of 4 bits two in a byte. */
+function smallFloats(type: ElementType, bytes: ArrayLike<number>): number[] {
+  const codes = Array.from(bytes).flatMap((byte) => type === "float4e2m1" ? [byte & 15, byte >> 4] : [byte]);
+  return codes.map((code) => decodeSmallFloat(type, code));
+}
+
 function fromBfloat16(halves: Uint16Array): Float32Array {
   return new Float32Array(Uint32Array.from(halves, (x) => x << 16).buffer);
 }
@@ -70,6 +78,7 @@ function fromFields(type: ElementType, m: TensorMessage): ArrayLike<number> {
   if (type === "uint32" || type === "uint64") return m.uint64Data;
   if (type === "float16") return new Float16Array(Uint16Array.from(m.int32Data).buffer);
   if (type === "bfloat16") return fromBfloat16(Uint16Array.from(m.int32Data));
+  if (isSmallFloat(type)) return smallFloats(type, m.int32Data);
   if (isInteger(type) && bitsOf(type) < 8) return unpacked(type, m.int32Data);
   if (isInteger(type) || type === "bool") return m.int32Data;
   throw new NotExpressible(`elements of type ${type}`);

@@ -119,8 +119,6 @@ export function checkTypes({ graph }: ModelMessage): void {
     if (!type?.tensorType) throw new NotExpressible("sequences and optional values");
     const element = typeOf(type.tensorType.elemType);
     if (element === "string") throw new NotExpressible("strings");
-    if (element.startsWith("float8") || element.startsWith("float4") || element.startsWith("complex")) {
-      throw new NotExpressible(`elements of type ${element}`);
-    }
+    if (element.startsWith("complex")) throw new NotExpressible(`elements of type ${element}`);
   }
 }

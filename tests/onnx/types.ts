@@ -40,7 +40,8 @@ export const ELEMENT_TYPES = [
 /** An element type of ONNX. */
 export type ElementType = typeof ELEMENT_TYPES[number];
 
-const FLOATS: readonly ElementType[] = ["float", "double", "float16", "bfloat16"];
+/** Complex numbers and strings are what is left. */
+const FLOATS = /^b?float|^double$/;
 
 /** Whether a type is one of the integers. */
 export function isInteger(type: ElementType): boolean {
@@ -49,7 +50,7 @@ export function isInteger(type: ElementType): boolean {
 
 /** Whether a type is one of the floats that are represented. */
 export function isFloat(type: ElementType): boolean {
-  return FLOATS.includes(type);
+  return FLOATS.test(type);
 }
 
 /** Bits of an integer type. */

@@ -27,11 +27,8 @@ export function convolution(x: Tensor, weight: Tensor, w: Window, groups: number
   const under = takeFlat(x, w.from.length, placesUnder(w), [positions, area]); // [batch, inputs, positions, area]
   const rows = ops.transpose(ops.reshape(under, [batch, groups, each, positions, area]), [0, 1, 2, 4, 3]);
   const kernel = ops.reshape(weight, [1, groups, outputs / groups, each * area]);
-  return ops.reshape(ops.matmul(kernel, ops.reshape(rows, [batch, groups, each * area, positions])), [
-    batch,
-    outputs,
-    ...w.to,
-  ]);
+  const y = ops.matmul(kernel, ops.reshape(rows, [batch, groups, each * area, positions]));
+  return ops.reshape(y, [batch, outputs, ...w.to]);
 }
 
 const conv: Operator = (call) => {
@@ -41,7 +38,7 @@ const conv: Operator = (call) => {
   return Value.from(call.type, bias ? ops.add(y, perChannel(bias, y.shape.length)) : y);
 };
 
-/** Columns [..., elements of the kernel, positions] added up at their places in axes of lengths `to`: [..., ...to]. */
+/** Columns [..., positions * elements of the kernel] added up at their places in axes of lengths `to`: [..., ...to]. */
 export function columnsToImage(columns: Tensor, places: readonly number[], to: readonly number[]): Tensor {
   const outer = columns.shape.slice(0, -1),
     flat = ops.scatterAdd(columns, indices(places), sizeOf(to), { axis: outer.length });

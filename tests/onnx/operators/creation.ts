@@ -1,9 +1,10 @@
 /** Values out of numbers: constants, ranges, conversions. */
 import * as ops from "../../../mod.ts";
-import type { Operator, Operators } from "../call.ts";
+import type { Call, Operator, Operators } from "../call.ts";
 import { typeOf } from "../decode.ts";
 import { dtypeOf, type ElementType, isFloat, isInteger, NotExpressible } from "../types.ts";
 import { Value } from "../value.ts";
+import { isSmallFloat, roundToSmallFloat } from "../float8.ts";
 import { filled } from "./shared.ts";
 
 const constant: Operator = (call) => {
@@ -48,11 +49,12 @@ const oneHot: Operator = async (call) => {
 };
 
 /** To another element type, as NumPy does: floats towards zero, integers modulo the size of the type. */
-export function converted(x: Value, to: ElementType): Value {
+export function converted(x: Value, to: ElementType, saturate = true, mode = "up"): Value {
   if (to === "string") throw new NotExpressible("strings");
   const dtype = dtypeOf(to);
   if (!x.size) return Value.of(to, x.shape, []);
   const t = x.tensor, float = isFloat(x.type);
+  if (isSmallFloat(to)) return Value.from(to, roundToSmallFloat(ops.cast(t, "f32"), to, saturate, mode));
   if (to === "bool") {
     return Value.from(to, float ? ops.logicalOr(ops.notEqual(t, 0), ops.isNaN(t)) : ops.notEqual(t, 0));
   }
@@ -66,6 +68,9 @@ export function converted(x: Value, to: ElementType): Value {
   );
 }
 
+const cast = (call: Call, to: ElementType): Value =>
+  converted(call.value(0), to, call.flag("saturate", true), call.string("round_mode", "up"));
+
 /** The table. */
 export const creation: Operators = {
   Constant: constant,
@@ -73,6 +78,6 @@ export const creation: Operators = {
   Range: range,
   EyeLike: eyeLike,
   OneHot: oneHot,
-  Cast: (call) => converted(call.value(0), typeOf(call.int("to", 1))),
-  CastLike: (call) => converted(call.value(0), call.value(1).type),
+  Cast: (call) => cast(call, typeOf(call.int("to", 1))),
+  CastLike: (call) => cast(call, call.value(1).type),
 };

@@ -2,8 +2,9 @@
 import * as ops from "../../../mod.ts";
 import { axisOf, type Call, type Operator, type Operators } from "../call.ts";
 import { typeOf } from "../decode.ts";
-import { dtypeOf, type ElementType, rangeOf } from "../types.ts";
+import { dtypeOf, type ElementType, isFloat, rangeOf } from "../types.ts";
 import { Value } from "../value.ts";
+import { converted } from "./creation.ts";
 import { convolution } from "./convolutions.ts";
 import { windowOf } from "./windows.ts";
 
@@ -18,8 +19,9 @@ function overAxis(t: Tensor, x: readonly number[], axis: number, block: number):
   return ops.slice(ops.repeat(t, block, axis), axis, 0, x[axis]!);
 }
 
-/** Rounded to even, and limited to the numbers of the type. */
+/** Rounded to even, and limited to the numbers of the type, an integer or a small float. */
 function quantized(x: Tensor, scale: Tensor, zero: Tensor, type: ElementType): Value {
+  if (isFloat(type)) return converted(Value.from("float", ops.add(ops.divide(x, scale), zero)), type);
   const y = ops.add(ops.round(ops.divide(x, scale)), zero);
   return Value.from(type, ops.cast(ops.clamp(y, ...rangeOf(type)), dtypeOf(type)));
 }

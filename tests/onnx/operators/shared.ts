@@ -1,5 +1,5 @@
 /** What operators of several topics need. */
-import { broadcastTo, concat, type DType, full, iota, reshape, take, type Tensor, tensor } from "../../../mod.ts";
+import { concat, reshape, take, type Tensor, tensor } from "../../../mod.ts";
 import { type ElementType, sizeOf } from "../types.ts";
 import { Value } from "../value.ts";
 
@@ -38,19 +38,9 @@ export function filled(type: ElementType, shape: readonly number[], number: numb
   return Value.of(type, shape, new Array(sizeOf(shape)).fill(number));
 }
 
-/** The positions along an axis, in the type of what they are compared with. */
-export function positions(shape: readonly number[], axis: number, like: (x: Tensor) => Tensor): Tensor {
-  return like(iota(shape, axis));
-}
-
-/** Joined along an axis; parts without elements are left out. */
+/** Joined along an axis. */
 export function joined(parts: readonly Tensor[], axis: number): Tensor {
   return parts.length === 1 ? parts[0]! : concat(parts, axis);
-}
-
-/** A scalar of a type. */
-export function scalar(x: number, dtype: DType = "f32"): Tensor {
-  return full([], x, dtype);
 }
 
 /** The elements at places of the flattened last `rank` axes: [...outer, ...shape of places]; `fill` where a place is -1. */
@@ -69,9 +59,4 @@ export function takeFlat(
 /** x [C] over axis 1 of a tensor of that rank. */
 export function perChannel(x: Tensor, rank: number): Tensor {
   return reshape(x, [1, x.size, ...Array(rank - 2).fill(1)]);
-}
-
-/** x broadcast to a shape that it may exceed in no axis. */
-export function expanded(x: Tensor, shape: readonly number[]): Tensor {
-  return broadcastTo(x, broadcastShape(x.shape, shape));
 }

@@ -1,6 +1,5 @@
 /** Windows that move over all axes behind the first two: attributes, and tables of places. */
 import type { Call } from "../call.ts";
-import { sizeOf } from "../types.ts";
 import { placesOf, stridesOf } from "./shared.ts";
 
 /** How a window moves over spatial axes. */
@@ -82,6 +81,3 @@ export function exactPads(w: Window): [readonly [number, number], readonly [numb
 export function pair(list: readonly number[], first = 1): [number, number] {
   return list.length === 1 ? [first, list[0]!] : [list[0]!, list[1]!];
 }
-
-/** Number of elements of a window. */
-export const areaOf = (w: Window): number => sizeOf(w.kernel);
