@@ -73,6 +73,19 @@ Deno.test("Cast, Clip, Mod, Pow, BitShift, IsInf: types, signs and defaults", as
   await passes("BitwiseNot", [of([2], [0, 200], "uint8")], [of([2], [255, 55], "uint8")]);
 });
 
+Deno.test("floats of 8 bits are rounded to even, and saturate or not", async () => {
+  const x = vector(17, 19, -0.0009765625, 449, 1000, Infinity, NaN);
+  const fn = (...data: number[]): Given => of([7], data, "float8e4m3fn"),
+    wide = (...data: number[]): Given => of([2], data, "float8e5m2");
+  await passes("Cast", [x], [fn(16, 20, -0, 448, 448, 448, NaN)], { to: { i: 17 } });
+  await passes("Cast", [x], [fn(16, 20, -0, 448, NaN, NaN, NaN)], { to: { i: 17 }, saturate: { i: 0 } });
+  await passes("Cast", [vector(-61439, 61440)], [wide(-57344, Infinity)], { to: { i: 19 }, saturate: { i: 0 } });
+  await passes("QuantizeLinear", [vector(9, -3), scalar(3), of([], [0], "float8e5m2")], [wide(3, -1)]);
+  await passes("Cast", [of([4], [-0, 2 ** -9, -448, NaN], "float8e4m3fn")], [vector(0, 2 ** -9, -448, NaN)], {
+    to: { i: 1 },
+  });
+});
+
 Deno.test("reductions: axes as attribute and input, none, negative, no elements; ArgMax of the last; TopK of the smallest", async () => {
   const x = of([2, 3], [1, -2, 3, 4, 5, -6]);
   await passes("ReduceSum", [x, longs(-1)], [of([2, 1], [2, 3])]);

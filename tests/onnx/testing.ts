@@ -1,6 +1,7 @@
 /** Models built by hand, as tests of ONNX's form. */
 import type { TestFiles } from "./archive.ts";
 import { type Outcome, runTest } from "./judge.ts";
+import { decodeSmallFloat, isSmallFloat } from "./float8.ts";
 import { encodeModel, encodeTensor } from "./schema.ts";
 import { ELEMENT_TYPES, type ElementType, sizeOf } from "./types.ts";
 
@@ -51,6 +52,11 @@ const idOf = (type: ElementType = "float"): number => ELEMENT_TYPES.indexOf(type
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
 const nameOf = (i: number): string => String.fromCharCode(97 + i);
 
+/** The code of a number among floats of 8 bits. */
+function codeOf(type: ElementType, x: number): number {
+  return Array.from({ length: 256 }, (_, code) => code).find((code) => Object.is(decodeSmallFloat(type, code), x))!;
+}
+
 /** A tensor as a message. Halves are written as their bits, integers of 4 bits two in a byte. */
 function tensorOf({ shape, data, type = "float" }: Given): Record<string, unknown> {
   const message = { dims: shape, dataType: idOf(type) };
@@ -60,6 +66,7 @@ function tensorOf({ shape, data, type = "float" }: Given): Record<string, unknow
   if (type === "uint64" || type === "uint32") return { ...message, uint64Data: data };
   if (type === "string") return { ...message, stringData: data.map((x) => bytes(String(x))) };
   if (type === "float16") return { ...message, int32Data: [...new Uint16Array(Float16Array.from(data).buffer)] };
+  if (isSmallFloat(type)) return { ...message, int32Data: data.map((x) => codeOf(type, x)) };
   if (!type.endsWith("int4")) return { ...message, int32Data: data };
   const pairs = data.filter((_, i) => i % 2 === 0);
   return { ...message, int32Data: pairs.map((low, i) => (low & 15) | (((data[2 * i + 1] ?? 0) & 15) << 4)) };
