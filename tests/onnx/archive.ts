@@ -17,11 +17,20 @@ export type Files = ReadonlyMap<string, Uint8Array>;
 /** All files of a folder or an archive. */
 export async function readFiles(path: string): Promise<Files> {
   const files = new Map<string, Uint8Array>();
-  if ((await Deno.stat(path)).isDirectory) {
+  const info = await Deno.stat(path).catch(() => undefined);
+  if (!info) throw new Error(`Cannot read ${path}: it must be a folder or a tar.gz: there is nothing`);
+  if (info.isDirectory) {
     for await (const name of filesBelow(path)) files.set(name, await Deno.readFile(`${path}/${name}`));
     return files;
   }
-  return await unpacked(await Deno.readFile(path));
+  const archive = await Deno.readFile(path);
+  try {
+    return await unpacked(archive);
+  } catch (error) {
+    throw new Error(
+      `Cannot read ${path}: it must be a folder or a tar.gz: ${error instanceof Error ? error.message : error}`,
+    );
+  }
 }
 
 /** All files of a tar.gz. */

@@ -79,11 +79,6 @@ export class Value {
       : tensor(Uint32Array.from(numbers), this.shape);
   }
 
-  /** Whether the numbers are known without running anything. */
-  get isKnown(): boolean {
-    return this.#numbers !== undefined;
-  }
-
   /** The numbers, in row-major order. */
   async numbers(): Promise<ArrayLike<number>> {
     return this.#numbers ??= await toHost(this.#tensor!);
@@ -96,10 +91,10 @@ export class Value {
     return values.map((v) => v.#numbers!);
   }
 
-  /** The same elements in another shape. */
+  /** The same elements in another shape. Known integers of 64 bits, which are shapes mostly, stay on the host. */
   reshaped(shape: readonly number[], reshape: (t: Tensor, shape: readonly number[]) => Tensor): Value {
-    if (this.#numbers) return new Value(this.type, shape, this.#numbers);
-    return new Value(this.type, shape, reshape(this.#tensor!, shape));
+    const stay = this.#numbers && (!this.size || (isInteger(this.type) && bitsOf(this.type) === 64));
+    return new Value(this.type, shape, stay ? this.#numbers! : reshape(this.tensor, shape));
   }
 }
 
