@@ -86,7 +86,8 @@ async function* cocoItems(file: string): AsyncGenerator<Iterable<() => unknown>>
   });
 }
 
-async function readImageNames(file: string): Promise<(id: unknown) => string | undefined> {
+/** The names of the images of a file in COCO's layout, by id. */
+export async function readImageNames(file: string): Promise<(id: unknown) => string | undefined> {
   const names = new StringTable(), numbers = new Map<unknown, number>();
   let index = 0;
   for await (const images of listElements(file, "images", "image")) {

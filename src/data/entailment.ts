@@ -16,9 +16,9 @@ import {
 } from "./task_files.ts";
 
 /** What an image says about a sentence, in the order of the classes. */
-export const ENTAILMENT_LABELS = ["contradiction", "neutral", "entailment"] as const;
+export const ENTAILMENT_CLASSES = ["contradiction", "neutral", "entailment"] as const;
 /** The sentence is false, may be true or false, or is true. */
-export type EntailmentLabel = typeof ENTAILMENT_LABELS[number];
+export type EntailmentClass = typeof ENTAILMENT_CLASSES[number];
 
 /** A sentence that an image contradicts, leaves open or entails. */
 export interface EntailmentExample extends Example {
@@ -27,7 +27,7 @@ export interface EntailmentExample extends Example {
   /** The hypothesis as it was written: to be cleaned as captions are. */
   readonly sentence: string;
   /** What the image says about it. */
-  readonly label: EntailmentLabel;
+  readonly label: EntailmentClass;
 }
 
 /** Sentences by index. */
@@ -57,8 +57,8 @@ function imagePath(name: string): string {
   return /\.(jpe?g|png|webp|gif)$/i.test(name) ? name : `${name}.jpg`;
 }
 
-function labelField(fields: Fields, name: string): EntailmentLabel {
-  const label = ENTAILMENT_LABELS.find((label) => label === fields[name]);
+function labelField(fields: Fields, name: string): EntailmentClass {
+  const label = ENTAILMENT_CLASSES.find((label) => label === fields[name]);
   if (label) return label;
-  throw unexpected(fields, name, ENTAILMENT_LABELS.map((label) => `"${label}"`).join(" or "));
+  throw unexpected(fields, name, ENTAILMENT_CLASSES.map((label) => `"${label}"`).join(" or "));
 }

@@ -4,8 +4,9 @@
  * @module
  */
 import type { Example, ImageFile } from "./dataset.ts";
-import { isRecord, show, tryParse } from "./json_items.ts";
-import { readText } from "./text_stream.ts";
+import { isRecord, openRows, show, tryParse } from "./json_items.ts";
+import { isPickle, openReferences, readObjects } from "./refcoco.ts";
+import { decode, readBytes } from "./text_stream.ts";
 import { fieldsOf, openTask, type TaskDataset, type TaskFiles, textField, unexpected } from "./task_files.ts";
 
 /** A box in pixels of the image file. */
@@ -30,14 +31,30 @@ export interface ExpressionExample extends Example {
 /** Expressions by index. */
 export type ExpressionDataset = TaskDataset<ExpressionExample>;
 
+/** Options of {@linkcode openExpressions}. */
+export interface ExpressionDatasetOptions extends TaskFiles {
+  /** COCO's objects for files of references: RefCOCO+'s "instances.json". */
+  readonly annotations?: readonly string[] | undefined;
+}
+
 /**
- * Opens expressions. A row has `image`, `text` and where known `ref_id`, `box` ([left, top, width, height] in pixels; also as
- * `bbox`), `split` and `image_id`. The last is the image's key among detections; without it, it is the number at the end of the
- * file's name as in "COCO_train2014_000000581857.jpg", or the name without its extension if it ends in no number.
+ * Opens expressions. A file has rows, or it is a pickle of RefCOCO, RefCOCO+ or RefCOCOg such as "refs(unc).p", whose images and
+ * boxes come from `annotations`; it is read as data, nothing in it runs.
+ *
+ * A row has `image`, `text` and where known `ref_id`, `box` ([left, top, width, height] in pixels; also as `bbox`), `split` and
+ * `image_id`. The last is the image's key among detections; without it, it is the number at the end of the file's name as in
+ * "COCO_train2014_000000581857.jpg", or the name without its extension if it ends in no number.
  *
  * @throws {SyntaxError} If a file is broken; the message names the file, the entry or line, the field and what is expected.
  */
-export async function openExpressions(options: TaskFiles): Promise<ExpressionDataset> {
+export async function openExpressions(options: ExpressionDatasetOptions): Promise<ExpressionDataset> {
+  const objects = options.annotations && await readObjects(options.annotations);
+  const open = async (file: string) => {
+    if (isPickle(file) !== Boolean(objects)) {
+      throw new TypeError(`Cannot read "${file}": "annotations" go with references, a pickle, and with nothing else`);
+    }
+    return objects ? await openReferences(file, objects) : await openRows(file);
+  };
   return await openTask<ExpressionExample>(options, (row) => {
     const fields = fieldsOf(row), image = textField(fields, "image", "a path");
     const { ref_id, image_id, split } = fields, boxName = fields.box === undefined ? "bbox" : "box";
@@ -56,7 +73,7 @@ export async function openExpressions(options: TaskFiles): Promise<ExpressionDat
       ...(fields[boxName] === undefined ? {} : { box: fields[boxName] as unknown as Box }),
       ...(split === undefined ? {} : { split: split as string }),
     };
-  });
+  }, open);
 }
 
 /** The number at the end of a file's name without leading zeros, or the name. */
@@ -84,7 +101,7 @@ const LARGEST_DETECTIONS = 256 << 20;
  * @throws {SyntaxError} If the file is broken or larger than 256 MiB; names the image, the box and what is expected.
  */
 export async function readDetections(path: string): Promise<Map<string, Box[]>> {
-  const { value, error } = tryParse(await readText(path, LARGEST_DETECTIONS));
+  const { value, error } = tryParse(decode(await readBytes(path, LARGEST_DETECTIONS)));
   if (error || !isRecord(value)) {
     throw new SyntaxError(
       `Cannot read "${path}": ${error ?? `it must be an object of image ids: it is ${show(value)}`}`,

@@ -14,7 +14,7 @@ export const longestItem: number = 16 << 20;
 /** What is in a file, to be read one by one so that an error concerns one item. */
 export interface Items {
   /** What a message calls an item. */
-  readonly unit: "entry" | "line" | "annotation" | "image" | "question";
+  readonly unit: "entry" | "line" | "annotation" | "image" | "question" | "expression";
   /** Number of the first one. */
   readonly first: number;
   /** Batch by batch; an item is a function that gives an object of ALBEF's form or says what is wrong. */

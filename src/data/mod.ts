@@ -41,15 +41,16 @@ export { type TaskDataset, type TaskFiles } from "./task_files.ts";
 export { openVqa, type VqaDataset, type VqaDatasetOptions, type VqaQuestion } from "./vqa.ts";
 export { type NlvrDataset, type NlvrSentence, openNlvr } from "./nlvr.ts";
 export {
-  ENTAILMENT_LABELS,
+  ENTAILMENT_CLASSES,
+  type EntailmentClass,
   type EntailmentDataset,
   type EntailmentExample,
-  type EntailmentLabel,
   openEntailment,
 } from "./entailment.ts";
 export {
   type Box,
   type ExpressionDataset,
+  type ExpressionDatasetOptions,
   type ExpressionExample,
   openExpressions,
   readDetections,
@@ -69,5 +70,7 @@ export { Random, type RandomState } from "../random/random.ts";
 export { type Relation, type RelationFact } from "./scenes/facts.ts";
 export { captionHolds, sceneTruth } from "./scenes/truth.ts";
 export { type Color, type Scene, type SceneObject, type SceneSplit, type Shape, type Size } from "./scenes/world.ts";
-export { type SceneFacts, type SceneFiles, sceneFiles, type SceneProgress, writeScenes } from "./scenes/write.ts";
+export { type SceneFacts, type SceneProgress } from "./scenes/pictures.ts";
+export { type SceneFiles, sceneFiles, writeScenes } from "./scenes/write.ts";
+export { type TaskSceneFiles, taskSceneFiles, type TaskSceneOptions, writeTaskScenes } from "./scenes/tasks.ts";
 export { type SceneOptions } from "./scenes/options.ts";

@@ -42,7 +42,7 @@ Deno.test("openVqa() reads ALBEF's rows: ten answers, one of Visual Genome, and 
       },
       { dataset: "vg", image: "/vg/77.jpg", question: "where is the cup?", question_id: 12, answer: "on the shelf" },
     ],
-    "b.json": [{ dataset: "vqa", image: "q1.jpg", question: "is it wet?", question_id: 13 }],
+    "b.json": [{ dataset: "vqa", image: "q1.jpg", question: "is it wet?", question_id: 13, question_type: "is it" }],
   }, async (data) => {
     const dataset = await openVqa({ data, images: "root/" });
     assertEquals(all(dataset), [
@@ -58,7 +58,7 @@ Deno.test("openVqa() reads ALBEF's rows: ten answers, one of Visual Genome, and 
         questionId: 12,
         answers: [{ text: "on the shelf", weight: 0.5 }],
       },
-      { images: ["root/q1.jpg"], question: "is it wet?", questionId: 13, answers: [] },
+      { images: ["root/q1.jpg"], question: "is it wet?", questionId: 13, answers: [], questionType: "is it" },
     ]);
     assertEquals(Array.from({ length: 3 }, (_, i) => dataset.entry(i).images[0].id), [0, 1, 0]);
     assertThrows(() => dataset.entry(3), RangeError, "it has the entries 0 to 2");
@@ -84,7 +84,7 @@ Deno.test("openVqa() reads VQA v2's questions and annotations, names images as C
     "q.json": questions,
     "a.json": annotations,
     "dev.json": { ...questions, data_subtype: "test-dev2015" },
-  }, async ([q, a, dev]) => {
+  }, async ([q, a, dev], folder) => {
     assertEquals(all(await openVqa({ data: [q!], annotations: [a!], images: "coco" })), [
       {
         images: ["coco/COCO_train2014_000000000009.jpg"],
@@ -102,6 +102,9 @@ Deno.test("openVqa() reads VQA v2's questions and annotations, names images as C
     const test = await openVqa({ data: [dev!] });
     assertEquals(test.entry(0).images[0].path, "COCO_test2015_000000000009.jpg");
     assertEquals(test.entry(0).answers, []);
+    await Deno.mkdir(`${folder}/train2014`);
+    const { entry } = await openVqa({ data: [q!], images: folder });
+    assertEquals(entry(0).images[0].path, `${folder}/train2014/COCO_train2014_000000000009.jpg`);
   }));
 
 Deno.test("openVqa() reads easy-VQA's rows", () =>
