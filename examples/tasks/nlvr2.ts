@@ -18,6 +18,7 @@ import {
 import { round } from "../_run.ts";
 import { majority } from "./batches.ts";
 import { classEvaluator, interval } from "./classes.ts";
+import { retrieval } from "./retrieval.ts";
 import type { DownstreamTask, Score } from "./task.ts";
 
 const { count, list, none, text } = settings;
@@ -40,12 +41,18 @@ export const nlvr2: DownstreamTask<NlvrSentence, NlvrDataset> = {
     for (let i = 0; i < dataset.length; i++) yield dataset.entry(i).sentence;
   },
   objective: (setup) => recipe.objective(setup),
-  async before(setup, { assignmentSteps: steps, assignmentData: data, assignmentImages: images, onError }) {
+  async before({ assignmentSteps: steps, assignmentData: data, assignmentImages: images, onError }) {
     if (!steps) return undefined;
     if (!data.length) throw new settings.UsageError("--assignment-data is missing: give caption files, with images");
     const dataset = await openDataset({ data, ...(images ? { images } : {}), onError });
-    const start = (names: readonly string[], config: AlbefConfig) => startOf(names, config, "ta_head.*");
-    return { name: "assignment", dataset, objective: textAssignment.objective(setup), steps, start };
+    return {
+      name: "assignment",
+      dataset,
+      texts: () => retrieval.texts(dataset),
+      objectiveOf: (setup) => textAssignment.objective(setup),
+      steps,
+      start: (names, config) => startOf(names, config, "ta_head.*"),
+    };
   },
   start: (names, config) => startOf(names, config, "cls_head.*"),
   evaluator(context) {

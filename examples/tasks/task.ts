@@ -65,7 +65,7 @@ export interface DownstreamTask<E extends Example, D extends Dataset<E> = Datase
   /** What is trained. */
   objective(setup: RecipeSetup, values: Values): TaskObjective<E>;
   /** Training that comes first, if it is asked for. */
-  before?(setup: RecipeSetup, values: Values): Promise<Before | undefined>;
+  before?(values: Values): Promise<Before | undefined>;
   /** How a checkpoint with tensors of these names starts the model, and which parameters it may lack. */
   start(names: readonly string[], config: AlbefConfig): { table?: NameTable; allowMissing?: readonly string[] };
   /** Measures models on splits. */
@@ -77,8 +77,9 @@ export interface Before {
   /** The run's folder in that of the task. */
   readonly name: string;
   readonly dataset: Dataset<Example>;
+  readonly texts: () => Iterable<string>;
   // deno-lint-ignore no-explicit-any
-  readonly objective: RecipeObjective<any, any, any, any>;
+  objectiveOf(setup: RecipeSetup): RecipeObjective<any, any, any, any>;
   readonly steps: number;
   readonly start: DownstreamTask<Example>["start"];
 }
