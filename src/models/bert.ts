@@ -132,6 +132,7 @@ export type Bert = ParametersOf<BertSpec>;
 /** A BERT without its MLM head. */
 export type BertEncoder = Pick<Bert, "bert">;
 type Layer = ParametersOf<BertLayerSpec>;
+type BertAttention = ParametersOf<BertAttentionSpec>;
 
 /** What a run of layers reads besides the hidden states. */
 export interface BertContext {
@@ -150,7 +151,7 @@ export interface BertContext {
   /** Is shown the input of each layer, as "hidden0", "hidden1", ... from the first layer that runs. */
   readonly tap?: ActivationTap;
   /** Is shown the cross-attention of a layer, which counts from the lowest unimodal one. Not together with `remat`. */
-  readonly attentionTap?: AttentionTap;
+  readonly attentionTap?: AttentionTap | undefined;
 }
 
 /** Only the unimodal layers on token ids: [B, L] -> [B, L, D]. */
@@ -169,21 +170,27 @@ export function bertMultimodal(p: BertEncoder, ids: Tensor, context: BertContext
 }
 
 /** Word + position + segment 0, LayerNorm, dropout: u32 [B, L] -> [B, L, D]. */
-export function bertEmbed(
-  p: BertEncoder,
-  ids: Tensor,
-  { key }: BertContext,
-  { eps, padId, dropout: rate, maxPositions }: BertConfig,
-): Tensor {
-  const { word_embeddings, position_embeddings, token_type_embeddings, LayerNorm } = p.bert.embeddings;
-  const length = ids.shape[1]!;
+export function bertEmbed(p: BertEncoder, ids: Tensor, { key }: BertContext, config: BertConfig): Tensor {
+  const length = ids.shape[1]!, { maxPositions } = config;
   if (length > maxPositions) {
     throw new RangeError(
       `Cannot embed ${length} tokens: the position table holds at most ${maxPositions}; truncate the text`,
     );
   }
+  return embedAt(p, ids, slice(p.bert.embeddings.position_embeddings.weight, 0, 0, length), key, config);
+}
+
+/** The same at other places: rows of the position table [L, D], one for each token. */
+export function embedAt(
+  p: BertEncoder,
+  ids: Tensor,
+  positions: Tensor,
+  key: Key | undefined,
+  { eps, padId, dropout: rate }: BertConfig,
+): Tensor {
+  const { word_embeddings, token_type_embeddings, LayerNorm } = p.bert.embeddings;
   const words = gather(word_embeddings.weight, ids, { paddingIndex: padId });
-  const places = add(slice(position_embeddings.weight, 0, 0, length), slice(token_type_embeddings.weight, 0, 0, 1));
+  const places = add(positions, slice(token_type_embeddings.weight, 0, 0, 1));
   return dropout(layerNorm(LayerNorm, add(words, places), eps), rate, key && foldIn(key, 0));
 }
 
@@ -198,7 +205,8 @@ export function bertLayers(
 ): Tensor {
   for (let i = from; i < to; i++) {
     const key = context.key && foldIn(context.key, i + 1);
-    const { image, tap } = context, attentionTap = tapOf(context, i);
+    const { image, tap } = context;
+    const attentionTap = context.attentionTap?.layer === i ? context.attentionTap : undefined;
     tap?.(`hidden${i - from}`, x);
     const run = (layer: Layer, h: Tensor, ...[values, keys]: Tensor[]): Tensor =>
       bertLayer(layer, h, { ...context, key, attentionTap, image: values && { values, keys: keys! } }, config);
@@ -209,11 +217,6 @@ export function bertLayers(
   return x;
 }
 
-/** Who is shown the cross-attention of this layer. */
-function tapOf({ attentionTap }: BertContext, layer: number): AttentionTap | undefined {
-  return attentionTap?.layer === layer ? attentionTap : undefined;
-}
-
 /** The tokens that attention sees, as values and as keys. */
 interface Seen {
   readonly values: Tensor;
@@ -221,48 +224,61 @@ interface Seen {
 }
 
 /** What one layer reads besides the hidden states. */
-type LayerContext = Omit<BertContext, "image" | "attentionTap"> & {
-  readonly image: Seen | undefined;
-  readonly attentionTap: AttentionTap | undefined;
-};
+type LayerContext = Omit<BertContext, "image"> & { readonly image: Seen | undefined };
 
 /** Self-attention, cross-attention where the layer has it, MLP; each with residual and LayerNorm after it. */
 function bertLayer(p: Layer, x: Tensor, context: LayerContext, config: BertConfig): Tensor {
   const { mask, image, imageMask, key, causal, attentionTap } = context;
   const keyAt = (n: number): Key | undefined => key && foldIn(key, n);
-  const hidden = (mask: Tensor): Tensor => multiply(subtract(1, mask), PADDED);
-  x = attend(
-    p.attention,
-    x,
-    { values: x, keys: x },
-    { mask: hidden(mask), causal: causal ?? false, key: keyAt(0) },
-    config,
-  );
+  const own = keysAndValues(p.attention, { values: x, keys: x });
+  x = attend(p.attention, x, own, { mask: hidden(mask), causal: causal ?? false, key: keyAt(0) }, config);
   if (p.crossattention && image) {
-    const unseen = imageMask && multiply(subtract(1, imageMask), UNSEEN);
-    x = attend(p.crossattention, x, image, { mask: unseen, causal: false, key: keyAt(1), attentionTap }, config);
+    const seen = keysAndValues(p.crossattention, image), mask = imageMask && unseen(imageMask);
+    x = attend(p.crossattention, x, seen, { mask, key: keyAt(1), attentionTap }, config);
   }
-  const wide = gelu(linear(p.intermediate.dense, x));
-  return addNorm(p.output, linear(p.output.dense, wide), x, keyAt(2), config);
+  return feedForward(p, x, keyAt(2), config);
 }
 
-interface Attend {
-  readonly mask: Tensor | undefined;
-  readonly causal: boolean;
-  readonly key: Key | undefined;
+/** What is added to the scores of padded keys in self-attention; `mask` is 1 at tokens. */
+export function hidden(mask: Tensor): Tensor {
+  return multiply(subtract(1, mask), PADDED);
+}
+
+/** What is added to the scores of states that cross-attention must not see; `mask` is 1 at the others. */
+export function unseen(mask: Tensor): Tensor {
+  return multiply(subtract(1, mask), UNSEEN);
+}
+
+/** Keys and values of one attention for the tokens that it sees: [B, T, D] each. */
+export type KeysAndValues = { readonly keys: Tensor; readonly values: Tensor };
+
+/** The projections that an attention makes of the tokens that it sees. */
+export function keysAndValues(p: BertAttention, seen: Seen): KeysAndValues {
+  return { keys: linear(p.self.key, seen.keys), values: linear(p.self.value, seen.values) };
+}
+
+/** How {@linkcode attend} looks. */
+export interface Attend {
+  /** Added to the scores, [B, Tk]. Default: nothing. */
+  readonly mask?: Tensor | undefined;
+  /** Row i sees keys 0..i only. */
+  readonly causal?: boolean;
+  /** Dropout's randomness; without it there is none. */
+  readonly key?: Key | undefined;
+  /** Is shown the attention. */
   readonly attentionTap?: AttentionTap | undefined;
 }
 
-function attend(
-  p: ParametersOf<BertAttentionSpec>,
+/** One attention with its output map, residual and LayerNorm: x [B, Tq, D] looks at keys and values [B, Tk, D]. */
+export function attend(
+  p: BertAttention,
   x: Tensor,
-  seen: Seen,
-  { mask, causal, key, attentionTap }: Attend,
+  { keys, values }: KeysAndValues,
+  { mask, causal = false, key, attentionTap }: Attend,
   config: BertConfig,
 ): Tensor {
-  const { query, value, key: keys } = p.self;
   const inner = key && foldIn(key, 0);
-  const q = linear(query, x), k = linear(keys, seen.keys), v = linear(value, seen.values);
+  const q = linear(p.self.query, x);
   const options = {
     heads: config.heads,
     causal,
@@ -271,8 +287,21 @@ function attend(
       ? { dropout: { probability: config.dropout, key: inner.words, stream: inner.stream } }
       : {}),
   };
-  const context = attentionTap ? shownAttention(q, k, v, options, attentionTap) : attention(q, k, v, options);
+  const context = attentionTap
+    ? shownAttention(q, keys, values, options, attentionTap)
+    : attention(q, keys, values, options);
   return addNorm(p.output, linear(p.output.dense, context), x, key && foldIn(key, 1), config);
+}
+
+/** The MLP of a layer with residual and LayerNorm. */
+export function feedForward(
+  p: Pick<Layer, "intermediate" | "output">,
+  x: Tensor,
+  key: Key | undefined,
+  config: BertConfig,
+): Tensor {
+  const wide = gelu(linear(p.intermediate.dense, x));
+  return addNorm(p.output, linear(p.output.dense, wide), x, key, config);
 }
 
 /** LN(dropout(y) + x). */

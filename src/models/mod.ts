@@ -27,6 +27,7 @@ export {
   type BertSpec,
   bertSpec,
   bertText,
+  type KeysAndValues,
 } from "./bert.ts";
 export {
   type Albef,
@@ -60,7 +61,16 @@ export {
   type MomentumPairs,
   startQueues,
 } from "./momentum.ts";
+export { loadOfficial, type OfficialModels, officialNames, type OfficialOptions, officialTasks } from "./official.ts";
 export { asMatcher, type Retrieval, type RetrievalSpec, retrievalSpec } from "./retrieval.ts";
+export {
+  type AnswerCache,
+  cacheQuestions,
+  decodeToken,
+  decodeWhole,
+  emptyAnswerCache,
+  type QuestionCache,
+} from "./answer_decoder.ts";
 export { decodeAnswers, type Decoding, encodeQuestions, type Vqa, type VqaSpec, vqaSpec } from "./vqa.ts";
 export {
   encodeTwoImages,
