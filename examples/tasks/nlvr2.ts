@@ -1,14 +1,12 @@
 /** NLVR2: whether a sentence is true of two images; a step of pre-training by text assignment may come before. */
 import {
-  type AlbefConfig,
-  albefNames,
-  albefNamesForTwoImages,
   nlvr2 as recipe,
   nlvrAccuracy,
   nlvrCollate,
   type NlvrDataset,
   nlvrLogits,
   type NlvrSentence,
+  officialNames,
   openDataset,
   openNlvr,
   patched,
@@ -51,10 +49,11 @@ export const nlvr2: DownstreamTask<NlvrSentence, NlvrDataset> = {
       texts: () => retrieval.texts(dataset),
       objectiveOf: (setup) => textAssignment.objective(setup),
       steps,
-      start: (names, config) => startOf(names, config, "ta_head.*"),
+      start: (names, config) => ({ ...officialNames("nlvr", names, config), allowMissing: ["ta_head.*"] }),
     };
   },
-  start: (names, config) => startOf(names, config, "cls_head.*"),
+  start: (names, config) => officialNames("nlvr", names, config),
+  official: "nlvr",
   evaluator(context) {
     const { config, tokenizer, textLength } = context;
     const view = { resolution: config.vision.resolution, transform: "eval" } as const;
@@ -62,12 +61,6 @@ export const nlvr2: DownstreamTask<NlvrSentence, NlvrDataset> = {
     return classEvaluator(context, collate, (p, input) => nlvrLogits(p, patched(input, config), { config }), scoreOf);
   },
 };
-
-/** A checkpoint without the head; text assignment and fine-tuning have doubled the fusion layers already. */
-function startOf(names: readonly string[], { text: { fusionLayer, layers } }: AlbefConfig, head: string) {
-  const doubled = names.some((name) => name.includes(`encoder.layer.${2 * layers - fusionLayer - 1}.`));
-  return { table: doubled ? albefNames() : albefNamesForTwoImages(fusionLayer), allowMissing: [head] };
-}
 
 function scoreOf(dataset: NlvrDataset, classes: ReadonlyMap<number, number>): Score {
   const statements = [...classes.keys()].map((index) => dataset.entry(index));

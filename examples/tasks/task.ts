@@ -3,7 +3,7 @@ import type {
   AlbefConfig,
   Dataset,
   Example,
-  NameTable,
+  LoadOptions,
   RecipeObjective,
   RecipeSetup,
   settings,
@@ -67,7 +67,9 @@ export interface DownstreamTask<E extends Example, D extends Dataset<E> = Datase
   /** Training that comes first, if it is asked for. */
   before?(values: Values): Promise<Before | undefined>;
   /** How a checkpoint with tensors of these names starts the model, and which parameters it may lack. */
-  start(names: readonly string[], config: AlbefConfig): { table?: NameTable; allowMissing?: readonly string[] };
+  start(names: readonly string[], config: AlbefConfig): LoadOptions;
+  /** The model as official checkpoints are made for. */
+  readonly official: "retrieval" | "vqa" | "nlvr" | "entailment" | "grounding";
   /** Measures models on splits. */
   evaluator(context: EvaluationContext<E>): Evaluator<D>;
 }

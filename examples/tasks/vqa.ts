@@ -1,11 +1,10 @@
 /** Visual question answering: a decoder writes the answer; evaluated by ranking a list of answers. */
 import {
-  albefNames,
-  albefNamesForAnswers,
   type Candidates,
   cleanQuestion,
   compile,
   listedAnswers,
+  officialNames,
   openVqa,
   patched,
   rankAnswers,
@@ -85,10 +84,8 @@ export const vqa: DownstreamTask<VqaQuestion, VqaDataset> = {
       answerLength: answerLength ?? (setup.tokenizer ? longest(setup.tokenizer) : LONGEST),
     });
   },
-  start: (names, { text: { fusionLayer } }) =>
-    names.some((name) => name.startsWith("text_decoder."))
-      ? { table: albefNames() }
-      : { table: albefNamesForAnswers(fusionLayer) },
+  start: (names, config) => officialNames("vqa", names, config),
+  official: "vqa",
   evaluator({ config, tokenizer, textLength, values: { candidates, k, officialScore }, batch, workers, onError }) {
     const texts: readonly string[] = candidates;
     const collate = textCollate<VqaQuestion>(
