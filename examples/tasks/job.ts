@@ -66,6 +66,9 @@ async function openSplits(task: AnyTask, { options, values }: Run) {
     task.open({ ...files, onError }, use, values);
   const { valData, valImages, valSplit, valAnnotations, testData, testImages, testSplit, testAnnotations } = options;
   const own = given(data, images, split, annotations), all = await open(own, "train");
+  if (options.select === "test" && !testData.length) {
+    throw new settings.UsageError("--select test needs --test-data: none is given");
+  }
   const test = testData.length
     ? await open(given(testData, testImages, testSplit, testAnnotations), "evaluate")
     : undefined;
