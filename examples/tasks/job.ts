@@ -42,7 +42,8 @@ export interface Job {
 
 export async function openJob(task: AnyTask, run: Run): Promise<Job> {
   const { options } = run, splits = await openSplits(task, run), { training } = splits;
-  const values = await task.prepare?.(run.values, training) ?? run.values, before = await task.before?.(values);
+  const values = await task.prepare?.(run.values, training) ?? run.values,
+    before = await task.before?.(values, training);
   const texts = function* (): Generator<string> {
     yield* task.texts(training);
     if (before) yield* before.texts();

@@ -17,7 +17,7 @@ import { round } from "../_run.ts";
 import { majority } from "./batches.ts";
 import { classEvaluator, interval } from "./classes.ts";
 import { retrieval } from "./retrieval.ts";
-import type { DownstreamTask, Score } from "./task.ts";
+import type { Before, DownstreamTask, Score, Values } from "./task.ts";
 
 const { count, list, none, text } = settings;
 
@@ -39,19 +39,7 @@ export const nlvr2: DownstreamTask<NlvrSentence, NlvrDataset> = {
     for (let i = 0; i < dataset.length; i++) yield dataset.entry(i).sentence;
   },
   objective: (setup) => recipe.objective(setup),
-  async before({ assignmentSteps: steps, assignmentData: data, assignmentImages: images, onError }) {
-    if (!steps) return undefined;
-    if (!data.length) throw new settings.UsageError("--assignment-data is missing: give caption files, with images");
-    const dataset = await openDataset({ data, ...(images ? { images } : {}), onError });
-    return {
-      name: "assignment",
-      dataset,
-      texts: () => retrieval.texts(dataset),
-      objectiveOf: (setup) => textAssignment.objective(setup),
-      steps,
-      start: (names, config) => ({ ...officialNames("nlvr", names, config), allowMissing: ["ta_head.*"] }),
-    };
-  },
+  before: ({ assignmentSteps, ...values }) => assignmentSteps ? assignment(assignmentSteps, values) : undefined,
   start: (names, config) => officialNames("nlvr", names, config),
   official: "nlvr",
   evaluator(context) {
@@ -61,6 +49,23 @@ export const nlvr2: DownstreamTask<NlvrSentence, NlvrDataset> = {
     return classEvaluator(context, collate, (p, input) => nlvrLogits(p, patched(input, config), { config }), scoreOf);
   },
 };
+
+/** Pre-training by text assignment. */
+async function assignment(
+  steps: number,
+  { assignmentData: data, assignmentImages: images, onError }: Values,
+): Promise<Before> {
+  if (!data.length) throw new settings.UsageError("--assignment-data is missing: give caption files, with images");
+  const dataset = await openDataset({ data, ...(images ? { images } : {}), onError });
+  return {
+    name: "assignment",
+    dataset,
+    texts: () => retrieval.texts(dataset),
+    objectiveOf: (setup) => textAssignment.objective(setup),
+    steps,
+    start: (names, config) => ({ ...officialNames("nlvr", names, config), allowMissing: ["ta_head.*"] }),
+  };
+}
 
 function scoreOf(dataset: NlvrDataset, classes: ReadonlyMap<number, number>): Score {
   const statements = [...classes.keys()].map((index) => dataset.entry(index));

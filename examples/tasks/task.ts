@@ -65,7 +65,7 @@ export interface DownstreamTask<E extends Example, D extends Dataset<E> = Datase
   /** What is trained. */
   objective(setup: RecipeSetup, values: Values): TaskObjective<E>;
   /** Training that comes first, if it is asked for. */
-  before?(values: Values): Promise<Before | undefined>;
+  before?(values: Values, training: D): Promise<Before> | Before | undefined;
   /** How a checkpoint with tensors of these names starts the model, and which parameters it may lack. */
   start(names: readonly string[], config: AlbefConfig): LoadOptions;
   /** The model as official checkpoints are made for. */
@@ -74,7 +74,7 @@ export interface DownstreamTask<E extends Example, D extends Dataset<E> = Datase
   evaluator(context: EvaluationContext<E>): Evaluator<D>;
 }
 
-/** Training on other data, whose result is where the task starts. */
+/** Training by another objective, whose result is where the task starts. */
 export interface Before {
   /** The run's folder in that of the task. */
   readonly name: string;

@@ -1,6 +1,7 @@
 /** Visual question answering: a decoder writes the answer; evaluated by ranking a list of answers. */
 import {
   cleanQuestion,
+  grit,
   listedAnswers,
   officialNames,
   openVqa,
@@ -15,6 +16,7 @@ import { withUsual } from "../_settings.ts";
 import { Splits, textCollate } from "./batches.ts";
 import type { DownstreamTask, Values } from "./task.ts";
 import { ranker, readAnswers, writer } from "./vqa_answers.ts";
+import { questionCaptions } from "./vqa_captions.ts";
 import { scoreOf } from "./vqa_score.ts";
 
 const { count, none, text, toggle } = settings;
@@ -32,6 +34,9 @@ export const vqa: DownstreamTask<VqaQuestion, VqaDataset> = {
   usual: { epochs: 8, lr: 1e-3, textLength: 16, augment: "flip" },
   training: {
     ...withUsual(recipe.fields, { alpha: 0 }),
+    pretrainSteps: count(0, "steps of GRIT-VLP's losses before, on the questions with their answers as captions", {
+      min: 0,
+    }),
     answersPerQuestion: count(
       none,
       "answers of a question that count, the most frequent ones; without it all, at most 10",
@@ -82,6 +87,19 @@ export const vqa: DownstreamTask<VqaQuestion, VqaDataset> = {
       answersPerQuestion,
       answerLength: answerLength ?? (setup.tokenizer ? longest(setup.tokenizer) : LONGEST),
     });
+  },
+  before({ pretrainSteps: steps }, training) {
+    if (!steps) return undefined;
+    const dataset = questionCaptions(training);
+    return {
+      name: "pretraining",
+      dataset,
+      texts: () => [],
+      // Among images of which the same is asked the hardest negatives are none.
+      objectiveOf: (setup) => grit.objective(setup, { negatives: "random" }),
+      steps,
+      start: (names, config) => officialNames("pretraining", names, config),
+    };
   },
   start: (names, config) => officialNames("vqa", names, config),
   official: "vqa",
