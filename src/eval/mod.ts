@@ -7,6 +7,15 @@ export { falseNegativeRate, type FalseNegatives } from "./false_negatives.ts";
 export { type Recall, type Recalls } from "./recall.ts";
 export { RetrievalEvaluator, type RetrievalOptions, type RetrievalResult, type RetrievalSet } from "./retrieval.ts";
 export { retrievalSet, type RetrievalSetOptions } from "./retrieval_set.ts";
+export {
+  type ImageFeatures,
+  type ImageText,
+  PairEncoder,
+  type PairEncoderOptions,
+  type PairScore,
+  scorePairs,
+  type ScorePairsOptions,
+} from "./pair_encoder.ts";
 export { AnswerScorer, type AnswerScorerOptions } from "./answer_scores.ts";
 export { AnswerGenerator, generateAnswers, type GeneratedAnswer, type GenerateOptions } from "./generate.ts";
 export { type Candidates, rankAnswers, type RankedAnswers, type RankOptions } from "./answers.ts";

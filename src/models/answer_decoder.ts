@@ -12,35 +12,32 @@ import { broadcastTo } from "../ops/reduce.ts";
 import { reshape } from "../ops/shape.ts";
 import type { Tensor } from "../program/graph.ts";
 import type { ModelContext, PatchedPairs, Tokens } from "./albef.ts";
+import { bertEmbed, type CrossKeys, crossKeys, embedAt, mlmTransform } from "./bert.ts";
 import {
   attend,
-  bertEmbed,
-  embedAt,
+  type BertConfig,
+  type BertLayer,
   feedForward,
   hidden,
   type KeysAndValues,
   keysAndValues,
-  mlmTransform,
   unseen,
-} from "./bert.ts";
+} from "./bert_layer.ts";
 import type { AlbefConfig } from "./config.ts";
 import { decoderConfig, encodeQuestions, type Vqa } from "./vqa.ts";
-
-type DecoderLayer = Vqa["text_decoder"]["bert"]["encoder"]["layer"][number];
 
 /** What the decoder reads of B questions. */
 export type QuestionCache = {
   /** Of each layer's cross-attention, [B, L, D]. */
-  readonly layers: readonly KeysAndValues[];
+  readonly layers: CrossKeys;
   /** f32 [B, L]: 1 at tokens, 0 at padding. */
   readonly mask: Tensor;
 };
 
 /** Encodes B questions with their images and computes the keys and values that the decoder's layers take of them. */
 export function cacheQuestions(p: Vqa, questions: PatchedPairs, context: ModelContext): QuestionCache {
-  const states = encodeQuestions(p, questions, context), seen = { keys: states, values: states };
-  const layers = p.text_decoder.bert.encoder.layer.map((layer) => keysAndValues(layer.crossattention!, seen));
-  return { layers, mask: questions.mask };
+  const states = encodeQuestions(p, questions, context);
+  return { layers: crossKeys(p.text_decoder, states, decoderConfig(context.config)), mask: questions.mask };
 }
 
 /**
@@ -62,7 +59,7 @@ export function decodeWhole(
     const tokens = keysAndValues(layer.attention, { keys: x, values: x });
     x = attend(layer.attention, x, tokens, { mask: hidden(mask), causal: true }, own);
     if (i === 0 && shared) x = repeated(x, count), mask = repeated(mask, count);
-    x = readQuestions(layer, x, i, questions, config);
+    x = readQuestions(layer, x, i, questions, own);
   }
   return mlmTransform(p.text_decoder, x, own);
 }
@@ -73,20 +70,16 @@ export function repeated(x: Tensor, count: number): Tensor {
   return reshape(broadcastTo(reshape(x, [1, rows, ...rest]), [count, rows, ...rest]), [count * rows, ...rest]);
 }
 
-/** Cross-attention and MLP. All rows of a question are queries to its one set of keys and values. */
+/** Cross-attention and MLP of one layer. All rows of a question share its one set of keys and values. */
 function readQuestions(
-  layer: DecoderLayer,
+  layer: BertLayer,
   x: Tensor,
   number: number,
   { layers, mask }: QuestionCache,
-  config: AlbefConfig,
+  config: BertConfig,
 ): Tensor {
-  const own = decoderConfig(config),
-    count = mask.shape[0]!,
-    [rows, length, width] = x.shape as [number, number, number];
-  const queries = reshape(x, [count, rows / count * length, width]);
-  const read = attend(layer.crossattention!, queries, layers[number]!, { mask: unseen(mask) }, own);
-  return feedForward(layer, reshape(read, x.shape), undefined, own);
+  const read = attend(layer.crossattention!, x, layers[number]!, { mask: unseen(mask) }, config);
+  return feedForward(layer, read, undefined, config);
 }
 
 /** Keys and values of each layer's self-attention for N answers, [N, M, D]; 0 from the next token on. */
@@ -124,7 +117,7 @@ export function decodeToken(
     const seen = { keys: where(isHere, keys, before.keys), values: where(isHere, values, before.values) };
     next.push(seen);
     x = attend(layer.attention, x, seen, { mask }, own);
-    x = readQuestions(layer, x, i, questions, config);
+    x = readQuestions(layer, x, i, questions, own);
   }
   return { state: reshape(mlmTransform(p.text_decoder, x, own), [rows, own.width]), cache: next };
 }

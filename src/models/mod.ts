@@ -17,18 +17,17 @@ export {
 } from "./vit.ts";
 export {
   type Bert,
-  type BertAttentionSpec,
-  type BertConfig,
   type BertContext,
   type BertEncoder,
   bertFusion,
-  type BertLayerSpec,
   bertMultimodal,
   type BertSpec,
   bertSpec,
   bertText,
-  type KeysAndValues,
+  type CrossKeys,
+  crossKeys,
 } from "./bert.ts";
+export { type BertAttentionSpec, type BertConfig, type BertLayerSpec, type KeysAndValues } from "./bert_layer.ts";
 export {
   type Albef,
   albefPairs,

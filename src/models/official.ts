@@ -103,6 +103,10 @@ export function officialNames(task: keyof OfficialModels, file: readonly string[
  *
  * Parameters go to the GPU one at a time.
  *
+ *     const config = { ...configs.base, vision: { ...configs.base.vision, resolution: 384 } };
+ *     const { params, report } = await loadOfficial("ALBEF.pth", "vqa", config, { precision: "f16" });
+ *     console.log(formatLoadReport(report));
+ *
  * @returns The parameters, on the GPU, and what became of the names of model and file (see `formatLoadReport`).
  * @throws {RangeError} If a parameter is missing or has another shape, or f16 does not hold one of its values.
  * @throws {UnsupportedError} If f16 is asked for and the adapter has none.
