@@ -121,8 +121,8 @@ function openQuestions(
 }
 
 /**
- * COCO's names of images, as in "COCO_train2014_000000000009.jpg", in the folder "train2014" if there is one; those of "test-dev2015" are
- * some of "test2015".
+ * COCO's names of images, as in "COCO_train2014_000000000009.jpg", in the folder "train2014" if there is one; those of
+ * "test-dev2015" are some of "test2015".
  */
 async function imageNames(file: string, outline: string, images = ""): Promise<(id: number) => string> {
   const { value, error } = tryParse(outline);
