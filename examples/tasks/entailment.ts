@@ -1,12 +1,12 @@
 /** Visual entailment: what an image says about a sentence. */
 import {
-  albefNames,
   entailment as recipe,
   ENTAILMENT_CLASSES,
   entailmentCollate,
   type EntailmentDataset,
   type EntailmentExample,
   entailmentLogits,
+  officialNames,
   openEntailment,
   patched,
 } from "../../mod.ts";
@@ -29,7 +29,8 @@ export const entailment: DownstreamTask<EntailmentExample, EntailmentDataset> = 
     for (let i = 0; i < dataset.length; i++) yield dataset.entry(i).sentence;
   },
   objective: (setup, values) => recipe.objective(setup, values),
-  start: () => ({ table: albefNames(), allowMissing: ["cls_head.*"] }),
+  start: (names, config) => officialNames("entailment", names, config),
+  official: "entailment",
   evaluator(context) {
     const { config, tokenizer, textLength } = context;
     const view = { resolution: config.vision.resolution, transform: "eval" } as const;

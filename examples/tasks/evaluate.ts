@@ -1,6 +1,6 @@
 /** evaluate.ts TASK: a checkpoint of any origin on a split of a task. */
-import { countParameters, settings, setUpAdapter, writeFileAtomic } from "../../mod.ts";
-import { loadStart, modelConfig, openAdapter, openTokenizer, parametersOf, round, say, setupOf } from "../_run.ts";
+import { countParameters, formatLoadReport, loadOfficial, settings, setUpAdapter, writeFileAtomic } from "../../mod.ts";
+import { modelConfig, openAdapter, openTokenizer, round, say, setupOf } from "../_run.ts";
 import { deviceFields, help, inputFields, modelFields } from "../_settings.ts";
 import { type AnyTask, tasks } from "./mod.ts";
 import { OF_THE_MODEL, type Origin, originOf } from "./origin.ts";
@@ -23,7 +23,11 @@ const shared = fields({
     annotations: list([], "answers to VQA v2's questions"),
     ...{ onError, tokenizer, sep, textLength, resolution, workers },
   }),
-  ...group("Model", { model, patch }),
+  ...group("Model", {
+    model,
+    patch,
+    precision: oneOf(["f32", "f16"], "f32", "f16: matrices take half the memory, where the adapter has 16-bit floats"),
+  }),
   ...group("Run", { batch: count(64, "examples that are taken at a time"), ...deviceFields, help }),
 });
 
@@ -50,15 +54,17 @@ export async function evaluateTask(name: string, args: readonly string[]): Promi
   const config = modelConfig({ ...options, dropout: 0 }, tokenizer);
   const setup = { ...setupOf({ ...options, augment: "none", remat: false, seed: 0 }, config, 1), tokenizer };
   const objective = task.objective(setup, values), { spec } = objective;
-  // A head that is not in the file would start at random: here that is an error.
-  const tensors = await loadStart(origin.path, spec, [], (names) => {
-    const { table } = task.start(names, config);
-    return table ? { table } : {};
-  });
+  const { params, report } = await loadOfficial(origin.path, task.official, config, { precision: options.precision });
+  say(`${origin.path}: ${formatLoadReport(report)}`);
+  if (report.missing.length) {
+    throw new settings.UsageError(
+      `--checkpoint "${given}" is not fine-tuned for ${name}: it has no ${report.missing[0]}`,
+    );
+  }
   say(`${dataset.length} examples of ${dataset.name}; ${countParameters(spec).toLocaleString("en")} parameters`);
 
   const evaluator = task.evaluator({ config, tokenizer, textLength, values, objective, batch, workers, onError });
-  const began = performance.now(), score = await evaluator.evaluate(parametersOf(spec, tensors), dataset);
+  const began = performance.now(), score = await evaluator.evaluate(params, dataset);
   const seconds = (performance.now() - began) / 1000;
   await evaluator.close();
   say(score.line);
@@ -76,6 +82,7 @@ export async function evaluateTask(name: string, args: readonly string[]): Promi
       preset: options.preset,
       zeroShot: options.preset === "zero-shot",
       resolution: config.vision.resolution,
+      precision: options.precision,
       selection: "given checkpoint",
       ...evaluator.protocol,
     },

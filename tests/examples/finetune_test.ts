@@ -39,6 +39,23 @@ for (const task of Object.keys(FILES) as Task[]) {
       const result = (await evaluate(task, "--checkpoint", out, ...split, ...flags)).summary;
       assertEquals(result.figures, test);
       assertEquals(result.checkpoint, `${out}/best.safetensors`);
+
+      if (task === "vqa") {
+        const written = ["--generate", "2", "--predictions", `${dir}/results.json`];
+        const { figures, protocol } = (await evaluate(task, "--checkpoint", out, ...split, ...written)).summary;
+        assertEquals([figures.questions, protocol.beams], [test.questions, 2]);
+        const results = JSON.parse(await Deno.readTextFile(`${dir}/results.json`));
+        const asked = JSON.parse(await Deno.readTextFile(files("test").questions));
+        const ids = (rows: { question_id: number }[]) => rows.map(({ question_id }) => question_id);
+        assertEquals(ids(results), ids(asked));
+        assert(results.every(({ answer }: { answer: unknown }) => typeof answer === "string"));
+      }
+      if (task !== "nlvr2") return;
+      // Interrupted between the trainings: the first one is not repeated.
+      for (const ending of ["json", "safetensors"]) await Deno.remove(`${out}/step-00000002.${ending}`);
+      const again = await finetune(task, "--config", `${out}/settings.json`, "--out", out, "--resume");
+      assertMatch(again.err, /resumed from .*assignment\/step-00000001/);
+      assertEquals([again.summary.sha256, again.summary.protocol], [summary.sha256, protocol]);
     });
   });
 }
