@@ -138,7 +138,9 @@ async function query(asked: string | undefined, args: readonly string[]): Promis
   await openAdapter(options);
   const run = await openRun(options);
   if (photos.fingerprint !== await modelOf(run)) {
-    throw new Error(`Cannot search in "${path}": ${otherModel(run)}; make the index again, or give --checkpoint`);
+    throw new Error(
+      `Cannot search in "${path}": ${otherModel(run)}; delete it and make it again, or give that --checkpoint`,
+    );
   }
   const text = asked?.trim() || undefined, canMatch = text !== undefined && !!run.model.match;
   if (!canMatch && (words || options.rerank)) {
