@@ -20,7 +20,7 @@ import { inputFields, modelFields } from "./_settings.ts";
 import { OF_THE_MODEL, originOf } from "./tasks/origin.ts";
 
 const { fields, text } = settings;
-const { tokenizer, sep, textLength, resolution } = inputFields, { model, patch } = modelFields;
+const { sep, textLength, resolution } = inputFields, { model, patch } = modelFields;
 
 /** Settings that say which model it is; a run's folder knows them all but the first. */
 export const runFields = fields({
@@ -28,7 +28,8 @@ export const runFields = fields({
     settings.none,
     "trained model: the folder of a run, or safetensors or .pth with ALBEF's names (then with the settings of the model)",
   ),
-  ...{ model, patch, tokenizer, sep, textLength, resolution },
+  tokenizer: text(settings.none, "its tokenizer.json or vocab.txt"),
+  ...{ model, patch, sep, textLength, resolution },
 });
 
 /** Values of {@linkcode runFields}. */

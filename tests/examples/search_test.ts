@@ -136,6 +136,12 @@ testInFolder(
     await assertRefused(["query", "--image", files[0]!, "--rerank", "3", ...at], "there is no text", true);
     await assertRefused(["query", "red", "--words", ...at], "give --page", true);
     await assertRefused(["query", "--image", `${dir}/run/tokenizer.json`, ...at], "it is damaged or not an image");
+    await assertRefused(["query", "red", "--page", `${dir}/none/page.html`, ...at], "there is no such folder", true);
+    await assertRefused(
+      ["index", photos, ...model, "--index", `${dir}/none/photos.index`],
+      "there is no such folder",
+      true,
+    );
     await assertRefused(["serve"], "must be one of index, query", true);
     assertEquals(await snapshot(dir), before, "a refusal leaves everything as it was");
   },
