@@ -60,9 +60,9 @@ export async function resultsPage(path: string, found: readonly Found[], options
 <body><header>${asked}<div><h1>${escapeHtml(title)}${
     text !== undefined && image !== undefined ? ", like this one" : ""
   }</h1>
-<p>${found.length} results, ${order}. <small>Photos of ${escapeHtml(folder)}; model ${
-    escapeHtml(options.run.file.path)
-  }</small></p></div></header>
+<p>${found.length} ${found.length === 1 ? "result" : "results"}, ${order}. <small>Photos of ${
+    escapeHtml(folder)
+  }; model ${escapeHtml(options.run.file.path)}</small></p></div></header>
 <main><ol>
 ${items.join("\n")}
 </ol></main></body></html>
