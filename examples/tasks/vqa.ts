@@ -30,6 +30,7 @@ const LONGEST = 10;
 export const vqa: DownstreamTask<VqaQuestion, VqaDataset> = {
   title: recipe.title,
   files: "questions with answers: ALBEF's list, VQA v2's questions, or easy-VQA's",
+  predictions: "VQA's JSON for the evaluation server",
   demo: { files: "questions" },
   paper: { epochs: "8", lr: "2e-5" },
   usual: { epochs: 8, lr: 1e-3, textLength: 16, augment: "flip" },
