@@ -19,6 +19,7 @@ import type { DownstreamTask, Score } from "./task.ts";
 export const entailment: DownstreamTask<EntailmentExample, EntailmentDataset> = {
   title: recipe.title,
   files: "sentences about images: ALBEF's list, or SNLI-VE's JSON lines",
+  predictions: "JSON lines",
   demo: { files: "entailment" },
   paper: { epochs: "5", lr: "2e-5", warmup: "100" },
   usual: { epochs: 5, lr: 5e-4, augment: "none" }, // sentences tell left from right

@@ -24,6 +24,7 @@ const { count, list, none, text } = settings;
 export const nlvr2: DownstreamTask<NlvrSentence, NlvrDataset> = {
   title: recipe.title,
   files: "sentences about two images: ALBEF's list, or the JSON lines of NLVR2 or NLVR",
+  predictions: "NLVR's lines of identifier,true|false",
   demo: { files: "statements" },
   paper: { epochs: "10", lr: "2e-5", batch: "16", warmup: "100" },
   usual: { epochs: 10, lr: 5e-4, augment: "none" }, // sentences tell left from right

@@ -49,6 +49,8 @@ export interface DownstreamTask<E extends Example, D extends Dataset<E> = Datase
   readonly evaluation: settings.Fields;
   /** What an entry of the data files is, for the help. */
   readonly files: string;
+  /** What a file of predictions is, where there is one. */
+  readonly predictions?: string;
   /** What the demo learns: files of scenes, and settings beside those. */
   readonly demo: {
     readonly files: "captions" | "questions" | "statements" | "entailment" | "expressions";

@@ -5,6 +5,7 @@ import {
   listedAnswers,
   officialNames,
   openVqa,
+  type RecipeSetup,
   settings,
   toDevice,
   type Tokenizer,
@@ -16,7 +17,7 @@ import { withUsual } from "../_settings.ts";
 import { Splits, textCollate } from "./batches.ts";
 import type { DownstreamTask, Values } from "./task.ts";
 import { ranker, readAnswers, writer } from "./vqa_answers.ts";
-import { questionCaptions } from "./vqa_captions.ts";
+import { questionCaptions, QUESTIONS_OF_A_CAPTION } from "./vqa_captions.ts";
 import { scoreOf } from "./vqa_score.ts";
 
 const { count, none, text, toggle } = settings;
@@ -29,6 +30,7 @@ const LONGEST = 10;
 export const vqa: DownstreamTask<VqaQuestion, VqaDataset> = {
   title: recipe.title,
   files: "questions with answers: ALBEF's list, VQA v2's questions, or easy-VQA's",
+  predictions: "VQA's JSON for the evaluation server",
   demo: { files: "questions" },
   paper: { epochs: "8", lr: "2e-5" },
   usual: { epochs: 8, lr: 1e-3, textLength: 16, augment: "flip" },
@@ -95,8 +97,8 @@ export const vqa: DownstreamTask<VqaQuestion, VqaDataset> = {
       name: "pretraining",
       dataset,
       texts: () => [],
-      // Among images of which the same is asked the hardest negatives are none.
-      objectiveOf: (setup) => grit.objective(setup, { negatives: "random" }),
+      // Where the same is asked of many images, the hardest negatives are none.
+      objectiveOf: (setup) => grit.objective({ ...setup, textLength: captionLength(setup) }, { negatives: "random" }),
       steps,
       start: (names, config) => officialNames("pretraining", names, config),
     };
@@ -125,6 +127,11 @@ export const vqa: DownstreamTask<VqaQuestion, VqaDataset> = {
     };
   },
 };
+
+/** Tokens of a caption that is made of questions. */
+function captionLength({ textLength, config }: RecipeSetup): number {
+  return Math.min(QUESTIONS_OF_A_CAPTION * textLength, config.text.maxPositions);
+}
 
 /** The answers that are ranked, and how long and how many the answers of a question are. */
 async function prepare(values: Values, training: VqaDataset | undefined): Promise<Values> {

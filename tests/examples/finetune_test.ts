@@ -20,6 +20,7 @@ for (const task of Object.keys(FILES) as Task[]) {
       const { images, detections } = files("train"), out = `${dir}/run`;
       const own: Partial<Record<Task, string[]>> = {
         retrieval: ["--k", "4"],
+        vqa: ["--pretrain-steps", "1"],
         grounding: ["--detections", detections],
         nlvr2: ["--assignment-steps", "1", "--assignment-data", files("train").captions, "--assignment-images", images],
       };
@@ -31,11 +32,12 @@ for (const task of Object.keys(FILES) as Task[]) {
       assertEquals([summary.task, summary.steps], [task, 2]);
       const { protocol, val, test } = summary;
       assertEquals([protocol.zeroShot, protocol.resolution, protocol.selection, protocol.step], [false, 16, "val", 2]);
-      assertEquals(protocol.init, task === "nlvr2" ? `${out}/assignment/step-00000001.safetensors` : null);
+      const before = { nlvr2: "assignment", vqa: "pretraining" }[task as string];
+      assertEquals(protocol.init, before ? `${out}/${before}/step-00000001.safetensors` : null);
       assertEquals([Object.keys(val), Object.keys(test)], [FIGURES[task], FIGURES[task]]);
 
       const split = ["--data", files("test")[FILES[task]], "--images", images, "--batch", "16"];
-      const flags = task === "nlvr2" ? [] : own[task] ?? [];
+      const flags = before ? [] : own[task] ?? [];
       const result = (await evaluate(task, "--checkpoint", out, ...split, ...flags)).summary;
       assertEquals(result.figures, test);
       assertEquals(result.checkpoint, `${out}/best.safetensors`);
