@@ -4,21 +4,23 @@ import {
   albefPairs,
   albefSpec,
   bertSpec,
+  loadParameters,
   loadTokenizer,
   type Matcher,
   openCheckpoint,
   type PairModel,
   settings,
   sha256IfThere,
+  specEntries,
   type SpecTree,
   type Tokenizer,
 } from "../mod.ts";
-import { loadStart, modelConfig, parametersOf } from "./_run.ts";
+import { modelConfig, parametersOf, say } from "./_run.ts";
 import { inputFields, modelFields } from "./_settings.ts";
-import { OF_THE_MODEL, type Origin, originOf } from "./tasks/origin.ts";
+import { OF_THE_MODEL, originOf } from "./tasks/origin.ts";
 
 const { fields, text } = settings;
-const { tokenizer, sep, textLength, resolution } = inputFields, { model, patch } = modelFields;
+const { sep, textLength, resolution } = inputFields, { model, patch } = modelFields;
 
 /** Settings that say which model it is; a run's folder knows them all but the first. */
 export const runFields = fields({
@@ -26,7 +28,8 @@ export const runFields = fields({
     settings.none,
     "trained model: the folder of a run, or safetensors or .pth with ALBEF's names (then with the settings of the model)",
   ),
-  ...{ model, patch, tokenizer, sep, textLength, resolution },
+  tokenizer: text(settings.none, "its tokenizer.json or vocab.txt"),
+  ...{ model, patch, sep, textLength, resolution },
 });
 
 /** Values of {@linkcode runFields}. */
@@ -63,19 +66,23 @@ export async function openRun(values: RunSettings): Promise<OpenedRun> {
   const origin = await originOf(checkpoint, "checkpoint");
   if (!path) throw new settings.UsageError("--tokenizer is missing: give the model's");
   const tokenizer = await loadTokenizer(path, { sep }), config = modelConfig({ ...values, dropout: 0 }, tokenizer);
-  const { image, text, ...head } = albefPairs(config),
-    model = await hasHead(origin) ? { image, text, ...head } : { image, text };
-  const spec = specOf(config, "match" in model);
-  const params = parametersOf(spec, await loadStart(origin.path, spec, [])) as unknown as Matcher;
-  const sha256 = (await sha256IfThere(origin.path))!;
-  return { config, tokenizer, textLength, model, params, file: { path: origin.path, sha256 } };
-}
-
-/** Whether the checkpoint has a matching head that was trained. */
-async function hasHead({ path, preset }: Origin): Promise<boolean> {
-  const archive = await openCheckpoint(path);
-  archive.close();
-  return archive.tensors.has("itm_head.weight") && (await preset(["itmWeight"])).itmWeight !== 0;
+  const archive = await openCheckpoint(origin.path);
+  try {
+    const { itmWeight } = await origin.preset(["itmWeight"]), { image, text, ...head } = albefPairs(config);
+    const hasHead = archive.tensors.has("itm_head.weight") && itmWeight !== 0; // an untrained head must not rank
+    const spec = specOf(config, hasHead), target = specEntries(spec).map(([name, { shape }]) => [name, shape] as const);
+    const { tensors } = await loadParameters(target, archive, { resizePositions: true });
+    const values = new Map([...tensors].map(([name, { data }]) => [name, data as Float32Array]));
+    say(`model: ${origin.path}${hasHead ? "" : ", two encoders without a matching head"}`);
+    return {
+      ...{ config, tokenizer, textLength },
+      model: { image, text, ...(hasHead ? head : {}) },
+      params: parametersOf(spec, values) as unknown as Matcher,
+      file: { path: origin.path, sha256: (await sha256IfThere(origin.path))! },
+    };
+  } finally {
+    archive.close();
+  }
 }
 
 /** The parameters that are read: without a head the fusion layers are not needed either. */

@@ -16,9 +16,6 @@ import {
   type Example,
   listCheckpoints,
   Loader,
-  ProgressLine,
-  readSettingsFile,
-  type RecipeObjective,
   settings,
   setUpAdapter,
   shuffled,
@@ -27,33 +24,26 @@ import {
   train,
   type TrainOptions,
   type TrainResult,
-  writeTaskScenes,
 } from "../mod.ts";
 import {
   contents,
   lengthOf,
   loadStart,
-  modelConfig,
   openAdapter,
-  openTokenizer,
-  parametersOf,
   rateOf,
   round,
   runCommand,
   say,
   sayMemory,
   sayStopped,
-  setupOf,
   stepOf,
 } from "./_run.ts";
-import { demoPreset, sceneFolder, type Tuning, tuningFields } from "./finetune_settings.ts";
-import { OF_THE_MODEL, type Origin, originOf } from "./tasks/origin.ts";
+import type { Tuning } from "./finetune_settings.ts";
+import { type AnyObjective, type Job, openJob } from "./tasks/job.ts";
+import { openJudge } from "./tasks/judge.ts";
 import { type AnyTask, taskOf, tasks } from "./tasks/mod.ts";
-import { type Entries, splitImages } from "./tasks/hold_out.ts";
-import { Selection } from "./tasks/selection.ts";
-import type { Files, Parameters, Values } from "./tasks/task.ts";
-
-type AnyDataset = Entries<Example>;
+import { readRun, type Run } from "./tasks/run.ts";
+import type { Parameters } from "./tasks/task.ts";
 
 /** What the command does with its arguments. */
 export async function main(args: readonly string[]): Promise<void> {
@@ -64,13 +54,9 @@ export async function main(args: readonly string[]): Promise<void> {
   await setUpAdapter();
   const device = await openAdapter(options);
 
-  const { training, val, test } = await openSplits(task, run);
-  const values = await task.prepare?.(run.values, training) ?? run.values;
-  const tokenizer = await openTokenizer(options, () => task.texts(training)), config = modelConfig(options, tokenizer);
-  const { steps, perEpoch } = lengthOf(options, training.length);
-  const setup = { ...setupOf(options, config, perEpoch), tokenizer }, objective = task.objective(setup, values);
+  const job = await openJob(task, run), { training, objective, steps } = job;
   if (options.dryRun) {
-    const estimate = (batch: number) => estimateMemory(task.objective({ ...setup, batch }, values), stepOf(options));
+    const estimate = (batch: number) => estimateMemory(job.objectiveOf(batch), stepOf(options));
     return await sayMemory(options, training.length, estimate);
   }
   const parameters = countParameters(objective.spec);
@@ -79,63 +65,48 @@ export async function main(args: readonly string[]): Promise<void> {
   using stop = stopOnSignals();
   const fit = fitter(run, {
     signal: stop.signal,
-    files: { "settings.json": run.text, "tokenizer.json": tokenizerText(tokenizer), ...task.keep?.(values) },
-    settings: { ...run.resumable, ...await contents(options.data, tokenizer) },
+    files: { "settings.json": run.text, "tokenizer.json": tokenizerText(job.tokenizer), ...task.keep?.(job.values) },
+    settings: { ...run.resumable, ...await contents(options.data, job.tokenizer) },
   });
-  const stopped = (result: Result, steps: number, folder: string): void => {
-    const { steps: done, checkpoint } = result, config = `${folder}/settings.json`, { out } = options;
-    sayStopped(`finetune.ts ${name}`, { out, steps, done, path: checkpoint!.path, config }, stop.status);
+  const stopped = ({ steps: done, checkpoint }: Result, { steps, out }: Phase): void => {
+    const path = checkpoint!.path, config = `${out}/settings.json`;
+    sayStopped(`finetune.ts ${name}`, { out: options.out, steps, done, path, config }, stop.status);
   };
+  const begun = options.resume && await newestIn(options.out) !== undefined;
+  const first = begun ? undefined : phaseBefore(job, options);
+  const before = first && await fit(first);
+  if (before?.stopped) return stopped(before, first!);
 
-  let start: Start | undefined = run.init && { path: run.init.path, of: (names) => task.start(names, config) };
-  const before = await task.before?.(setup, values), begun = options.resume && await hasCheckpoint(options.out);
-  if (before && !begun) {
-    const out = `${options.out}/${before.name}`, { dataset, objective, steps } = before;
-    say(`${dataset.length} examples of ${dataset.name}: ${before.name}, ${steps} steps`);
-    const first = start && { ...start, of: (names: readonly string[]) => before.start(names, config) };
-    const result = await fit({ dataset, objective, steps, out, start: first, resume: options.resume });
-    if (result.stopped) return stopped(result, steps, out);
-    start = { path: result.checkpoint!.path, of: (names) => task.start(names, config) };
-  }
+  const start = await startOf(job, options);
+  const judge = await openJudge(job, options, begun);
+  const { out } = options, { evaluate } = judge, resume = options.resume && !first;
+  const main: Phase = { dataset: training, objective, steps, out, start, resume, evaluate };
+  const trained = await fit(main);
+  if (trained.stopped) return stopped(trained, main);
+  const { protocol, ...figures } = await judge.finish(trained);
+  const origin = { init: start?.path ?? null, zeroShot: false, resolution: job.config.vision.resolution };
+  console.log(
+    JSON.stringify({
+      ...summary(name!, device, parameters, trained),
+      protocol: { ...origin, ...protocol },
+      ...figures,
+    }),
+  );
+}
 
-  const { textLength, evalBatch, workers, onError } = options;
-  const sizes = { config, tokenizer, textLength, batch: evalBatch, workers, onError };
-  const evaluator = task.evaluator({ ...sizes, values, objective });
-  const selection = new Selection(options.out), { selecting, by } = selectionOf(options, val, test);
-  if (begun) await selection.resume();
-  for (const split of [selecting, test]) if (split) await evaluator.check?.(split);
-  const evaluate = async (params: Parameters, step: number): Promise<Record<string, number>> => {
-    const score = await evaluator.evaluate(params, selecting!);
-    say(`step ${step}: ${score.line} (${selecting!.name})`);
-    if (options.select !== "last") await selection.offer(params, step, score);
-    return { [`${by}/score`]: score.score };
-  };
-  const resume = options.resume && (begun || !before);
-  const main = { dataset: training, objective, steps, out: options.out, start, resume };
-  const result = await fit({ ...main, ...(selecting ? { evaluate } : {}) });
-  if (result.stopped) return stopped(result, steps, options.out);
+/** The training before, which starts where the run is told to. */
+function phaseBefore({ before, run: { init }, config }: Job, { out, resume }: Tuning): Phase | undefined {
+  if (!before) return undefined;
+  const { name, dataset, objective, steps } = before;
+  say(`${dataset.length} examples of ${dataset.name}: ${name}, ${steps} steps`);
+  const start = init && { path: init.path, of: (names: readonly string[]) => before.start(names, config) };
+  return { dataset, objective, steps, out: `${out}/${name}`, start, resume };
+}
 
-  const { best } = selection;
-  const params: Parameters = best
-    ? parametersOf(objective.spec, await loadStart(selection.path, objective.spec, []))
-    : result.params;
-  const tested = test && by !== "test" ? await evaluator.evaluate(params, test) : undefined;
-  if (tested) say(`test: ${tested.line} (${test!.name})`);
-  await evaluator.close();
-  console.log(JSON.stringify({
-    ...summary(name!, device, parameters, result),
-    protocol: {
-      init: start?.path ?? null,
-      zeroShot: false,
-      resolution: config.vision.resolution,
-      selection: best ? by : "last step",
-      step: best?.step ?? result.steps,
-      ...evaluator.protocol,
-    },
-    val: best && by === "val" ? best.figures : null,
-    test: tested?.figures ?? (best && by === "test" ? best.figures : null),
-    best: best ? selection.path : null,
-  }));
+/** Where the task's training starts: at the end of the training before, if there is one. */
+async function startOf({ task, before, run: { init }, config }: Job, { out }: Tuning): Promise<Start | undefined> {
+  const path = before ? await newestIn(`${out}/${before.name}`) : init?.path;
+  return path === undefined ? undefined : { path, of: (names) => task.start(names, config) };
 }
 
 /** A checkpoint, and how its parameters become a model's. */
@@ -147,13 +118,12 @@ interface Start {
 /** One training of a run: that of the task, or one that comes before. */
 interface Phase {
   readonly dataset: Dataset<Example>;
-  // deno-lint-ignore no-explicit-any
-  readonly objective: RecipeObjective<any, any, any, any>;
+  readonly objective: AnyObjective;
   readonly steps: number;
   readonly out: string;
   readonly start: Start | undefined;
   readonly resume: boolean;
-  readonly evaluate?: (params: Parameters, step: number) => Promise<Record<string, number>>;
+  readonly evaluate?: undefined | ((params: Parameters, step: number) => Promise<Record<string, number>>);
 }
 
 // deno-lint-ignore no-explicit-any
@@ -185,93 +155,10 @@ function fitter({ options }: Run, shared: Pick<TrainOptions, "signal" | "files" 
   };
 }
 
-async function hasCheckpoint(folder: string): Promise<boolean> {
-  return (await listCheckpoints(folder).catch((): string[] => [])).length > 0;
-}
-
-/** The settings of a run. */
-interface Run {
-  readonly options: Tuning;
-  readonly values: Values;
-  readonly fields: settings.Fields;
-  /** The settings as a file that repeats the run. */
-  readonly text: string;
-  readonly resumable: settings.SettingsRecord;
-  /** Where the parameters come from. */
-  readonly init: Origin | undefined;
-}
-
-async function readRun(task: AnyTask, args: readonly string[]): Promise<Run> {
-  const fields = tuningFields(task), path = settings.peek(fields, "config", { args });
-  const file = path === undefined ? undefined : await readSettingsFile(path);
-  const given = settings.peek(fields, "init", { args, file });
-  const init = given === undefined ? undefined : await originOf(given, "init");
-  const out = settings.peek(fields, "out", { args, file }), isDemo = settings.peek(fields, "demo", { args });
-  const preset = { ...(isDemo ? demoPreset(task, out) : {}), ...await init?.preset(OF_THE_MODEL) };
-  const values = settings.readSettings(fields, { args, file, preset });
-  if (init && !values.tokenizer) {
-    throw new settings.UsageError("--tokenizer is missing: give the one that the model of --init was trained with");
-  }
-  return {
-    options: values as Tuning,
-    values,
-    fields,
-    text: settings.settingsText(fields, values),
-    resumable: settings.resumable(fields, values),
-    init,
-  };
-}
-
-/** The three splits, as far as they are given. */
-async function openSplits(task: AnyTask, { options, values }: Run) {
-  const { data, images, split, annotations, onError } = options;
-  if (options.demo) await drawScenes(options);
-  if (!data.length) throw new settings.UsageError(`--data is missing: give files of ${task.files}`);
-  const open = (files: Omit<Files, "onError">, use: "train" | "evaluate"): Promise<AnyDataset> =>
-    task.open({ ...files, onError }, use, values);
-  const { valData, valImages, valSplit, valAnnotations, testData, testImages, testSplit, testAnnotations } = options;
-  const own = given(data, images, split, annotations), all = await open(own, "train");
-  const test = testData.length
-    ? await open(given(testData, testImages, testSplit, testAnnotations), "evaluate")
-    : undefined;
-  if (valData.length) {
-    return { training: all, val: await open(given(valData, valImages, valSplit, valAnnotations), "evaluate"), test };
-  }
-  if (!options.holdOut) return { training: all, val: undefined, test };
-  const [training, held] = splitImages(all, options.holdOut, options.seed);
-  return { training, val: held(await open(own, "evaluate")), test };
-}
-
-async function drawScenes({ out, scenes: train, heldOutScenes, seed }: Tuning): Promise<void> {
-  const line = new ProgressLine(), held = { val: heldOutScenes, test: heldOutScenes };
-  await writeTaskScenes(sceneFolder(out), { train, ...held, seed }, ({ done, total }) => {
-    if (done % 64 === 0 || done === total) line.show(`drawing scenes ${done}/${total}`);
-  });
-  line.end();
-}
-
-/** Files without what is not given. */
-function given(
-  data: readonly string[],
-  images: string | undefined,
-  split: string | undefined,
-  annotations: readonly string[],
-): Omit<Files, "onError"> {
-  return {
-    data,
-    ...(images ? { images } : {}),
-    ...(split ? { split } : {}),
-    ...(annotations.length ? { annotations } : {}),
-  };
-}
-
-/** The split that selects the model. */
-function selectionOf({ select }: Tuning, val: AnyDataset | undefined, test: AnyDataset | undefined) {
-  if (select === "test") {
-    if (!test) throw new settings.UsageError("--select test needs --test-data: none is given");
-    return { selecting: test, by: "test" };
-  }
-  return { selecting: val, by: "val" };
+/** The newest checkpoint of a folder. */
+async function newestIn(folder: string): Promise<string | undefined> {
+  const newest = (await listCheckpoints(folder).catch((): string[] => [])).at(-1);
+  return newest === undefined ? undefined : `${folder}/${newest}.safetensors`;
 }
 
 function summary(

@@ -22,7 +22,15 @@ import { openAdapter, runCommand, say } from "./_run.ts";
 import { deviceFields, help } from "./_settings.ts";
 import { compareFolders, photosOf } from "./search/folder.ts";
 import { resultsPage } from "./search/page.ts";
-import { fingerprintOf, openIndex, openIndexOf, type PhotoIndex, saveIndex } from "./search/photo_index.ts";
+import {
+  featureAt,
+  fingerprintOf,
+  openIndex,
+  openIndexOf,
+  type Photo,
+  type PhotoIndex,
+  saveIndex,
+} from "./search/photo_index.ts";
 import { type Found, rankPhotos } from "./search/rank.ts";
 
 const { count, fields, group, none, text, toggle } = settings;
@@ -76,53 +84,63 @@ async function index(given: string | undefined, args: readonly string[]): Promis
       `Cannot add to "${path}": it must be of the folder "${folder}": it is of "${old.folder}"; choose another --index`,
     );
   }
+  await checkFolderOf(path);
   await setUpAdapter();
   await openAdapter(options);
-  const run = await openRun(options), fingerprint = await modelOf(run), width = run.config.embedding;
+  const run = await openRun(options), fingerprint = await modelOf(run);
   if (old && old.fingerprint !== fingerprint) {
     throw new Error(`Cannot add to "${path}": ${otherModel(run)}; delete it or choose another --index`);
   }
 
-  const began = performance.now(), photos = await photosOf(folder);
-  const states = compareFolders(old?.photos ?? [], photos);
-  const features = states.map((at) =>
-    typeof at === "number" ? old!.features.subarray(at * width, (at + 1) * width) : undefined
-  );
+  const began = performance.now(), found = await photosOf(folder), states = compareFolders(old?.photos ?? [], found);
   using stop = stopOnSignals();
-  const encoder = encoderOf(run, options.batch),
-    line = new ProgressLine(),
-    failed: { path: string; reason: string }[] = [];
-  const missing = [...photos.keys()].filter((i) => !features[i]);
-  for (let from = 0; from < missing.length && !stop.signal.aborted; from += options.batch) {
-    const at = missing.slice(from, from + options.batch), files = at.map((i) => `${folder}/${photos[i]!.path}`);
-    const made = await encoder.images(files);
-    at.forEach((i, n) => features[i] = made.features[n]);
-    failed.push(...made.failed.map(({ file, reason }) => ({ path: file.slice(folder.length + 1), reason })));
-    line.show(`photos ${Math.min(from + at.length, missing.length)}/${missing.length}`);
-  }
-  line.end();
-  encoder.destroy();
-  for (const { path, reason } of failed) say(`left out: "${path}" ${reason}`);
-
-  const own = [...photos.keys()].filter((i) => features[i]), all = new Float32Array(own.length * width);
+  const { features, failed } = await featuresOf(
+    run,
+    { folder, photos: found, states, old },
+    options.batch,
+    stop.signal,
+  );
+  const own = [...found.keys()].filter((i) => features[i]), photos = own.map((i) => found[i]!);
+  const width = run.config.embedding, all = new Float32Array(own.length * width);
   own.forEach((i, row) => all.set(features[i]!, row * width));
-  await save(path, {
-    folder,
-    fingerprint,
-    run: await remembered(options),
-    photos: own.map((i) => photos[i]!),
-    features: all,
-    width,
-  });
+  await saveIndex(path, { folder, fingerprint, run: await remembered(options), photos, features: all, width });
   if (stop.signal.aborted) {
     say(`stopped: ${own.length} photos are in "${path}"; the same command goes on`);
     Deno.exitCode = stop.status!;
   }
-  const seconds = Math.round(performance.now() - began) / 1000, present = new Set(photos.map(({ path }) => path));
+  const seconds = Math.round(performance.now() - began) / 1000, present = new Set(found.map(({ path }) => path));
   const made = (state: "added" | "changed"): number => own.filter((i) => states[i] === state).length;
   const dropped = old?.photos.filter(({ path }) => !present.has(path)).length ?? 0;
   const changes = { added: made("added"), changed: made("changed"), dropped };
   console.log(JSON.stringify({ index: path, photos: own.length, ...changes, failed, seconds }));
+}
+
+/** Features of all photos: those of the old index where it has them. What cannot be read is said and has none. */
+async function featuresOf(
+  run: OpenedRun,
+  { folder, photos, states, old }: {
+    readonly folder: string;
+    readonly photos: readonly Photo[];
+    readonly states: ReturnType<typeof compareFolders>;
+    readonly old: PhotoIndex | undefined;
+  },
+  batch: number,
+  signal: AbortSignal,
+) {
+  const features = states.map((at) => typeof at === "number" ? featureAt(old!, at) : undefined);
+  const missing = [...photos.keys()].filter((i) => !features[i]), failed: { path: string; reason: string }[] = [];
+  const encoder = encoderOf(run, batch), line = new ProgressLine();
+  for (let from = 0; from < missing.length && !signal.aborted; from += batch) {
+    const at = missing.slice(from, from + batch);
+    const made = await encoder.images(at.map((i) => `${folder}/${photos[i]!.path}`));
+    at.forEach((i, n) => features[i] = made.features[n]);
+    failed.push(...made.failed.map(({ file, reason }) => ({ path: file.slice(folder.length + 1), reason })));
+    line.show(`photos ${from + at.length}/${missing.length}`);
+  }
+  line.end();
+  encoder.destroy();
+  for (const { path, reason } of failed) say(`left out: "${path}" ${reason}`);
+  return { features, failed };
 }
 
 async function query(asked: string | undefined, args: readonly string[]): Promise<void> {
@@ -134,11 +152,14 @@ async function query(asked: string | undefined, args: readonly string[]): Promis
   const { image, words, page, top } = options;
   if (!asked?.trim() && !image) throw new settings.UsageError("Nothing is asked for: give a text, --image, or both");
   if (words && !page) throw new settings.UsageError("--words are painted on the page: give --page");
+  if (page) await checkFolderOf(page);
   await setUpAdapter();
   await openAdapter(options);
   const run = await openRun(options);
   if (photos.fingerprint !== await modelOf(run)) {
-    throw new Error(`Cannot search in "${path}": ${otherModel(run)}; make the index again, or give --checkpoint`);
+    throw new Error(
+      `Cannot search in "${path}": ${otherModel(run)}; delete it and make it again, or give that --checkpoint`,
+    );
   }
   const text = asked?.trim() || undefined, canMatch = text !== undefined && !!run.model.match;
   if (!canMatch && (words || options.rerank)) {
@@ -151,7 +172,10 @@ async function query(asked: string | undefined, args: readonly string[]): Promis
   const encoder = encoderOf(run, options.batch), rerank = canMatch ? options.rerank ?? 32 : 0;
   const found = await rankPhotos(encoder, photos, { text, image, rerank, top });
   if (page) {
-    await write(page, await resultsPage(page, found, { folder: photos.folder, text, image, run, encoder, words }));
+    await writeFileAtomic(
+      page,
+      await resultsPage(page, found, { folder: photos.folder, text, image, run, encoder, words }),
+    );
   }
   encoder.destroy();
   for (const { photo, ...result } of found) console.log(JSON.stringify(lineOf(photo.path, result)));
@@ -202,18 +226,10 @@ async function realFolder(path: string): Promise<string> {
   return await Deno.realPath(path);
 }
 
-async function save(path: string, index: PhotoIndex): Promise<void> {
-  await saveIndex(path, index).catch((error) => fail(path, error));
-}
-
-async function write(path: string, html: string): Promise<void> {
-  await writeFileAtomic(path, html).catch((error) => fail(path, error));
-}
-
-function fail(path: string, error: Error): never {
-  throw new Error(
-    `Cannot write "${path}": ${error instanceof Deno.errors.NotFound ? "there is no such folder" : error.message}`,
-  );
+/** A folder that is not there is better known before the work than after it. */
+async function checkFolderOf(path: string): Promise<void> {
+  const info = await Deno.stat(path.replace(/[^/\\]*$/, "") || ".").catch(() => undefined);
+  if (!info?.isDirectory) throw new settings.UsageError(`Cannot write "${path}": there is no such folder`);
 }
 
 if (import.meta.main) await runCommand(main);

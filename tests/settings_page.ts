@@ -24,6 +24,7 @@ export function settingsPage(): string {
 - \`own_model.ts\`: a model and a loss of one's own in the trainer.
 - \`evaluate.ts\`: a checkpoint on a split of one of these tasks, and the metrics of VQA v2 and NLVR from files of results; \`--help\`
   lists its flags.
+- \`search.ts\`: an index of a folder's photos, found by text or by photo with a model that was trained; \`--help\` lists its flags.
 
 They import \`mod.ts\` only, so a copy works with the address of the library in its place.
 

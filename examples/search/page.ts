@@ -1,7 +1,15 @@
 /** Results as one HTML file: photos small and embedded, linked to the files; where asked, the words' maps over them. */
 import { relative, resolve } from "node:path";
 import sharp from "npm:sharp@0.35.5";
-import { cleanCaption, GroundingEvaluator, mapPictures, type Matcher, type PairEncoder, wordMaps } from "../../mod.ts";
+import {
+  cleanCaption,
+  GroundingEvaluator,
+  groundingLayer,
+  mapPictures,
+  type Matcher,
+  type PairEncoder,
+  wordMaps,
+} from "../../mod.ts";
 import type { OpenedRun } from "../_open_run.ts";
 import { escapeHtml } from "../ablate/table.ts";
 import type { Found } from "./rank.ts";
@@ -40,7 +48,10 @@ export async function resultsPage(path: string, found: readonly Found[], options
   const title = text === undefined ? "Photos like this one" : `Photos for “${text}”`;
   const asked = image === undefined ? "" : `<img src="${await embedded(image)}" alt="The photo that was asked for">`;
   const order = reranked ? "in the order of the matching head, then of the cosine" : "in the order of the cosine";
-  const grounding = options.words ? new GroundingEvaluator(options.run.config) : undefined, items: string[] = [];
+  const { config } = options.run, items: string[] = [];
+  const grounding = options.words
+    ? new GroundingEvaluator(config, { layer: groundingLayer(config, "words") })
+    : undefined;
   for (const result of found) items.push(await item(path, result, options, grounding));
   grounding?.destroy();
   return `<!doctype html>
@@ -49,9 +60,9 @@ export async function resultsPage(path: string, found: readonly Found[], options
 <body><header>${asked}<div><h1>${escapeHtml(title)}${
     text !== undefined && image !== undefined ? ", like this one" : ""
   }</h1>
-<p>${found.length} results, ${order}. <small>Photos of ${escapeHtml(folder)}; model ${
-    escapeHtml(options.run.file.path)
-  }</small></p></div></header>
+<p>${found.length} ${found.length === 1 ? "result" : "results"}, ${order}. <small>Photos of ${
+    escapeHtml(folder)
+  }; model ${escapeHtml(options.run.file.path)}</small></p></div></header>
 <main><ol>
 ${items.join("\n")}
 </ol></main></body></html>

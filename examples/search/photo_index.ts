@@ -32,6 +32,11 @@ export async function fingerprintOf(parts: readonly (string | number)[]): Promis
   return await sha256OfText(JSON.stringify(parts));
 }
 
+/** The feature of a photo. */
+export function featureAt({ features, width }: PhotoIndex, number: number): Float32Array {
+  return features.subarray(number * width, (number + 1) * width);
+}
+
 /** Writes an index atomically: a reader meets the old one or the new one. */
 export async function saveIndex(
   path: string,

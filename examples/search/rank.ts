@@ -2,7 +2,7 @@
 import type { Matcher, PairEncoder } from "../../mod.ts";
 import { say } from "../_run.ts";
 import { isUnchanged } from "./folder.ts";
-import type { Photo, PhotoIndex } from "./photo_index.ts";
+import { featureAt, type Photo, type PhotoIndex } from "./photo_index.ts";
 
 /** A result. */
 export interface Found {
@@ -29,11 +29,11 @@ export interface Query {
 /** The best photos. Of those that are to be re-ranked the ones whose files are not as they were are left out and listed. */
 export async function rankPhotos(
   encoder: PairEncoder<Matcher>,
-  { folder, photos, features, width }: PhotoIndex,
+  index: PhotoIndex,
   { text, image, rerank, top }: Query,
 ): Promise<Found[]> {
-  const asked = await queryFeature(encoder, text, image);
-  const cosines = photos.map((_, i) => dot(features.subarray(i * width, (i + 1) * width), asked));
+  const { folder, photos } = index, asked = await queryFeature(encoder, text, image);
+  const cosines = photos.map((_, i) => dot(featureAt(index, i), asked));
   const order = [...photos.keys()].sort((a, b) => cosines[b]! - cosines[a]! || a - b);
   const kept: number[] = [];
   for (const i of order.slice(0, rerank)) {

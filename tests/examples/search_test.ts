@@ -108,6 +108,9 @@ testInFolder(
     ], [3, 3]);
     assertEquals(html.match(/<figure>/g)?.length, 3 * (1 + cleanCaption('a <b>"red"</b> & circle').split(" ").length));
 
+    const maps = [...html.matchAll(/<figure><img src="([^"]+)"/g)].map(([, src]) => src);
+    assert(new Set(maps).size > 2 * 3, "the words have maps of their own");
+
     const byPhoto = (await run("query", "--image", `${photos}/d${ending}`, ...at, "--top", "1")).lines;
     assertEquals(byPhoto.map(({ path, cosine }) => [path, cosine]), [[`d${ending}`, 1]]);
     await Deno.remove(`${photos}/d${ending}`);
@@ -120,7 +123,7 @@ testInFolder(
       ["index", photos, ...at, "--checkpoint", `${dir}/other`],
       "they are of another checkpoint or resolution; delete it",
     );
-    await assertRefused(["query", "red", ...at, "--checkpoint", `${dir}/other`], "make the index again");
+    await assertRefused(["query", "red", ...at, "--checkpoint", `${dir}/other`], "delete it and make it again");
     await assertRefused(["index", `${dir}/scenes`, ...at], `it is of "${first.folder}"`);
     await assertRefused(["index", none, ...model, "--index", none], "must be a folder: it is not there", true);
     await assertRefused(["index", photos, "--index", none], "--checkpoint is missing", true);
@@ -133,6 +136,12 @@ testInFolder(
     await assertRefused(["query", "--image", files[0]!, "--rerank", "3", ...at], "there is no text", true);
     await assertRefused(["query", "red", "--words", ...at], "give --page", true);
     await assertRefused(["query", "--image", `${dir}/run/tokenizer.json`, ...at], "it is damaged or not an image");
+    await assertRefused(["query", "red", "--page", `${dir}/none/page.html`, ...at], "there is no such folder", true);
+    await assertRefused(
+      ["index", photos, ...model, "--index", `${dir}/none/photos.index`],
+      "there is no such folder",
+      true,
+    );
     await assertRefused(["serve"], "must be one of index, query", true);
     assertEquals(await snapshot(dir), before, "a refusal leaves everything as it was");
   },
