@@ -3,4 +3,14 @@
  *
  * @module
  */
-export { checkpoint, customVjp, grad, valueAndGrad, valueAndGradAux, vjp } from "./grad.ts";
+export {
+  type Argnums,
+  checkpoint,
+  customVjp,
+  grad,
+  type Gradients,
+  type GradOptions,
+  valueAndGrad,
+  valueAndGradAux,
+  vjp,
+} from "./grad.ts";
