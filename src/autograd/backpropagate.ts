@@ -4,8 +4,9 @@
  * @module
  */
 import { add } from "../ops/elementwise.ts";
+import { identity } from "../ops/shape.ts";
 import { valueKey } from "../program/fuse.ts";
-import { sameShape, Tensor } from "../program/graph.ts";
+import { type Node, sameShape, Tensor } from "../program/graph.ts";
 
 /** Cotangents of `wrt` (null: not reached) given those of `outputs`. */
 export function backpropagate(
@@ -29,27 +30,35 @@ export function backpropagate(
     if (targets.has(node)) continue;
     const cts = node.avals.map((_, i) => found.get(valueKey(new Tensor(node, i))) ?? null);
     if (cts.every((ct) => ct === null)) continue;
-    if (!node.op.vjp) {
-      throw new Error(`Cannot differentiate through ${node.op.name}: it has no gradient rule; use stopGradient()`);
-    }
-    const grads = node.op.vjp(node, cts);
+    const grads = inputCotangents(node, cts);
     node.inputs.forEach((input, i) => useful.has(input.node) && accumulate(input, grads[i] ?? null));
   }
   return wrt.map((t) => found.get(valueKey(t)) ?? null);
 }
 
+/** The cotangents of a node's inputs: by its rule, or through the ops that it is composed of. */
+function inputCotangents(node: Node, cotangents: readonly (Tensor | null)[]): (Tensor | null)[] {
+  const { op, inputs, attrs } = node;
+  if (op.vjp) return op.vjp(node, cotangents);
+  if (!op.compose) {
+    throw new Error(`Cannot differentiate through ${op.name}: it has no gradient rule; use stopGradient()`);
+  }
+  const own = inputs.map(identity);
+  return backpropagate(op.compose(own, attrs), cotangents, own);
+}
+
 /** Nodes on some path from `wrt` to `outputs`. */
-function nodesBetween(outputs: readonly Tensor[], wrt: readonly Tensor[]): Set<Tensor["node"]> {
+function nodesBetween(outputs: readonly Tensor[], wrt: readonly Tensor[]): Set<Node> {
   const targets = new Set(wrt.map((t) => t.node));
   const first = Math.min(...wrt.map((t) => t.node.id));
-  const above = new Set<Tensor["node"]>(), stack = outputs.map((t) => t.node);
+  const above = new Set<Node>(), stack = outputs.map((t) => t.node);
   while (stack.length) {
     const node = stack.pop()!;
     if (above.has(node) || node.id < first) continue;
     above.add(node);
     for (const input of node.inputs) stack.push(input.node);
   }
-  const useful = new Set<Tensor["node"]>();
+  const useful = new Set<Node>();
   for (const node of [...above].sort((a, b) => a.id - b.id)) {
     if (targets.has(node) || node.inputs.some((t) => useful.has(t.node))) useful.add(node);
   }

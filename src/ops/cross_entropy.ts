@@ -10,7 +10,8 @@ import gradKernel from "../../kernels/softmax_tile_grad.wgsl" with { type: "text
 import { apply, applyAll, type Aval, type Node, type Op, Tensor } from "../program/graph.ts";
 import { checkInput } from "./_check.ts";
 import { flatKernel, lastAxis, rowKernel } from "./_rows.ts";
-import { add, multiply } from "./elementwise.ts";
+import { notEqual } from "./comparisons.ts";
+import { add, cast, equal, exp, iota, multiply, subtract, where } from "./elementwise.ts";
 import { reshape } from "./shape.ts";
 import { softmax } from "./softmax.ts";
 
@@ -69,6 +70,12 @@ const softmaxTileGradOp: Op<TileAttrs> = {
     const [tileRef, lse, labels, scales] = ctx.inputs;
     const u = { rows, length: kernel.loads, offset, ignored: ignoreIndex };
     ctx.dispatch(kernel.over(rows, { tile: tileRef, lse, labels, scales, d: ctx.outputs[0], u }));
+  },
+  compose([tile, lse, labels, scale], { offset, ignoreIndex }): Tensor[] {
+    const column = (x: Tensor): Tensor => reshape(x, [x.size, 1]), own = cast(labels!, "i32");
+    const labelled = equal(column(own), add(cast(iota([1, lastAxis(tile!)], 1), "i32"), offset));
+    const d = multiply(subtract(exp(subtract(tile!, column(lse!))), labelled), column(scale!));
+    return [where(column(notEqual(own, ignoreIndex)), d, 0)];
   },
 };
 
@@ -140,7 +147,7 @@ export function pickLabels(tile: Tensor, labels: Tensor, offset: number): Tensor
 
 /**
  * Gradient of cross-entropy for a tile of columns: `(exp(tile - lse) - onehot(label - offset)) * scale`; rows with the
- * label `ignoreIndex` get 0. No gradient rule.
+ * label `ignoreIndex` get 0.
  *
  * @param tile f32 [rows, columns]: columns from `offset` on.
  * @param lse f32 [rows]: log-sum-exp of whole rows.

@@ -11,7 +11,9 @@ import type { Lowering } from "../program/lowering.ts";
 import { checkInput } from "./_check.ts";
 import { asF32 } from "./_float.ts";
 import { flatKernel, lastAxis, rowKernel, widthOf } from "./_rows.ts";
-import { columnChunks, reduceColumns } from "./reduce.ts";
+import { add, multiply, square, subtract } from "./elementwise.ts";
+import { rsqrt } from "./math.ts";
+import { columnChunks, mean, reduceColumns, sumTo } from "./reduce.ts";
 
 interface Attrs {
   readonly eps: number;
@@ -43,12 +45,12 @@ export const layerNormOp: Op<Attrs> = {
   vjp(node, [dy]) {
     const [x, gamma] = node.inputs;
     const statistics = [1, 2].map((i) => new Tensor(node as Node, i));
-    return dy ? applyAll(layerNormGradOp, [x!, gamma!, ...statistics, dy], undefined) : [null, null, null];
+    return dy ? applyAll(layerNormGradOp, [x!, gamma!, ...statistics, dy], node.attrs) : [null, null, null];
   },
 };
 
 /** (x, gamma, offset, rstd, dy) to (dx, dgamma, dbeta). */
-export const layerNormGradOp: Op<void> = {
+export const layerNormGradOp: Op<Attrs> = {
   name: "layerNormGrad",
   emits: true,
   infer: ([x, gamma]) => [x!, gamma!, gamma!].map(({ shape }) => ({ shape, dtype: "f32" })),
@@ -61,7 +63,16 @@ export const layerNormGradOp: Op<void> = {
     ctx.dispatch(kernel.over(rows, { x: xRef, gamma, offsets, rstds, dy, u, ...emit.bindings }));
     lowerParameters(ctx, rows, length);
   },
+  compose([x, gamma, , , dy], { eps }): Tensor[] {
+    const centred = subtract(x!, rowMean(x!)), scale = rsqrt(add(rowMean(square(centred)), eps));
+    const normal = multiply(centred, scale), g = multiply(dy!, gamma!);
+    const projected = add(rowMean(g), multiply(normal, rowMean(multiply(g, normal))));
+    const dx = multiply(scale, subtract(g, projected));
+    return [dx, sumTo(multiply(dy!, normal), gamma!.shape), sumTo(dy!, gamma!.shape)];
+  },
 };
+
+const rowMean = (x: Tensor): Tensor => mean(x, { axes: [-1], keepDims: true });
 
 /** Gradients of gamma and beta: partial sums over chunks of rows, then over the chunks. */
 function lowerParameters(ctx: Lowering, rows: number, length: number): void {

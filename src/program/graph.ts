@@ -41,6 +41,11 @@ export interface Op<A = unknown> {
    * results (null where a result does not reach the loss).
    */
   vjp?(node: Node<A>, cotangents: readonly (Tensor | null)[]): (Tensor | null)[];
+  /**
+   * The same results by other ops: what is differentiated where there is no gradient rule. An input that another one determines
+   * (statistics of rows that are inputs too) may be left unused; the gradient then flows to that one.
+   */
+  compose?(inputs: readonly Tensor[], attrs: A): Tensor[];
   /** Emits the dispatches that compute the results. Absent on views, element-wise ops and leaves. */
   lower?(ctx: Lowering, node: Node<A>): void;
   /** Element-wise ops: one result element as a WGSL expression of input elements. Planned into generated kernels. */
