@@ -14,3 +14,5 @@ export {
   valueAndGradAux,
   vjp,
 } from "./grad.ts";
+export { hessian, hessianVectorProduct, jacobian, jvp } from "./derivatives.ts";
+export { type BatchAxes, vmap, type VmapOptions } from "./vmap.ts";

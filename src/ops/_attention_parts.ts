@@ -1,12 +1,13 @@
 /**
- * The gradient of attention in plain ops, with the matrix of probabilities: what second derivatives go through.
+ * What attention is made of: its gradient in plain ops, with the matrix of probabilities, which second derivatives go through; its batches.
  *
  * @module
  */
 import keepKernel from "../../kernels/attention_keep.wgsl" with { type: "text" };
 import randomSource from "../../kernels/random.wgsl" with { type: "text" };
-import { apply, type Op, sizeOf, type Tensor } from "../program/graph.ts";
+import { apply, type Batch, type Op, sizeOf, type Tensor } from "../program/graph.ts";
 import { type AttentionAttrs, DROPOUT_STEPS, dropoutThreshold } from "./attention_kernel.ts";
+import { folded, unfolded } from "./_batch.ts";
 import { flatKernel } from "./_rows.ts";
 import { tril } from "./diagonals.ts";
 import { add, greaterEqual, maximum, multiply, subtract, where } from "./elementwise.ts";
@@ -92,4 +93,12 @@ function splitHeads(x: Tensor, width: number, heads: number): Tensor {
 function mergeHeads(x: Tensor): Tensor {
   const [batch, heads, length, width] = x.shape as [number, number, number, number];
   return reshape(transpose(x, [0, 2, 1, 3]), [batch, length, heads * width]);
+}
+
+/** The batching rule of attention and its gradient: all their inputs but a key of dropout begin with an axis B, which the batch joins. */
+export function batchHeads(batch: Batch<AttentionAttrs>, attrs: AttentionAttrs): Tensor[] | undefined {
+  if (attrs.dropout) return undefined;
+  const whole = batch.whole(), mask = whole[3], [size, rows] = whole[0]!.shape as [number, number];
+  if (attrs.masked && mask!.shape[1] !== rows) whole[3] = broadcastTo(mask!, [size, rows, ...mask!.shape.slice(2)]);
+  return unfolded(batch.apply(folded(whole), attrs), size);
 }

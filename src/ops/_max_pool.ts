@@ -9,12 +9,14 @@ import takeKernel from "../../kernels/take_columns.wgsl" with { type: "text" };
 import { UnsupportedError } from "../gpu/errors.ts";
 import { apply, type Node, type Op, sizeOf, Tensor } from "../program/graph.ts";
 import type { Lowering } from "../program/lowering.ts";
+import { leadingAxis } from "./_batch.ts";
 import { flatKernel, MOST_TURNS } from "./_rows.ts";
 import type { Window } from "./_window.ts";
 
 /** x [..., height, width] to the largest elements and their places in the image, u32, [..., lines, columns] both. */
 export const maxPoolOp: Op<Window> = {
   name: "maxPool",
+  batch: leadingAxis,
   infer([x], { to }) {
     const shape = [...x!.shape.slice(0, -2), ...to];
     return [{ shape, dtype: "f32" }, { shape, dtype: "u32" }];
@@ -31,6 +33,7 @@ export const maxPoolOp: Op<Window> = {
 /** Gradients of the largest elements, and their places, to the gradient of the image. */
 export const maxPoolGradOp: Op<Window> = {
   name: "maxPoolGrad",
+  batch: leadingAxis,
   infer: ([g], { from }) => [{ shape: [...g!.shape.slice(0, -2), ...from], dtype: "f32" }],
   lower(ctx, { avals: [dx], attrs }): void {
     const [g, places] = ctx.inputs;
@@ -42,6 +45,7 @@ export const maxPoolGradOp: Op<Window> = {
 /** The elements of images at places: the gradient of the gradient. */
 const pickOp: Op<Window> = {
   name: "maxPoolPick",
+  batch: leadingAxis,
   infer: ([, places]) => [{ shape: places!.shape, dtype: "f32" }],
   lower(ctx, { inputs: [, places], attrs: { from, to } }): void {
     const kernel = flatKernel("maxPoolPick", takeKernel, { device: ctx.device, consts: { PUT: false } });

@@ -7,10 +7,12 @@ import source from "../../kernels/take_columns.wgsl" with { type: "text" };
 import { clear } from "../program/copy_rows.ts";
 import { apply, type Node, type Op, sizeOf, type Tensor } from "../program/graph.ts";
 import type { Lowering } from "../program/lowering.ts";
+import { firstAxis } from "./_batch.ts";
 import { flatKernel } from "./_rows.ts";
 
 const takeOp: Op<null> = {
   name: "takeColumns",
+  batch: firstAxis,
   infer: ([x, columns]) => [{ shape: columns!.shape, dtype: x!.dtype }],
   lower: (ctx, node) => lowerMove(ctx, node.inputs[1]!, node.inputs[0]!.shape[1]!, false),
   vjp: ({ inputs: [x, columns] }, [ct]) => [putColumns(ct!, columns!, x!.shape[1]!), null],
@@ -18,6 +20,7 @@ const takeOp: Op<null> = {
 
 const putOp: Op<{ readonly length: number }> = {
   name: "putColumns",
+  batch: firstAxis,
   infer: ([x], { length }) => [{ shape: x!.shape.with(1, length), dtype: x!.dtype }],
   lower(ctx, node: Node<{ readonly length: number }>): void {
     if (node.attrs.length > node.inputs[1]!.shape[1]!) ctx.dispatch(clear(ctx.outputs[0]!));

@@ -13,7 +13,7 @@ import {
   attentionSizes,
   sizesUniform,
 } from "./attention_kernel.ts";
-import { attentionGradients } from "./_attention_parts.ts";
+import { attentionGradients, batchHeads } from "./_attention_parts.ts";
 import source from "../../kernels/attention_backward.wgsl" with { type: "text" };
 
 /** The buffers of one gradient, by name. */
@@ -53,6 +53,7 @@ export const attentionGradOp: Op<AttentionAttrs> = {
     lowerColumns(ctx, attrs, sizes, buffers);
   },
   compose: attentionGradients,
+  batch: (_, attrs, batch) => batchHeads(batch, attrs),
 };
 
 /** dq, and the row sums that the other kernel needs. */

@@ -8,6 +8,7 @@ import lseUpdateKernel from "../../kernels/lse_update.wgsl" with { type: "text" 
 import pickKernel from "../../kernels/pick_labels.wgsl" with { type: "text" };
 import gradKernel from "../../kernels/softmax_tile_grad.wgsl" with { type: "text" };
 import { apply, applyAll, type Aval, type Node, type Op, Tensor } from "../program/graph.ts";
+import { firstAxis } from "./_batch.ts";
 import { checkInput } from "./_check.ts";
 import { flatKernel, lastAxis, rowKernel } from "./_rows.ts";
 import { notEqual } from "./comparisons.ts";
@@ -34,6 +35,7 @@ function checkTile(name: string, role: string, tile: Aval, labels: Aval): void {
 
 const crossEntropyOp: Op<{ readonly ignoreIndex: number }> = {
   name: "crossEntropy",
+  batch: firstAxis,
   infer([logits, labels]): Aval[] {
     checkTile("crossEntropy", "logits", logits!, labels!);
     const rows: Aval = { shape: labels!.shape, dtype: "f32" };
@@ -58,6 +60,7 @@ const crossEntropyOp: Op<{ readonly ignoreIndex: number }> = {
 
 const softmaxTileGradOp: Op<TileAttrs> = {
   name: "softmaxTileGrad",
+  batch: firstAxis,
   infer([tile, lse, labels, scale]): Aval[] {
     checkTile("softmaxTileGrad", "the tile", tile!, labels!);
     checkInput("softmaxTileGrad", "lse", lse, "f32", labels!.shape);
@@ -81,6 +84,7 @@ const softmaxTileGradOp: Op<TileAttrs> = {
 
 const lseUpdateOp: Op<void> = {
   name: "lseUpdate",
+  batch: firstAxis,
   infer([state, tile]): Aval[] {
     checkInput("lseUpdate", "the tile", tile, "f32", ["rows", "columns"]);
     checkInput("lseUpdate", "state", state, "f32", [tile!.shape[0]!, 2]);
@@ -97,6 +101,7 @@ const lseUpdateOp: Op<void> = {
 
 const pickLabelsOp: Op<{ readonly offset: number }> = {
   name: "pickLabels",
+  batch: firstAxis,
   infer([tile, labels]): Aval[] {
     checkTile("pickLabels", "the tile", tile!, labels!);
     return [{ shape: labels!.shape, dtype: "f32" }];

@@ -11,6 +11,8 @@ import type { Lowering } from "../program/lowering.ts";
 import { checkInput } from "./_check.ts";
 import { asF32 } from "./_float.ts";
 import { flatKernel, lastAxis, rowKernel, widthOf } from "./_rows.ts";
+import { full } from "./full.ts";
+import { reshape } from "./shape.ts";
 import { add, multiply, square, subtract } from "./elementwise.ts";
 import { rsqrt } from "./math.ts";
 import { columnChunks, mean, reduceColumns, sumTo } from "./reduce.ts";
@@ -33,6 +35,15 @@ export const layerNormOp: Op<Attrs> = {
     if (!(eps > 0)) throw new RangeError(`Cannot apply layerNorm: eps must be above 0: it is ${eps}`);
     const rows: Aval = { shape: x!.shape.slice(0, -1), dtype: "f32" };
     return [{ shape: x!.shape, dtype: "f32" }, rows, rows];
+  },
+  batch([given, weight, bias], attrs, { size, batched, apply, whole }): Tensor[] {
+    const x = batched[0] ? given : whole()[0];
+    if (!batched[1] && !batched[2]) return apply([x!, weight!, bias!], attrs);
+    // Statistics once, then the parameters of each element of the batch.
+    const length = lastAxis(x!), [normal, ...rest] = apply([x!, full([length], 1), full([length], 0)], attrs);
+    const own = (p: Tensor, i: number): Tensor =>
+      batched[i] ? reshape(p, [size, ...normal!.shape.slice(1, -1).map(() => 1), length]) : p;
+    return [add(multiply(normal!, own(weight!, 1)), own(bias!, 2)), ...rest];
   },
   lower(ctx, { inputs: [x], attrs: { eps } }): void {
     const length = lastAxis(x!), rows = sizeOf(x!.shape) / length;
