@@ -199,7 +199,7 @@ async function batching(call: Call, shape: readonly number[], dtype: DType): Pro
 }
 
 async function row(name: string, call: Call, { shape, tests }: Family): Promise<string> {
-  const types: string[] = [];
+  const types: DType[] = [];
   for (const dtype of ["f32", "f16", "i32", "u32"] as const) if (await can(call, shape, dtype)) types.push(dtype);
   const first = await can(gradientOf(call), shape, "f32"),
     second = await can(gradientOf(gradientOf(call)), shape, "f32");
