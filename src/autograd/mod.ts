@@ -15,4 +15,5 @@ export {
   vjp,
 } from "./grad.ts";
 export { hessian, hessianVectorProduct, jacobian, jvp } from "./derivatives.ts";
+export { scan, type ScanLoopOptions } from "./scan.ts";
 export { type BatchAxes, vmap, type VmapOptions } from "./vmap.ts";

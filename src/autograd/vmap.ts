@@ -7,7 +7,7 @@ import { moveAxis } from "../ops/axes.ts";
 import { Tensor } from "../program/graph.ts";
 import { placeholder } from "../program/program.ts";
 import { fromLeaves, leaves, mapTree, type Tree } from "../program/tree.ts";
-import { Batching } from "./batching.ts";
+import { Batching } from "./_batching.ts";
 
 /**
  * Where the axis of the batch is: its number, negative ones from the end, or null where there is none; or a record or list of these for

@@ -73,6 +73,8 @@ export interface Op<A = unknown> {
   view?(node: Node<A>, result: number): View;
   /** Results made of inputs: the element offset of each in the result. They are computed in place where they can be; gaps are 0. */
   packs?(node: Node<A>): readonly number[];
+  /** Results that are left out where nobody reads them: what is lowered for them has 0 bytes, and must not be bound. */
+  optional?(node: Node<A>, result: number): boolean;
   /** [result, input] pairs that may share one buffer because each element is read before it is written by the same thread. */
   readonly inPlace?: readonly (readonly [number, number])[];
   /** The kernel writes result 0 through `ctx.emit`, so that following element-wise ops can be fused onto it. */
