@@ -14,12 +14,12 @@ import {
   type ImageOptions,
   largestBatch,
   learningRate,
+  type LoadOptions,
   loadParameters,
   loadTokenizer,
   loadTuning,
   mapSpecs,
   type MemoryEstimate,
-  type NameTable,
   openCheckpoint,
   openDevice,
   type ParametersOf,
@@ -176,17 +176,14 @@ export async function loadStart(
   path: string,
   spec: SpecTree,
   allowMissing: readonly string[],
-  tableOf: (names: readonly string[]) => { table?: NameTable; allowMissing?: readonly string[] } = () => ({}),
+  optionsOf: (names: readonly string[]) => LoadOptions = () => ({}),
 ): Promise<Map<string, Float32Array>> {
   const archive = await openCheckpoint(path);
   try {
     const target = specEntries(spec).map(([name, { shape }]) => [name, shape] as const);
-    const { table, allowMissing: more = [] } = tableOf([...archive.tensors.keys()]);
-    const { tensors, report } = await loadParameters(target, archive, {
-      allowMissing: [...allowMissing, ...more],
-      resizePositions: true,
-      ...(table ? { table } : {}),
-    });
+    const options = { resizePositions: true, ...optionsOf([...archive.tensors.keys()]) };
+    const missing = [...allowMissing, ...options.allowMissing ?? []];
+    const { tensors, report } = await loadParameters(target, archive, { ...options, allowMissing: missing });
     say(`${path}: ${formatLoadReport(report)}`);
     return new Map([...tensors].map(([name, { data }]) => [name, data as Float32Array]));
   } finally {

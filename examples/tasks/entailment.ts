@@ -1,12 +1,12 @@
 /** Visual entailment: what an image says about a sentence. */
 import {
-  albefNames,
   entailment as recipe,
   ENTAILMENT_CLASSES,
   entailmentCollate,
   type EntailmentDataset,
   type EntailmentExample,
   entailmentLogits,
+  officialNames,
   openEntailment,
   patched,
 } from "../../mod.ts";
@@ -19,6 +19,7 @@ import type { DownstreamTask, Score } from "./task.ts";
 export const entailment: DownstreamTask<EntailmentExample, EntailmentDataset> = {
   title: recipe.title,
   files: "sentences about images: ALBEF's list, or SNLI-VE's JSON lines",
+  predictions: "JSON lines",
   demo: { files: "entailment" },
   paper: { epochs: "5", lr: "2e-5", warmup: "100" },
   usual: { epochs: 5, lr: 5e-4, augment: "none" }, // sentences tell left from right
@@ -29,7 +30,8 @@ export const entailment: DownstreamTask<EntailmentExample, EntailmentDataset> = 
     for (let i = 0; i < dataset.length; i++) yield dataset.entry(i).sentence;
   },
   objective: (setup, values) => recipe.objective(setup, values),
-  start: () => ({ table: albefNames(), allowMissing: ["cls_head.*"] }),
+  start: (names, config) => officialNames("entailment", names, config),
+  official: "entailment",
   evaluator(context) {
     const { config, tokenizer, textLength } = context;
     const view = { resolution: config.vision.resolution, transform: "eval" } as const;

@@ -1,9 +1,10 @@
 /** evaluate.ts TASK: a checkpoint of any origin on a split of a task. */
-import { countParameters, settings, setUpAdapter, writeFileAtomic } from "../../mod.ts";
-import { loadStart, modelConfig, openAdapter, openTokenizer, parametersOf, round, say, setupOf } from "../_run.ts";
+import { formatLoadReport, loadOfficial, settings, setUpAdapter, writeFileAtomic } from "../../mod.ts";
+import { modelConfig, openAdapter, openTokenizer, round, say, setupOf } from "../_run.ts";
 import { deviceFields, help, inputFields, modelFields } from "../_settings.ts";
 import { type AnyTask, tasks } from "./mod.ts";
 import { OF_THE_MODEL, type Origin, originOf } from "./origin.ts";
+import type { Values } from "./task.ts";
 
 const { count, fields, group, list, none, oneOf, text } = settings;
 const { onError, tokenizer, sep, textLength, resolution, workers } = inputFields, { model, patch } = modelFields;
@@ -15,7 +16,6 @@ const shared = fields({
     "fine-tuned",
     "whether the model has been trained on this data set; it changes nothing but what the result says",
   ),
-  predictions: text(none, "file that gets what the model says of each example, as official tools take it"),
   ...group("Data", {
     data: list([], "files of the split"),
     images: text(none, "folder that their image paths are relative to"),
@@ -23,71 +23,75 @@ const shared = fields({
     annotations: list([], "answers to VQA v2's questions"),
     ...{ onError, tokenizer, sep, textLength, resolution, workers },
   }),
-  ...group("Model", { model, patch }),
+  ...group("Model", {
+    model,
+    patch,
+    precision: oneOf(["f32", "f16"], "f32", "f16: matrices take half the memory, where the adapter has 16-bit floats"),
+  }),
   ...group("Run", { batch: count(64, "examples that are taken at a time"), ...deviceFields, help }),
 });
 
-type Options = settings.Values<typeof shared>;
+type Options = settings.Values<typeof shared> & { readonly predictions?: string };
 
 /** The command with its flags. */
 export async function evaluateTask(name: string, args: readonly string[]): Promise<void> {
-  const task = tasks[name]!, all = fieldsOf(task);
-  const given = settings.peek(all, "checkpoint", { args });
+  const task = tasks[name]!, all = fieldsOf(task), given = settings.peek(all, "checkpoint", { args });
   const origin = given === undefined ? undefined : await originOf(given, "checkpoint");
   const options = settings.readSettings(all, { args, preset: origin ? await presetOf(task, origin) : {} }) as Options;
   if (options.help) return console.log(`evaluate.ts ${name}.\n\n${settings.formatHelp(all)}`);
   if (!origin) throw new settings.UsageError("--checkpoint is missing: give a checkpoint or the folder of a run");
   if (!options.tokenizer) throw new settings.UsageError("--tokenizer is missing: give the model's");
+  if (!options.data.length) throw new settings.UsageError(`--data is missing: give files of ${task.files}`);
   await setUpAdapter();
   const device = await openAdapter(options);
 
-  const { data, images, split, annotations, onError, textLength, batch, workers } = options;
-  if (!data.length) throw new settings.UsageError(`--data is missing: give files of ${task.files}`);
+  const { data, images, split, annotations, onError, textLength, batch, workers, precision, predictions } = options;
   const files = { data, onError, ...(images ? { images } : {}), ...(split ? { split } : {}) };
   const dataset = await task.open({ ...files, ...(annotations.length ? { annotations } : {}) }, "evaluate", options);
   const values = await task.prepare?.(options, undefined) ?? options;
-  const tokenizer = await openTokenizer({ ...options, vocabulary: 0, resume: false, out: "" }, () => []);
-  const config = modelConfig({ ...options, dropout: 0 }, tokenizer);
-  const setup = { ...setupOf({ ...options, augment: "none", remat: false, seed: 0 }, config, 1), tokenizer };
-  const objective = task.objective(setup, values), { spec } = objective;
-  // A head that is not in the file would start at random: here that is an error.
-  const tensors = await loadStart(origin.path, spec, [], (names) => {
-    const { table } = task.start(names, config);
-    return table ? { table } : {};
-  });
-  say(`${dataset.length} examples of ${dataset.name}; ${countParameters(spec).toLocaleString("en")} parameters`);
+  const { params, ...model } = await openModel(task, origin, options, values), { config } = model;
+  say(`${dataset.length} examples of ${dataset.name}`);
 
-  const evaluator = task.evaluator({ config, tokenizer, textLength, values, objective, batch, workers, onError });
-  const began = performance.now(), score = await evaluator.evaluate(parametersOf(spec, tensors), dataset);
-  const seconds = (performance.now() - began) / 1000;
+  const evaluator = task.evaluator({ ...model, textLength, values, batch, workers, onError });
+  const began = performance.now(), score = await evaluator.evaluate(params, dataset);
+  const seconds = round((performance.now() - began) / 1000), zeroShot = options.preset === "zero-shot";
   await evaluator.close();
   say(score.line);
-  const { predictions } = options;
-  if (predictions && score.predictions === undefined) {
-    throw new settings.UsageError(`--predictions: ${name} has none that official tools take`);
-  }
   if (predictions) await writeFileAtomic(predictions, score.predictions!);
+  const protocol = { preset: options.preset, zeroShot, resolution: config.vision.resolution, precision };
   console.log(JSON.stringify({
     task: name,
     adapter: device.adapter,
     checkpoint: origin.path,
-    seconds: round(seconds),
-    protocol: {
-      preset: options.preset,
-      zeroShot: options.preset === "zero-shot",
-      resolution: config.vision.resolution,
-      selection: "given checkpoint",
-      ...evaluator.protocol,
-    },
+    seconds,
+    protocol: { ...protocol, selection: "given checkpoint", ...evaluator.protocol },
     figures: score.figures,
   }));
+}
+
+/** The model with the parameters of a checkpoint that must have all of them: a head that is drawn at random would say nothing. */
+async function openModel(task: AnyTask, { path }: Origin, options: Options, values: Values) {
+  const tokenizer = await openTokenizer({ ...options, vocabulary: 0, resume: false, out: "" }, () => []);
+  const config = modelConfig({ ...options, dropout: 0 }, tokenizer);
+  const setup = { ...setupOf({ ...options, augment: "none", remat: false, seed: 0 }, config, 1), tokenizer };
+  const objective = task.objective(setup, values), { precision } = options;
+  const { params, report } = await loadOfficial(path, task.official, config, { precision });
+  say(`${path}: ${formatLoadReport(report)}`);
+  if (!report.missing.length) return { tokenizer, config, objective, params };
+  throw new settings.UsageError(
+    `--checkpoint "${path}" is not fine-tuned for the task: it has no ${report.missing[0]}`,
+  );
 }
 
 /** Settings of a run that hold for its evaluation. */
 const KEPT = [...OF_THE_MODEL, "textLength", "resolution"];
 
-function fieldsOf({ evaluation }: AnyTask) {
-  return fields({ ...shared, ...group("Evaluation", evaluation) });
+function fieldsOf({ evaluation, predictions }: AnyTask) {
+  const file = text(none, `file that gets what the model says of each example: ${predictions}`);
+  return fields({
+    ...shared,
+    ...group("Evaluation", { ...evaluation, ...(predictions ? { predictions: file } : {}) }),
+  });
 }
 
 /** What the run that made the model says, which flags may overrule. */

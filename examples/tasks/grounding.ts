@@ -72,6 +72,7 @@ export const grounding: DownstreamTask<ExpressionExample, ExpressionDataset> = {
     return { ...recipe.objective(setup, values), collate };
   },
   start: retrieval.start,
+  official: "grounding",
   evaluator({ config, tokenizer, textLength: maxLength, values, batch }) {
     const { mapsBy: by, layer = groundingLayer(config, by), detections: path } = values;
     const evaluator = new GroundingEvaluator(config, { by, layer, batch });

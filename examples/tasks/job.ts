@@ -42,7 +42,8 @@ export interface Job {
 
 export async function openJob(task: AnyTask, run: Run): Promise<Job> {
   const { options } = run, splits = await openSplits(task, run), { training } = splits;
-  const values = await task.prepare?.(run.values, training) ?? run.values, before = await task.before?.(values);
+  const values = await task.prepare?.(run.values, training) ?? run.values,
+    before = await task.before?.(values, training);
   const texts = function* (): Generator<string> {
     yield* task.texts(training);
     if (before) yield* before.texts();
@@ -66,6 +67,9 @@ async function openSplits(task: AnyTask, { options, values }: Run) {
     task.open({ ...files, onError }, use, values);
   const { valData, valImages, valSplit, valAnnotations, testData, testImages, testSplit, testAnnotations } = options;
   const own = given(data, images, split, annotations), all = await open(own, "train");
+  if (options.select === "test" && !testData.length) {
+    throw new settings.UsageError("--select test needs --test-data: none is given");
+  }
   const test = testData.length
     ? await open(given(testData, testImages, testSplit, testAnnotations), "evaluate")
     : undefined;

@@ -1,5 +1,4 @@
 /** Which model of a run is its result, and how good that one is. */
-import { settings } from "../../mod.ts";
 import { loadStart, parametersOf, say } from "../_run.ts";
 import type { Tuning } from "../finetune_settings.ts";
 import type { Job } from "./job.ts";
@@ -12,7 +11,6 @@ export async function openJudge(job: Job, options: Tuning, begun: boolean) {
   const { textLength, evalBatch, workers, onError, select, out } = options;
   const sizes = { config, tokenizer, textLength, batch: evalBatch, workers, onError };
   const evaluator = task.evaluator({ ...sizes, values, objective }), selection = new Selection(out);
-  if (select === "test" && !test) throw new settings.UsageError("--select test needs --test-data: none is given");
   const by = select === "test" ? "test" : "val", selecting = by === "test" ? test : val;
   for (const split of [selecting, test]) if (split) await evaluator.check?.(split);
   if (begun) await selection.resume();
@@ -24,6 +22,7 @@ export async function openJudge(job: Job, options: Tuning, begun: boolean) {
   });
   const finish = async ({ params, steps }: { readonly params: Parameters; readonly steps: number }) => {
     const { best } = selection;
+    if (!best) await selection.clear();
     const chosen: Parameters = best
       ? parametersOf(objective.spec, await loadStart(selection.path, objective.spec, []))
       : params;

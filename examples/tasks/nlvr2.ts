@@ -1,14 +1,12 @@
 /** NLVR2: whether a sentence is true of two images; a step of pre-training by text assignment may come before. */
 import {
-  type AlbefConfig,
-  albefNames,
-  albefNamesForTwoImages,
   nlvr2 as recipe,
   nlvrAccuracy,
   nlvrCollate,
   type NlvrDataset,
   nlvrLogits,
   type NlvrSentence,
+  officialNames,
   openDataset,
   openNlvr,
   patched,
@@ -19,13 +17,14 @@ import { round } from "../_run.ts";
 import { majority } from "./batches.ts";
 import { classEvaluator, interval } from "./classes.ts";
 import { retrieval } from "./retrieval.ts";
-import type { DownstreamTask, Score } from "./task.ts";
+import type { Before, DownstreamTask, Score, Values } from "./task.ts";
 
 const { count, list, none, text } = settings;
 
 export const nlvr2: DownstreamTask<NlvrSentence, NlvrDataset> = {
   title: recipe.title,
   files: "sentences about two images: ALBEF's list, or the JSON lines of NLVR2 or NLVR",
+  predictions: "NLVR's lines of identifier,true|false",
   demo: { files: "statements" },
   paper: { epochs: "10", lr: "2e-5", batch: "16", warmup: "100" },
   usual: { epochs: 10, lr: 5e-4, augment: "none" }, // sentences tell left from right
@@ -41,20 +40,9 @@ export const nlvr2: DownstreamTask<NlvrSentence, NlvrDataset> = {
     for (let i = 0; i < dataset.length; i++) yield dataset.entry(i).sentence;
   },
   objective: (setup) => recipe.objective(setup),
-  async before({ assignmentSteps: steps, assignmentData: data, assignmentImages: images, onError }) {
-    if (!steps) return undefined;
-    if (!data.length) throw new settings.UsageError("--assignment-data is missing: give caption files, with images");
-    const dataset = await openDataset({ data, ...(images ? { images } : {}), onError });
-    return {
-      name: "assignment",
-      dataset,
-      texts: () => retrieval.texts(dataset),
-      objectiveOf: (setup) => textAssignment.objective(setup),
-      steps,
-      start: (names, config) => startOf(names, config, "ta_head.*"),
-    };
-  },
-  start: (names, config) => startOf(names, config, "cls_head.*"),
+  before: ({ assignmentSteps, ...values }) => assignmentSteps ? assignment(assignmentSteps, values) : undefined,
+  start: (names, config) => officialNames("nlvr", names, config),
+  official: "nlvr",
   evaluator(context) {
     const { config, tokenizer, textLength } = context;
     const view = { resolution: config.vision.resolution, transform: "eval" } as const;
@@ -63,10 +51,21 @@ export const nlvr2: DownstreamTask<NlvrSentence, NlvrDataset> = {
   },
 };
 
-/** A checkpoint without the head; text assignment and fine-tuning have doubled the fusion layers already. */
-function startOf(names: readonly string[], { text: { fusionLayer, layers } }: AlbefConfig, head: string) {
-  const doubled = names.some((name) => name.includes(`encoder.layer.${2 * layers - fusionLayer - 1}.`));
-  return { table: doubled ? albefNames() : albefNamesForTwoImages(fusionLayer), allowMissing: [head] };
+/** Pre-training by text assignment. */
+async function assignment(
+  steps: number,
+  { assignmentData: data, assignmentImages: images, onError }: Values,
+): Promise<Before> {
+  if (!data.length) throw new settings.UsageError("--assignment-data is missing: give caption files, with images");
+  const dataset = await openDataset({ data, ...(images ? { images } : {}), onError });
+  return {
+    name: "assignment",
+    dataset,
+    texts: () => retrieval.texts(dataset),
+    objectiveOf: (setup) => textAssignment.objective(setup),
+    steps,
+    start: (names, config) => ({ ...officialNames("nlvr", names, config), allowMissing: ["ta_head.*"] }),
+  };
 }
 
 function scoreOf(dataset: NlvrDataset, classes: ReadonlyMap<number, number>): Score {

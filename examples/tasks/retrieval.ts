@@ -1,8 +1,8 @@
 /** Image-text retrieval: ITC with all captions of an image as positives, ITM; evaluated by cosine and by re-ranking. */
 import {
-  albefNames,
   type CaptionDataset,
   type CaptionPair,
+  officialNames,
   openDataset,
   type PairObjective,
   retrieval as recipe,
@@ -51,7 +51,8 @@ export const retrieval: DownstreamTask<CaptionPair, CaptionDataset> = {
     for (let i = 0; i < dataset.length; i++) yield* dataset.entry(i).captions;
   },
   objective: (setup, values) => recipe.objective(setup, values),
-  start: () => ({ table: albefNames() }),
+  start: (names, config) => officialNames("retrieval", names, config),
+  official: "retrieval",
   evaluator({ config, tokenizer, textLength: maxLength, values, objective, batch, onError }) {
     const { k, captions, candidates } = values, { resolution } = config.vision;
     // deno-lint-ignore no-explicit-any

@@ -32,6 +32,13 @@ export class Selection {
     this.#best = JSON.parse(await Deno.readTextFile(path));
   }
 
+  /** Removes the best model of another run in the same folder. */
+  async clear(): Promise<void> {
+    for (const path of [`${this.out}/best.json`, this.path]) {
+      if (await isFile(path)) await Deno.remove(path);
+    }
+  }
+
   async offer(params: Parameters, step: number, { score, figures }: Score): Promise<void> {
     if (this.#best && !(score > this.#best.score)) return;
     await exportParameters(this.path, await namedTensors(params), { metadata: { format: "pt", step: String(step) } });

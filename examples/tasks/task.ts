@@ -3,7 +3,7 @@ import type {
   AlbefConfig,
   Dataset,
   Example,
-  NameTable,
+  LoadOptions,
   RecipeObjective,
   RecipeSetup,
   settings,
@@ -49,6 +49,8 @@ export interface DownstreamTask<E extends Example, D extends Dataset<E> = Datase
   readonly evaluation: settings.Fields;
   /** What an entry of the data files is, for the help. */
   readonly files: string;
+  /** What a file of predictions is, where there is one. */
+  readonly predictions?: string;
   /** What the demo learns: files of scenes, and settings beside those. */
   readonly demo: {
     readonly files: "captions" | "questions" | "statements" | "entailment" | "expressions";
@@ -65,14 +67,16 @@ export interface DownstreamTask<E extends Example, D extends Dataset<E> = Datase
   /** What is trained. */
   objective(setup: RecipeSetup, values: Values): TaskObjective<E>;
   /** Training that comes first, if it is asked for. */
-  before?(values: Values): Promise<Before | undefined>;
+  before?(values: Values, training: D): Promise<Before> | Before | undefined;
   /** How a checkpoint with tensors of these names starts the model, and which parameters it may lack. */
-  start(names: readonly string[], config: AlbefConfig): { table?: NameTable; allowMissing?: readonly string[] };
+  start(names: readonly string[], config: AlbefConfig): LoadOptions;
+  /** The model as official checkpoints are made for. */
+  readonly official: "retrieval" | "vqa" | "nlvr" | "entailment" | "grounding";
   /** Measures models on splits. */
   evaluator(context: EvaluationContext<E>): Evaluator<D>;
 }
 
-/** Training on other data, whose result is where the task starts. */
+/** Training by another objective, whose result is where the task starts. */
 export interface Before {
   /** The run's folder in that of the task. */
   readonly name: string;

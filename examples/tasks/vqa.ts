@@ -1,28 +1,24 @@
 /** Visual question answering: a decoder writes the answer; evaluated by ranking a list of answers. */
 import {
-  albefNames,
-  albefNamesForAnswers,
-  type Candidates,
   cleanQuestion,
-  compile,
+  grit,
   listedAnswers,
+  officialNames,
   openVqa,
-  patched,
-  rankAnswers,
+  type RecipeSetup,
   settings,
   toDevice,
-  toHost,
   type Tokenizer,
   vqa as recipe,
-  vqaAccuracy,
-  type VqaAnnotation,
   type VqaDataset,
-  type VqaExample,
   type VqaQuestion,
 } from "../../mod.ts";
 import { withUsual } from "../_settings.ts";
-import { majority, Splits, type TextBatch, textCollate } from "./batches.ts";
-import type { DownstreamTask, Parameters, Score, Values } from "./task.ts";
+import { Splits, textCollate } from "./batches.ts";
+import type { DownstreamTask, Values } from "./task.ts";
+import { ranker, readAnswers, writer } from "./vqa_answers.ts";
+import { questionCaptions, QUESTIONS_OF_A_CAPTION } from "./vqa_captions.ts";
+import { scoreOf } from "./vqa_score.ts";
 
 const { count, none, text, toggle } = settings;
 
@@ -34,11 +30,15 @@ const LONGEST = 10;
 export const vqa: DownstreamTask<VqaQuestion, VqaDataset> = {
   title: recipe.title,
   files: "questions with answers: ALBEF's list, VQA v2's questions, or easy-VQA's",
+  predictions: "VQA's JSON for the evaluation server",
   demo: { files: "questions" },
   paper: { epochs: "8", lr: "2e-5" },
   usual: { epochs: 8, lr: 1e-3, textLength: 16, augment: "flip" },
   training: {
     ...withUsual(recipe.fields, { alpha: 0 }),
+    pretrainSteps: count(0, "steps of GRIT-VLP's losses before, on the questions with their answers as captions", {
+      min: 0,
+    }),
     answersPerQuestion: count(
       none,
       "answers of a question that count, the most frequent ones; without it all, at most 10",
@@ -61,6 +61,11 @@ export const vqa: DownstreamTask<VqaQuestion, VqaDataset> = {
       paper: "128",
       ...free,
     }),
+    generate: count(
+      none,
+      "write answers instead of ranking some: how many side by side, 1 is greedy, more a beam search",
+      free,
+    ),
     officialScore: toggle(false, "count the first token's probability twice, as the official code does", {
       paper: "true",
       ...free,
@@ -78,52 +83,55 @@ export const vqa: DownstreamTask<VqaQuestion, VqaDataset> = {
   keep: ({ candidates }) => ({ "answers.json": JSON.stringify(candidates, null, 1) + "\n" }),
   objective(setup, { candidates, answersPerQuestion, answerLength, ...values }) {
     const longest = (tokenizer: Tokenizer): number =>
-      Math.min(LONGEST, listedAnswers(tokenizer, candidates).ids.shape[1]!);
+      candidates.length ? Math.min(LONGEST, listedAnswers(tokenizer, candidates).ids.shape[1]!) : LONGEST;
     return recipe.objective(setup, {
       ...values,
       answersPerQuestion,
       answerLength: answerLength ?? (setup.tokenizer ? longest(setup.tokenizer) : LONGEST),
     });
   },
-  start: (names, { text: { fusionLayer } }) =>
-    names.some((name) => name.startsWith("text_decoder."))
-      ? { table: albefNames() }
-      : { table: albefNamesForAnswers(fusionLayer) },
-  evaluator({ config, tokenizer, textLength, values: { candidates, k, officialScore }, batch, workers, onError }) {
-    const texts: readonly string[] = candidates;
-    const collate = textCollate<VqaQuestion>(
-      { config, textLength, tokenizer },
-      ({ question }) => cleanQuestion(question, Infinity),
-    );
-    const splits = new Splits(collate, { batch, workers, onError }),
-      options = { k, countFirstTokenTwice: officialScore };
-    const rank = compile((p: Parameters, { images, ids, mask }: TextBatch, listed: Candidates) => {
-      const questions = { ...patched({ images, ids, mask }, config), ids, mask };
-      return rankAnswers(p, questions, listed, { config }, options).answers; // [B, k], the best first
-    });
-    const listed = toDevice(listedAnswers(tokenizer, texts));
+  before({ pretrainSteps: steps }, training) {
+    if (!steps) return undefined;
+    const dataset = questionCaptions(training);
     return {
-      protocol: {
-        answers: texts.length,
-        k: Math.min(k, texts.length),
-        score: officialScore ? "likelihood, first token counted twice" : "likelihood",
-      },
+      name: "pretraining",
+      dataset,
+      texts: () => [],
+      // Where the same is asked of many images, the hardest negatives are none.
+      objectiveOf: (setup) => grit.objective({ ...setup, textLength: captionLength(setup) }, { negatives: "random" }),
+      steps,
+      start: (names, config) => officialNames("pretraining", names, config),
+    };
+  },
+  start: (names, config) => officialNames("vqa", names, config),
+  official: "vqa",
+  evaluator({ config, tokenizer, textLength, values, batch, workers, onError }) {
+    const textOf = ({ question }: VqaQuestion): string => cleanQuestion(question, Infinity);
+    const splits = new Splits(textCollate({ config, textLength, tokenizer }, textOf), { batch, workers, onError });
+    const answerer = (values.generate ? writer : ranker)(config, tokenizer, values);
+    return {
+      protocol: answerer.protocol,
       async evaluate(params, dataset) {
         const answers = new Map<number, string>();
         await toDevice(params);
         for await (const { input, indices } of splits.batches(dataset)) {
-          const [ranked] = await toHost([await rank(params, input, await listed)]), width = ranked!.length / batch;
-          indices.forEach((index, row) => index !== undefined && answers.set(index, texts[ranked![row * width]!]!));
+          const found = await answerer.answer(params, input);
+          indices.forEach((index, row) => index !== undefined && answers.set(index, found[row]!));
         }
         return scoreOf(dataset, answers);
       },
       async close() {
-        rank.destroy();
+        answerer.destroy();
         await splits.close();
       },
     };
   },
 };
+
+/** Tokens of a caption that is made of questions. */
+function captionLength({ textLength, config }: RecipeSetup): number {
+  return Math.min(QUESTIONS_OF_A_CAPTION * textLength, config.text.maxPositions);
+}
 
 /** The answers that are ranked, and how long and how many the answers of a question are. */
 async function prepare(values: Values, training: VqaDataset | undefined): Promise<Values> {
@@ -135,70 +143,8 @@ async function prepare(values: Values, training: VqaDataset | undefined): Promis
     most = Math.max(most, answers.length);
   }
   const candidates = values.answers ? await readAnswers(values.answers) : [...found];
-  if (!candidates.length) throw new settings.UsageError("--answers is missing: give the file of the answers to rank");
+  if (!candidates.length && !values.generate) {
+    throw new settings.UsageError("--answers is missing: give the file of the answers to rank");
+  }
   return { ...values, candidates, answersPerQuestion: values.answersPerQuestion ?? Math.min(most, 10) };
-}
-
-/** A JSON list of texts, or lines. @throws {SyntaxError} If the file holds anything else. */
-async function readAnswers(path: string): Promise<string[]> {
-  const content = await Deno.readTextFile(path).catch((error) => {
-    throw error instanceof Deno.errors.NotFound ? new Error(`Cannot read "${path}": there is no such file`) : error;
-  });
-  const lines = content.split(/\r?\n/).filter((line) => line !== "");
-  const answers: unknown = content.trimStart().startsWith("[") ? parseList(content, path) : lines;
-  if (Array.isArray(answers) && answers.every((answer) => typeof answer === "string" && answer !== "")) return answers;
-  throw new SyntaxError(`Cannot read "${path}": it must be a JSON list of answers, or have an answer in each line`);
-}
-
-function parseList(content: string, path: string): unknown {
-  try {
-    return JSON.parse(content);
-  } catch (error) {
-    throw new SyntaxError(`Cannot read "${path}": it is not JSON (${(error as Error).message})`);
-  }
-}
-
-/** The figures of answers by the index of their question. */
-function scoreOf(dataset: VqaDataset, answers: ReadonlyMap<number, string>): Score {
-  const questions = [...answers].map(([index, answer]) => ({ index, answer, ...dataset.entry(index) }));
-  const predictions = JSON.stringify(questions.map(({ questionId, answer }) => ({ question_id: questionId, answer })));
-  const annotated = questions.filter(({ answers }) => answers.length);
-  if (!annotated.length) {
-    const line = `${questions.length} questions without answers`;
-    return { score: 0, line, figures: { questions: questions.length, accuracy: null }, predictions };
-  }
-  const annotations = annotated.map(({ index, answers }) => annotationOf(index, answers));
-  const given = new Map(annotated.map(({ index, answer }) => [index, answer]));
-  const { overall, perAnswerType } = vqaAccuracy(annotations, given);
-  const { label } = majority(annotated.map(({ answers }) => best(answers)));
-  const guess = vqaAccuracy(annotations, new Map(annotated.map(({ index }) => [index, label])));
-  return {
-    score: overall,
-    line: `accuracy ${overall.toFixed(2)} % of ${annotated.length} questions`,
-    figures: {
-      questions: annotated.length,
-      metric: annotated.some(({ answers }) => answers.length > 1) ? "VQA accuracy" : "exact match",
-      accuracy: overall,
-      perAnswerType,
-      majority: { answer: label, accuracy: guess.overall },
-    },
-    predictions,
-  };
-}
-
-function best(answers: VqaExample["answers"]): string {
-  return answers.reduce((a, b) => b.weight > a.weight ? b : a).text;
-}
-
-/** Human answers as VQA's script takes them: 10, or one, which then all of them gave. */
-function annotationOf(questionId: number, answers: VqaExample["answers"]): VqaAnnotation {
-  const times = (weight: number): number => answers.length > 1 ? Math.round(10 * weight) : 10;
-  const texts = answers.flatMap(({ text, weight }) => Array.from({ length: times(weight) }, () => text));
-  const humans = texts.map((answer, id) => ({ answer, id })); // without numbers equal ones would be one and the same
-  return { questionId, questionType: "all", answerType: typeOf(best(answers)), answers: humans };
-}
-
-/** VQA's types of answers. */
-function typeOf(answer: string): string {
-  return /^(yes|no)$/i.test(answer) ? "yes/no" : /^\d+$/.test(answer) ? "number" : "other";
 }

@@ -27,7 +27,8 @@ interface Row {
 }
 
 /**
- * Opens a data set. Files are read as a stream and may be larger than a string; paths and captions are held as UTF-8.
+ * Opens a data set; each file may have another of the formats. Files are read as a stream and may be larger than a string; paths
+ * and captions are held as UTF-8.
  *
  * @throws {SyntaxError} If a file is broken, or an entry or line is longer than 16 MiB; the message names the file, the
  *   entry or line, the field and what is expected.

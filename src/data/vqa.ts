@@ -4,7 +4,7 @@
  * @module
  */
 import { isRecord, type Items, listItems, openRows, readOutline, show, tryParse } from "./json_items.ts";
-import { readItems } from "./read_items.ts";
+import { inFolder, readItems } from "./read_items.ts";
 import { StringList } from "./string_table.ts";
 import {
   fieldsOf,
@@ -43,10 +43,10 @@ const VG_WEIGHT = 0.5;
 /**
  * Opens questions about images. A file is one of these, found from its content:
  *
- * - ALBEF's list: objects with `image`, `question`, `question_id`, perhaps `question_type`, and `answer`: what the annotators answered as a list, one
- *   answer as a string (which weighs 0.5 where `dataset` is "vg"), or nothing in a test set.
- * - VQA v2: an object with the list `questions` and a `data_subtype` such as "train2014", which is part of the images' names;
- *   the answers come from `annotations`.
+ * - ALBEF's list: objects with `image`, `question`, `question_id`, perhaps `question_type`, and `answer`: what the annotators
+ *   answered as a list, one answer as a string (which weighs 0.5 where `dataset` is "vg"), or nothing in a test set.
+ * - VQA v2: an object with the list `questions` and a `data_subtype` such as "train2014", which is part of the images' names
+ *   and of their folder where `images` has one of that name; the answers come from `annotations`.
  * - easy-VQA: a list of `[question, answer, number of the image]`; image 7 is `7.png`, in the folder "images" beside the file
  *   if no other is given.
  *
@@ -56,7 +56,9 @@ export async function openVqa(options: VqaDatasetOptions): Promise<VqaDataset> {
   const answersTo = options.annotations && await readAnnotations(options.annotations);
   const open = async (file: string): Promise<Items> => {
     const outline = await readOutline(file);
-    if (outline?.lists.has("questions")) return openQuestions(file, outline.text, answersTo);
+    if (outline?.lists.has("questions")) {
+      return openQuestions(file, await imageNames(file, outline.text, options.images), answersTo);
+    }
     if (!answersTo) return await openRows(file);
     throw new TypeError(`Cannot read "${file}": "annotations" go with VQA v2's files, which have a list "questions"`);
   };
@@ -103,8 +105,11 @@ function easyRow(row: readonly unknown[], file: string | undefined, index: numbe
 }
 
 /** The questions of VQA v2 as ALBEF's rows. */
-function openQuestions(file: string, outline: string, answersTo?: (question: number) => string[] | undefined): Items {
-  const name = imageNames(file, outline);
+function openQuestions(
+  file: string,
+  name: (image: number) => string,
+  answersTo?: (question: number) => string[] | undefined,
+): Items {
   const items = listItems(file, "questions", "question", (question) => {
     const fields = fieldsOf(question), image = name(idField(fields, "image_id"));
     if (!answersTo) return { ...fields, image, answer: undefined };
@@ -115,8 +120,11 @@ function openQuestions(file: string, outline: string, answersTo?: (question: num
   return { unit: "question", first: 0, items };
 }
 
-/** COCO's names of images, as in "COCO_train2014_000000000009.jpg"; those of "test-dev2015" are some of "test2015". */
-function imageNames(file: string, outline: string): (id: number) => string {
+/**
+ * COCO's names of images, as in "COCO_train2014_000000000009.jpg", in the folder "train2014" if there is one; those of
+ * "test-dev2015" are some of "test2015".
+ */
+async function imageNames(file: string, outline: string, images = ""): Promise<(id: number) => string> {
   const { value, error } = tryParse(outline);
   if (error) throw new SyntaxError(`Cannot read "${file}": ${error}`);
   const { data_subtype: subtype } = value as Record<string, unknown>;
@@ -128,7 +136,10 @@ function imageNames(file: string, outline: string): (id: number) => string {
     );
   }
   const set = subtype.replace("test-dev", "test");
-  return (id) => `COCO_${set}_${String(id).padStart(12, "0")}.jpg`;
+  const folder = await Deno.stat(inFolder(images, set)).then(({ isDirectory }) => isDirectory, () => false)
+    ? `${set}/`
+    : "";
+  return (id) => `${folder}COCO_${set}_${String(id).padStart(12, "0")}.jpg`;
 }
 
 /** What the annotators answered to a question, from files of VQA v2, which are read whole. */

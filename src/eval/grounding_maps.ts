@@ -27,7 +27,7 @@ export interface GroundingMapsOptions {
   readonly by?: "itm" | "itc";
   /**
    * `"itm"`: a layer of the text encoder from its first fusion layer on; by default the third fusion layer (8 of ALBEF's 12, counted
-   * from 0) or the last if there are fewer. `"itc"`: a block of the vision encoder; by default the last.
+   * from 0) or the last if there are fewer. `"itc"`: a block of the vision encoder; by default the last. See {@linkcode groundingLayer}.
    */
   readonly layer?: number;
   /**
@@ -41,7 +41,10 @@ export interface GroundingMapsOptions {
 export type GroundingMaps = {
   /** f32 [B, S, S]: the whole text's. */
   readonly map: Tensor;
-  /** f32 [B, L, S, S]: each token's, 0 at padding; only by `"itm"`. */
+  /**
+   * f32 [B, L, S, S]: each token's, 0 at padding; only by `"itm"`. Above the model's last layer nothing but [CLS] is read: by that layer
+   * all other tokens' are 0.
+   */
   readonly words?: Tensor;
   /** f32 [B]: what is explained: the logit of "match", or the cosine over the temperature. */
   readonly scores: Tensor;
@@ -51,9 +54,14 @@ export type GroundingMaps = {
   readonly gradient: Tensor;
 };
 
-/** The layer that {@linkcode groundingMaps} looks at by default. */
-export function groundingLayer({ vision, text }: AlbefConfig, by: "itm" | "itc" = "itm"): number {
-  return by === "itc" ? vision.depth - 1 : Math.min(text.fusionLayer + 2, text.layers - 1);
+/**
+ * The layer that {@linkcode groundingMaps} looks at by default; for `"words"` one below the last, where there is one, which has maps of
+ * words too.
+ */
+export function groundingLayer({ vision, text }: AlbefConfig, by: "itm" | "itc" | "words" = "itm"): number {
+  if (by === "itc") return vision.depth - 1;
+  const third = Math.min(text.fusionLayer + 2, text.layers - 1);
+  return by === "words" && third === text.layers - 1 ? Math.max(third - 1, text.fusionLayer) : third;
 }
 
 /**

@@ -17,12 +17,15 @@ export function byteString(bytes: Uint8Array): string {
 
 /** A text with a character for each byte. `TextDecoder` takes "latin1" for another encoding. */
 export function latin1(bytes: Uint8Array): string {
-  return Array.from(bytes, (byte) => String.fromCharCode(byte)).join("");
+  let text = "";
+  for (let at = 0; at < bytes.length; at += 4096) text += String.fromCharCode(...bytes.subarray(at, at + 4096));
+  return text;
 }
 
 /** "12", "-3" or "12L", and the booleans "00" and "01". */
 export function parseInteger(line: string): number | bigint | boolean | undefined {
   if (line === "00" || line === "01") return line === "01";
+  if (/^-?\d{1,15}$/.test(line)) return Number(line);
   if (!/^-?\d{1,1000}L?$/.test(line)) return undefined;
   const value = BigInt(line.replace("L", "")), number = Number(value);
   return Number.isSafeInteger(number) ? number : value;
@@ -35,17 +38,19 @@ export function parseFloat64(line: string): number | undefined {
   return /^-?\d+(\.\d*)?(e[+-]?\d+)?$/.test(line) ? Number(line) : undefined;
 }
 
-const escapes: Readonly<Record<string, string>> = { n: "\n", r: "\r", t: "\t", "\\": "\\", "'": "'", '"': '"' };
+const escapes = new Map([["n", "\n"], ["r", "\r"], ["t", "\t"], ["\\", "\\"], ["'", "'"], ['"', '"']]);
 
 /** A `str` in quotes, as `repr` shows it. */
 export function parseQuoted(line: string): string | undefined {
-  const [, , inner] = /^(['"])((?:[^\\]|\\(?:[nrt\\'"]|x[0-9a-f]{2}))*)\1$/.exec(line) ?? [];
-  if (inner === undefined) return undefined;
-  const plain = inner.replace(
-    /\\(?:x(..)|(.))/g,
-    (_, code, letter) => code ? String.fromCharCode(parseInt(code, 16)) : escapes[letter]!,
-  );
-  return byteString(Uint8Array.from(plain, (character) => character.charCodeAt(0)));
+  const quote = line[0];
+  if (line.length < 2 || (quote !== "'" && quote !== '"') || line.at(-1) !== quote) return undefined;
+  let valid = true;
+  const plain = line.slice(1, -1).replace(/\\(?:x([0-9a-f]{2})|(.?))|['"]/g, (all, code, letter) => {
+    if (code) return String.fromCharCode(parseInt(code, 16));
+    valid &&= letter === undefined ? all !== quote : escapes.has(letter);
+    return escapes.get(letter) ?? all;
+  });
+  return valid ? byteString(Uint8Array.from(plain, (character) => character.charCodeAt(0))) : undefined;
 }
 
 /** A `unicode`: Latin-1 with `\uXXXX` and `\UXXXXXXXX` for everything else. */

@@ -9,12 +9,14 @@
  *     deno run -A tests/bench/bench.ts itc N d [KEYS]           contrastive loss, forward and backward
  *     deno run -A tests/bench/bench.ts vocab TOKENS D V         vocabulary loss, forward and backward
  *     deno run -A tests/bench/bench.ts startup [CONFIG BATCH]   from the start of the process to the end of the first step
+ *     deno run -A tests/bench/bench.ts official TASK [f16]      vqa, retrieval, nlvr, grounding: from a file to an answer
  *     deno run -A tests/bench/bench.ts peak                     what the adapter can do at most; later lines show the share
  *
  * Reports, as text; compare, suite and scaling also keep their figures in tests/bench/results:
  *
  *     deno run -A tests/bench/bench.ts profile CONFIG BATCH [PATH]   times of a step's kernels; PATH.txt and PATH.json
  *     deno run -A tests/bench/bench.ts compare [ROUNDS]              with tfjs and jax-js, interleaved
+ *     deno run -A tests/bench/bench.ts trainings [ROUNDS PYTHON]     the examples' trainings beside the same in PyTorch
  *     deno run -A tests/bench/bench.ts suite                         the works above, as a table
  *     deno run -A tests/bench/bench.ts scaling                       how cost grows with batch, tokens, width and keys
  *     deno run -A tests/bench/bench.ts waits                         what a training loop waits for
@@ -29,12 +31,14 @@ import { compare } from "./compare.ts";
 import { groupingLine } from "./grouping.ts";
 import { type Line, line, measure, round } from "./measure.ts";
 import { memoryReport } from "./memory.ts";
+import { official, type OfficialTask } from "./official.ts";
 import { keepPeak, knownPeak, measurePeak } from "./peak.ts";
 import { scaling } from "./scaling.ts";
 import { startup } from "./startup.ts";
 import { profileStep, type RecipeName, stepWork } from "./step.ts";
 import { waits } from "./waits.ts";
 import { suite } from "./suite.ts";
+import { trainings } from "./trainings.ts";
 import { attentionWork, blockWork, itcWork, matmulWork, type Ready, vocabWork } from "./works.ts";
 
 type ConfigName = keyof typeof configs;
@@ -57,12 +61,14 @@ const reports: Record<string, (args: readonly string[]) => Promise<void>> = {
   startup: async ([config = "tiny", batch = "32"]) =>
     console.log(JSON.stringify(await startup(configName(config), Number(batch)))),
   grouping: async (args) => console.log(JSON.stringify(await groupingLine(...numbers(args, 4)))),
+  official: ([task = "vqa", precision = "f32"]) => official(task as OfficialTask, precision as "f32" | "f16"),
   profile: async ([config, batch, path]) => {
     const times = await profileStep(configName(config), Number(batch));
     console.log(profileTable(times));
     if (path) await writeProfile(times, path);
   },
   compare: ([rounds = "5"]) => compare(Number(rounds)),
+  trainings: ([rounds = "3", python = "python3"]) => trainings(Number(rounds), python),
   suite,
   scaling,
   waits,

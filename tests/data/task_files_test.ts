@@ -84,7 +84,7 @@ Deno.test("openVqa() reads VQA v2's questions and annotations, names images as C
     "q.json": questions,
     "a.json": annotations,
     "dev.json": { ...questions, data_subtype: "test-dev2015" },
-  }, async ([q, a, dev]) => {
+  }, async ([q, a, dev], folder) => {
     assertEquals(all(await openVqa({ data: [q!], annotations: [a!], images: "coco" })), [
       {
         images: ["coco/COCO_train2014_000000000009.jpg"],
@@ -102,6 +102,9 @@ Deno.test("openVqa() reads VQA v2's questions and annotations, names images as C
     const test = await openVqa({ data: [dev!] });
     assertEquals(test.entry(0).images[0].path, "COCO_test2015_000000000009.jpg");
     assertEquals(test.entry(0).answers, []);
+    await Deno.mkdir(`${folder}/train2014`);
+    const { entry } = await openVqa({ data: [q!], images: folder });
+    assertEquals(entry(0).images[0].path, `${folder}/train2014/COCO_train2014_000000000009.jpg`);
   }));
 
 Deno.test("openVqa() reads easy-VQA's rows", () =>

@@ -78,10 +78,32 @@ Deno.test("groundingMaps(): a pair's maps do not depend on the other pairs, by m
   }
 });
 
+Deno.test("groundingMaps(): one layer's probabilities are written out, all other attentions stay fused", async () => {
+  for (const [by, layer] of [["itm", 1], ["itc", 0]] as const) {
+    const maps = compile((p: Tree, pairs: PatchedPairs): Tree =>
+      groundingMaps(p as Albef, pairs, { config }, { by, layer })
+    );
+    const text = String(await maps.program(params as Tree, { patches: patches(2, 3), ...texts(2, 5, 4) }));
+    const count = (kernel: string): number => text.split("\n").filter((line) => line.startsWith(`  ${kernel} `)).length;
+    assertEquals(count("softmax"), 1, by);
+    // The image's block, the texts' three self-attentions and one cross-attention; or what is left of the block, and one text layer.
+    assertEquals(count("attention"), by === "itm" ? 5 : 2, by);
+    maps.destroy();
+  }
+});
+
 Deno.test("groundingLayer() is the third fusion layer where there is one", () => {
   assertEquals(groundingLayer(configs.base), 8);
   assertEquals(groundingLayer(configs.tiny), 3);
   assertEquals(groundingLayer(configs.base, "itc"), 11);
+});
+
+Deno.test("groundingLayer() of words is below the last layer, where words have no maps", async () => {
+  assertEquals(["base", "tiny"].map((size) => groundingLayer(configs[size as "base" | "tiny"], "words")), [8, 2]);
+  const one = { ...configs.tiny, text: { ...configs.tiny.text, fusionLayer: 3 } };
+  assertEquals(groundingLayer(one, "words"), 3);
+  const words = (await mapsOf(padded(5), { layer: 2 })).get("words")!;
+  assert(words.subarray(0, 9).some((x) => x > 0) && words.subarray(9).every((x) => x === 0));
 });
 
 Deno.test("groundingMaps() refuses layers without the attention", async () => {

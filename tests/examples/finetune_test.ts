@@ -20,6 +20,7 @@ for (const task of Object.keys(FILES) as Task[]) {
       const { images, detections } = files("train"), out = `${dir}/run`;
       const own: Partial<Record<Task, string[]>> = {
         retrieval: ["--k", "4"],
+        vqa: ["--pretrain-steps", "1"],
         grounding: ["--detections", detections],
         nlvr2: ["--assignment-steps", "1", "--assignment-data", files("train").captions, "--assignment-images", images],
       };
@@ -31,14 +32,32 @@ for (const task of Object.keys(FILES) as Task[]) {
       assertEquals([summary.task, summary.steps], [task, 2]);
       const { protocol, val, test } = summary;
       assertEquals([protocol.zeroShot, protocol.resolution, protocol.selection, protocol.step], [false, 16, "val", 2]);
-      assertEquals(protocol.init, task === "nlvr2" ? `${out}/assignment/step-00000001.safetensors` : null);
+      const before = { nlvr2: "assignment", vqa: "pretraining" }[task as string];
+      assertEquals(protocol.init, before ? `${out}/${before}/step-00000001.safetensors` : null);
       assertEquals([Object.keys(val), Object.keys(test)], [FIGURES[task], FIGURES[task]]);
 
       const split = ["--data", files("test")[FILES[task]], "--images", images, "--batch", "16"];
-      const flags = task === "nlvr2" ? [] : own[task] ?? [];
+      const flags = before ? [] : own[task] ?? [];
       const result = (await evaluate(task, "--checkpoint", out, ...split, ...flags)).summary;
       assertEquals(result.figures, test);
       assertEquals(result.checkpoint, `${out}/best.safetensors`);
+
+      if (task === "vqa") {
+        const written = ["--generate", "2", "--predictions", `${dir}/results.json`];
+        const { figures, protocol } = (await evaluate(task, "--checkpoint", out, ...split, ...written)).summary;
+        assertEquals([figures.questions, protocol.beams], [test.questions, 2]);
+        const results = JSON.parse(await Deno.readTextFile(`${dir}/results.json`));
+        const asked = JSON.parse(await Deno.readTextFile(files("test").questions));
+        const ids = (rows: { question_id: number }[]) => rows.map(({ question_id }) => question_id);
+        assertEquals(ids(results), ids(asked));
+        assert(results.every(({ answer }: { answer: unknown }) => typeof answer === "string"));
+      }
+      if (task !== "nlvr2") return;
+      // Interrupted between the trainings: the first one is not repeated.
+      for (const ending of ["json", "safetensors"]) await Deno.remove(`${out}/step-00000002.${ending}`);
+      const again = await finetune(task, "--config", `${out}/settings.json`, "--out", out, "--resume");
+      assertMatch(again.err, /resumed from .*assignment\/step-00000001/);
+      assertEquals([again.summary.sha256, again.summary.protocol], [summary.sha256, protocol]);
     });
   });
 }

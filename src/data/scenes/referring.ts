@@ -19,7 +19,10 @@ const named: readonly (readonly (keyof Attributes)[])[] = [
   ["size", "color", "shape"],
 ];
 
-/** An expression that fits one object of a scene and no other: by its attributes or, a third of the time where that is possible, by its place. */
+/**
+ * An expression that fits one object of a scene and no other: by its attributes or, a third of the time where that is possible,
+ * by its place.
+ */
 export function referTo(object: SceneObject, scene: Scene, random: Random): string {
   const byPlace = placePhrases(object, scene);
   return random.pick(byPlace.length && random.below(3) === 0 ? byPlace : attributePhrases(object, scene));

@@ -84,7 +84,7 @@ export const taskRows = {
   facts: ({ pictures, size }: Split) => ({ images: pictures.map((picture) => pictureFacts(picture, size)) }),
 };
 
-/** The boxes of a picture's objects as a good detector finds them, in random order: a little moved and a little larger or smaller. */
+/** The boxes of a picture's objects as a good detector finds them, in random order: a little moved, larger or smaller. */
 export function detect(picture: Picture, size: number, random: Random): number[][] {
   const boxes = pictureFacts(picture, size).objects.map(({ bbox }) => {
     const [left, top, side] = bbox as [number, number, number];

@@ -67,14 +67,14 @@ const FEWEST = 16;
  * - sentences that follow, contradict, or are about something that is not drawn, about three for a picture;
  * - expressions that refer to objects, one for every object, with the object's box.
  *
- * A text alone tells next to nothing. Measured on 2,000 training and 256 test scenes of the defaults: of the test questions 25 % are
- * answered by "no", the most frequent answer, and 36 % by the most frequent answer to each text in training (existence 50,
- * count 32, colour 13, relation 50); of the statements 50 % and 50 %; of the entailment sentences 33 % and 33 %. A detected box at
- * random is right for 40 % of the expressions, the largest one too; an object's box covers 6 % of the picture.
+ * A text alone tells next to nothing. Measured on 2,000 training and 256 test scenes of the defaults: of the test questions 25 %
+ * are answered by "no", the most frequent answer, and 36 % by the most frequent answer to each text in training (existence 50,
+ * count 32, colour 13, relation 50); of the statements 50 % and 50 %; of the entailment sentences 33 % and 33 %. A detected box
+ * at random is right for 40 % of the expressions, the largest one too; an object's box covers 6 % of the picture.
  *
- * With the same seed and the same kinds of objects, the scenes of a split are the first of the same split of `writeScenes`: where
- * that holds out at least as many, what is held out here is in no training there. What is written follows from the options alone; a folder that already holds these
- * scenes is left as it is, one that was left unfinished is written again.
+ * With the same seed, kinds of objects and numbers of held-out scenes, the scenes of a split are the first of the same split of
+ * `writeScenes`: what is held out here is in no training there. What is written follows from the options alone; a folder that
+ * already holds these scenes is left as it is, one that was left unfinished is written again.
  *
  * @returns Whether the scenes had to be written.
  * @throws {RangeError} If an option is outside its range, a split has fewer than 16 scenes but some, or the world has too few.
