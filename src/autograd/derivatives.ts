@@ -11,7 +11,7 @@ import { sum } from "../ops/reduce.ts";
 import { identity, reshape } from "../ops/shape.ts";
 import { sameShape, type Tensor } from "../program/graph.ts";
 import { fromLeaves, leaves, type Tree } from "../program/tree.ts";
-import { backpropagate } from "./_backpropagate.ts";
+import { backpropagate } from "./backpropagate.ts";
 import { grad, vjp } from "./grad.ts";
 import { vmap } from "./vmap.ts";
 

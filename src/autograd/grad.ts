@@ -8,7 +8,7 @@ import { fromLeaves, leaves, mapTree, type Tree } from "../program/tree.ts";
 import { zerosLike } from "../ops/creation.ts";
 import { full } from "../ops/full.ts";
 import { barrier, identity, withBackward } from "../ops/shape.ts";
-import { backpropagate } from "./_backpropagate.ts";
+import { backpropagate } from "./backpropagate.ts";
 
 /** Which arguments a gradient is taken of: the number of one, from 0 on, or a list of numbers. */
 export type Argnums = number | readonly number[];

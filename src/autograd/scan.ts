@@ -12,7 +12,7 @@ import { applyAll, type Aval, type Batch, type Node, type Op, sameShape, Tensor 
 import { placeholder } from "../program/program.ts";
 import { dependents, replay } from "../program/replay.ts";
 import { entries, fromLeaves, leaves, mapTree, type Tree } from "../program/tree.ts";
-import { backpropagate } from "./_backpropagate.ts";
+import { backpropagate } from "./backpropagate.ts";
 import { Batching } from "./_batching.ts";
 import { type Body, lowerLoop } from "./_loop_lowering.ts";
 
