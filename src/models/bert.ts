@@ -6,7 +6,8 @@
  */
 import { checkpoint } from "../autograd/grad.ts";
 import { type Affine, type AffineSpec, layerNorm, layerNormSpec, linear, linearSpec } from "../nn/layers.ts";
-import { type Init, type ParametersOf, Spec } from "../nn/spec.ts";
+import type { Init } from "../nn/init.ts";
+import { type ParametersOf, Spec } from "../nn/spec.ts";
 import { attention } from "../ops/attention.ts";
 import { gelu } from "../ops/activations.ts";
 import { add, multiply, subtract } from "../ops/elementwise.ts";
