@@ -74,7 +74,7 @@ export interface Compiled<A extends readonly Tree[], R extends Tree> {
 /**
  * Traces `fn` once per device and structure of its arguments and replays the program afterwards: no graph, no allocation, one
  * submit. `fn` sees tensors without values, must be a pure function of them, and returns tensors in records and lists.
- * Arguments may be on the host or on the device that runs the program; those on another one are refused.
+ * Arguments may be on the host, on the device that runs the program (those on another one are refused), or still to be computed.
  */
 export function compile<A extends readonly Tree[], R extends Tree>(
   fn: (...args: A) => R,
@@ -94,7 +94,8 @@ export function compile<A extends readonly Tree[], R extends Tree>(
     return entry;
   };
   const ready = async (args: A): Promise<{ program: Program; result: R }> => {
-    const entry = await lookUp(args);
+    const entry = await lookUp(args), { device } = entry.program;
+    await evaluateOn(args, () => Promise.resolve(device));
     checkDonation(args, donate);
     await entry.program.build(options.progress);
     return entry;
