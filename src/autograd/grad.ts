@@ -102,6 +102,7 @@ export function vjp<A extends readonly Tree[], R extends Tree>(
 ): [R, (cotangents: R) => A] {
   const own = args.map((tree) => mapTree(tree, identity)) as unknown as A;
   const result = fn(...own), wrt = own.flatMap(leaves);
+  for (const node of nodesBetween(leaves(result), wrt)) node.pinned = true; // results may be read before gradients are asked for
   return [result, (cotangents) => {
     const grads = backpropagate(leaves(result), leaves(cotangents), wrt);
     return fromLeaves(args as unknown as Tree, grads.map((g, i) => g ?? zerosLike(wrt[i]!))) as unknown as A;

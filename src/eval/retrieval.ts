@@ -176,7 +176,7 @@ export class RetrievalEvaluator<P = unknown> {
         for (const p of asked[image]!) pairs.add(image - from, Math.floor(p / t2i.k), t2i, p);
       }
       await this.#scorePairs(params, states, pairs, texts);
-      states.node.storage[states.index]?.release();
+      states.dispose();
       done += Math.min(this.#batch, images.count - from);
       this.options.progress?.(done, images.count);
     }

@@ -5,7 +5,9 @@
  */
 import { defaultDevice, type Device } from "../gpu/device.ts";
 import { readBack, upload } from "../gpu/storage.ts";
-import { type Aval, type DType, type HostArray, type Node, sameShape, sizeOf, Tensor } from "./graph.ts";
+import { type Aval, disposedError, type DType, type HostArray, type Node, sameShape, sizeOf, Tensor } from "./graph.ts";
+import { ProgramCache, type Traced } from "./_program_cache.ts";
+import { forgetInputs } from "./fuse.ts";
 import { fromNumbers, hostArrays, naturalType, type NestedNumbers, shapeOf } from "./host_array.ts";
 import { type CompileProgress, type KernelTime, placeholder, Program } from "./program.ts";
 import { entries, fromLeaves, leaves, mapTree, programKey, type Tree } from "./tree.ts";
@@ -73,8 +75,9 @@ export interface Compiled<A extends readonly Tree[], R extends Tree> {
 
 /**
  * Traces `fn` once per device and structure of its arguments and replays the program afterwards: no graph, no allocation, one
- * submit. `fn` sees tensors without values, must be a pure function of them, and returns tensors in records and lists.
- * Arguments may be on the host, on the device that runs the program (those on another one are refused), or still to be computed.
+ * submit. The programs of the last 128 structures are kept. `fn` sees tensors without values, must be a pure function of them, and
+ * returns tensors in records and lists. Arguments may be on the host, on the device that runs the program (those on another one are
+ * refused), or still to be computed.
  */
 export function compile<A extends readonly Tree[], R extends Tree>(
   fn: (...args: A) => R,
@@ -84,38 +87,30 @@ export function compile<A extends readonly Tree[], R extends Tree>(
   if (donate.some((i) => !Number.isInteger(i) || i < 0)) {
     throw new RangeError(`Cannot compile: donate must list numbers of arguments, from 0 on: it is [${donate}]`);
   }
-  const cache = new Map<Device, Map<string, { program: Program; result: R }>>();
-  const lookUp = async (args: A): Promise<{ program: Program; result: R }> => {
+  const cache = new ProgramCache<R>();
+  const use = async <T>(args: A, body: (traced: Traced<R>) => Promise<T>): Promise<T> => {
     const key = args.map((tree) => programKey(tree)).join("|"), device = options.device ?? await defaultDevice();
-    let entries = cache.get(device);
-    if (!entries) cache.set(device, entries = new Map());
-    let entry = entries.get(key);
-    if (!entry) entries.set(key, entry = trace(fn, args, donate, device));
-    return entry;
+    return await cache.use(device, key, () => trace(fn, args, donate, device), body);
   };
-  const ready = async (args: A): Promise<{ program: Program; result: R }> => {
-    const entry = await lookUp(args), { device } = entry.program;
-    await evaluateOn(args, () => Promise.resolve(device));
-    checkDonation(args, donate);
-    await entry.program.build(options.progress);
-    return entry;
-  };
-  const call = async (...args: A): Promise<R> => {
-    const { program, result } = await ready(args);
-    return fromLeaves(result, await program.run(args.flatMap(leaves)));
-  };
-  const profile = async (...args: A): Promise<{ result: R; times: KernelTime[] }> => {
-    const { program, result } = await ready(args);
-    const { results, times } = await program.profile(args.flatMap(leaves));
-    return { result: fromLeaves(result, results), times };
-  };
+  const useReady = <T>(args: A, body: (traced: Traced<R>) => Promise<T>): Promise<T> =>
+    use(args, async (traced) => {
+      const { program } = traced;
+      await evaluateOn(args, () => Promise.resolve(program.device));
+      checkDonation(args, donate);
+      await program.build(options.progress);
+      return await body(traced);
+    });
+  const call = (...args: A): Promise<R> =>
+    useReady(args, async ({ program, result }) => fromLeaves(result, await program.run(args.flatMap(leaves))));
+  const profile = (...args: A): Promise<{ result: R; times: KernelTime[] }> =>
+    useReady(args, async ({ program, result }) => {
+      const { results, times } = await program.profile(args.flatMap(leaves));
+      return { result: fromLeaves(result, results), times };
+    });
   return Object.assign(call, {
-    program: async (...args: A) => (await lookUp(args)).program,
+    program: (...args: A) => use(args, ({ program }) => Promise.resolve(program)),
     profile,
-    destroy: () => {
-      for (const entries of cache.values()) for (const { program } of entries.values()) program.destroy();
-      cache.clear();
-    },
+    destroy: () => cache.clear(),
   });
 }
 
@@ -124,7 +119,7 @@ function trace<A extends readonly Tree[], R extends Tree>(
   args: A,
   donate: readonly number[],
   device: Device,
-): { program: Program; result: R } {
+): Traced<R> {
   const missing = donate.find((i) => i >= args.length);
   if (missing !== undefined) {
     throw new RangeError(
@@ -165,7 +160,9 @@ export async function evaluate<T extends Tree>(tree: T): Promise<T> {
 
 /** As {@linkcode evaluate}, with another device for what is computed from host values alone. */
 async function evaluateOn(tree: Tree, other: () => Promise<Device>): Promise<void> {
-  const pending = [...new Set(leaves(tree))].filter((t) => !t.node.storage[t.index] && !t.node.host);
+  const all = leaves(tree), disposed = all.find((t) => t.isDisposed);
+  if (disposed) throw disposedError(disposed);
+  const pending = [...new Set(all)].filter((t) => !t.node.storage[t.index] && !t.node.host);
   if (!pending.length) return;
   const apart = sourceDevices(pending).size > 1 ? pending.map((t) => [t]) : [pending];
   for (const tensors of apart) {
@@ -173,6 +170,7 @@ async function evaluateOn(tree: Tree, other: () => Promise<Device>): Promise<voi
     const program = new Program(device, [], tensors);
     const values = await program.run([]);
     tensors.forEach((t, i) => t.node.storage[t.index] = values[i]!.node.storage[0]);
+    for (const { node } of tensors) forgetInputs(node);
     program.destroy();
   }
 }
@@ -222,13 +220,17 @@ export async function toHost(tensors: Tensor | readonly Tensor[]): Promise<HostA
 async function readAll(tensors: readonly Tensor[]): Promise<HostArray[]> {
   await evaluate(tensors as Tensor[]);
   const storages = tensors.map((t) => t.node.storage[t.index]);
-  const donated = tensors.find((_, i) => storages[i]?.donated);
-  if (donated) throw new Error(`Cannot read a ${donated}: its memory was donated to a later call`);
+  const refuse = (gone: Tensor | undefined): void => {
+    if (gone?.isDisposed) throw disposedError(gone);
+    if (gone) throw new Error(`Cannot read a ${gone}: its memory was donated to a later call`);
+  };
+  refuse(tensors.find((_, i) => storages[i]?.gone));
   const values = tensors.map((t) => t.node.host!);
   for (const device of new Set(storages.flatMap((s) => s?.device ?? []))) {
     const own = [...tensors.keys()].filter((i) => storages[i]?.device === device);
     const ranges = own.map((i) => ({ buffer: storages[i]!.buffer, bytes: hostBytes(tensors[i]!) }));
     const parts = await readBack(device, ranges);
+    refuse(tensors.find((_, i) => storages[i]?.gone)); // while it was read, which nobody awaited
     own.forEach((i, k) => values[i] = new hostArrays[tensors[i]!.dtype](parts[k]!));
   }
   return values;

@@ -8,7 +8,7 @@ import { formatBytes, KernelError } from "../gpu/errors.ts";
 import { allocate, type Storage, upload, writeWords } from "../gpu/storage.ts";
 import { TimeStamps } from "../gpu/timestamps.ts";
 import { BufferUsage, VALUE_USAGE } from "../gpu/usage.ts";
-import { type Aval, Node, type Op, Tensor } from "./graph.ts";
+import { type Aval, disposedError, Node, type Op, Tensor } from "./graph.ts";
 import type { BufferRef, Dispatch, Uniform } from "./lowering.ts";
 import { type Plan, plan } from "./plan.ts";
 import type { Avals, Tree } from "./tree.ts";
@@ -179,6 +179,8 @@ export class Program {
     this.device.check();
     const storages = await this.#bindLeaves(args);
     const results = await this.#allocateResults(storages);
+    const disposed = storages.findIndex((s) => s?.gone === "disposed"); // while memory was allocated: nobody awaited this call
+    if (disposed >= 0) throw disposedError(this.plan.leaves[disposed]!);
     if (this.device.poison) this.#poison();
     const { gpu } = this.device, proven = this.#proven;
     if (!proven) gpu.pushErrorScope("validation");
@@ -243,7 +245,7 @@ export class Program {
         bind(leaf, own);
         continue;
       }
-      if (storage.donated) throw donatedError(this.plan.leaves[leaf]!);
+      if (storage.gone) throw goneError(this.plan.leaves[leaf]!, storage);
       bind(leaf, bound.has(storage) ? await this.#copyOf(storage, leaf) : storage.buffer);
       bound.add(storage);
     }
@@ -256,7 +258,7 @@ export class Program {
   /** The memory of an argument. Host data goes to a buffer of the program, or to memory of its own if it is donated. */
   async #argument(arg: Tensor, leaf: number): Promise<Storage | undefined> {
     const storage = storageOn(arg, this.device);
-    if (storage?.donated) throw donatedError(arg);
+    if (storage?.gone) throw goneError(arg, storage);
     if (storage) return storage;
     const host = arg.node.host;
     if (!host) throw leakedError(arg);
@@ -396,15 +398,17 @@ export class Program {
 function storageOn(t: Tensor, device: Device): Storage | undefined {
   const storage = t.node.storage[t.index];
   if (!storage || storage.device === device) return storage;
-  if (t.node.host && !storage.donated) return undefined;
+  if (t.node.host && !storage.gone) return undefined;
   throw new Error(
     `Cannot use a ${t} on the device "${device.adapter}": it must be on that device: it is on another one, ` +
       `"${storage.device.adapter}"; move it with toDevice(tensors, device)`,
   );
 }
 
-function donatedError(t: Tensor): Error {
-  return new Error(`Cannot use a ${t}: its memory was donated to an earlier call; use that call's result instead`);
+function goneError(t: Tensor, { gone }: Storage): Error {
+  return gone === "disposed"
+    ? disposedError(t)
+    : new Error(`Cannot use a ${t}: its memory was donated to an earlier call; use that call's result instead`);
 }
 
 function leakedError(t: Tensor): Error {
