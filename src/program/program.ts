@@ -4,7 +4,7 @@
  * @module
  */
 import type { Device } from "../gpu/device.ts";
-import { formatBytes, KernelError } from "../gpu/errors.ts";
+import { formatBytes, KernelError, UnsupportedError } from "../gpu/errors.ts";
 import { allocate, type Storage, upload, writeWords } from "../gpu/storage.ts";
 import { TimeStamps } from "../gpu/timestamps.ts";
 import { BufferUsage, VALUE_USAGE } from "../gpu/usage.ts";
@@ -114,6 +114,7 @@ export class Program {
   async #build(progress?: CompileProgress): Promise<void> {
     if (this.#steps) return;
     const { layout, steps } = this.plan;
+    for (const dispatch of steps) this.#checkBindings(dispatch);
     for (const [i, bytes] of layout.arenas.entries()) {
       this.#arenas.push(
         await this.device.createBuffer(bytes, VALUE_USAGE, `the intermediates of a program (arena ${i})`),
@@ -127,6 +128,20 @@ export class Program {
     }
     for (const [leaf, t] of this.plan.leaves.entries()) await this.#placeCaptured(t, leaf);
     this.#steps = built;
+  }
+
+  /** Throws if a kernel reads or writes more of one value than the adapter can bind. */
+  #checkBindings({ name, bindings }: Dispatch): void {
+    const most = this.device.profile.maxBindingBytes;
+    for (const b of bindings) {
+      if ("words" in b || b.bytes <= most) continue;
+      throw new UnsupportedError(
+        `Cannot run the kernel "${name}": each value must have at most ${most} bytes, all that "${this.device.adapter}" can bind: ` +
+          `"${
+            this.plan.slots[b.value]!.name
+          }" has ${b.bytes}; lower the batch size, the resolution or the width, or split the value`,
+      );
+    }
   }
 
   async #step(dispatch: Dispatch): Promise<Step> {

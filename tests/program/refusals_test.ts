@@ -1,0 +1,56 @@
+import { assertEquals } from "@std/assert";
+import { grad } from "../../src/autograd/grad.ts";
+import { defaultDevice, Device } from "../../src/gpu/device.ts";
+import { UnsupportedError } from "../../src/gpu/errors.ts";
+import { add, multiply } from "../../src/ops/elementwise.ts";
+import { matmul } from "../../src/ops/matmul.ts";
+import { sum } from "../../src/ops/reduce.ts";
+import { slice } from "../../src/ops/shape.ts";
+import { compile, evaluate, tensor, toHost } from "../../src/program/compile.ts";
+import type { Tensor } from "../../src/program/graph.ts";
+import { placeholder } from "../testing/run_op.ts";
+import { assertRefused } from "../testing/refusals.ts";
+
+Deno.test("a value larger than the adapter can bind is refused with its name, its size and the limit", async () => {
+  const { gpu, adapter, profile } = await defaultDevice();
+  const device = new Device(gpu, adapter, { ...profile, maxBindingBytes: 4000 }); // as if the adapter had that limit
+  const f = (fn: (x: Tensor) => Tensor) => compile(fn, { device }), x = tensor(new Float32Array(1200), [40, 30]);
+  const limit = `each value must have at most 4000 bytes, all that "${adapter}" can bind:`;
+  await assertRefused(
+    [
+      () => f((x) => add(x, 1))(x),
+      `Cannot run the kernel "add": ${limit} "input f32[40,30]" has 4800`,
+      UnsupportedError,
+    ],
+    [
+      () => f((x) => sum(matmul(x, x, { transposeB: true })))(tensor(new Float32Array(80), [40, 2])),
+      `${limit} "matmul f32[40,40]" has 6400; lower the batch size, the resolution or the width, or split the value`,
+      UnsupportedError,
+    ],
+  );
+  const part = await f((x) => add(slice(x, 0, 0, 20), 1))(x); // a part of it can be bound
+  assertEquals(new Set(await toHost(part)), new Set([1]));
+});
+
+Deno.test("a traced tensor that is used outside of its function is a sentence, however it is used", async () => {
+  const sentence =
+    "Cannot use a f32[2] without a value: it must be used inside of the function that compile() traced it for";
+  let traced = tensor(0), inner = tensor(0);
+  const f = compile((x: Tensor) => {
+    traced = x;
+    grad((y: Tensor) => sum(inner = multiply(y, y)))(x);
+    return add(x, 1);
+  });
+  await f(tensor([1, 2]));
+  const g = compile((x: Tensor) => add(x, traced));
+  await assertRefused(
+    [() => f(traced), sentence, Error],
+    [() => toHost(traced), sentence, Error],
+    [() => toHost(inner), sentence, Error],
+    [() => toHost(add(traced, 1)), sentence, Error],
+    [() => evaluate([traced, tensor([1])]), sentence, Error],
+    [() => g(tensor([1, 2])), sentence, Error],
+    [() => evaluate(placeholder([2])), sentence, Error],
+  );
+  assertEquals([...await toHost(await f(tensor([3, 4])))], [4, 5]);
+});
