@@ -138,7 +138,7 @@ export class Program {
       throw new UnsupportedError(
         `Cannot run the kernel "${name}": each value must have at most ${most} bytes, all that "${this.device.adapter}" can bind: ` +
           `"${
-            this.plan.slots[b.value]!.name
+            this.plan.slots[b.value]!.name.replace(/^leaf /, "input ")
           }" has ${b.bytes}; lower the batch size, the resolution or the width, or split the value`,
       );
     }
