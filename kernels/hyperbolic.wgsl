@@ -8,6 +8,9 @@ fn infinite_beyond(y: V, x: V) -> V {
   return keep_nan(bitcast<V>(select(bitcast<U>(y), U(INFINITY_BITS), infinite)), x);
 }
 
+// Half of an x from 1 on. A product by 0.5 may be taken after the other one of `0.5 * x * x`, which overflows.
+fn halved(x: V) -> V { return bitcast<V>(bitcast<U>(x) - U(1u << 23u)); }
+
 // Cephes, sinhf.c, below 1.
 fn hyperbolic_sine(x: V) -> V {
   let a = min(abs(x), V(HYPERBOLIC_END));
@@ -16,12 +19,12 @@ fn hyperbolic_sine(x: V) -> V {
   p = fma(z, p, V(1.66667160211e-1));
   let near = fma(z * p, a, a);
   let root = exponential_of_moderate(0.5 * a);
-  let far = fma(0.5 * root, root, -0.5 / root / root);
+  let far = fma(halved(root), root, -0.5 / root / root);
   return keep_nan(with_sign(infinite_beyond(select(far, near, a < V(1.0)), x), x), x);
 }
 fn hyperbolic_cosine(x: V) -> V {
   let root = exponential_of_moderate(0.5 * min(abs(x), V(HYPERBOLIC_END)));
-  return infinite_beyond(fma(0.5 * root, root, 0.5 / root / root), x);
+  return infinite_beyond(fma(halved(root), root, 0.5 / root / root), x);
 }
 // log(x + sqrt(x^2 +- 1)) is log(2 x) from here on, in f32.
 const ASYMPTOTIC_FROM = 8192.0;

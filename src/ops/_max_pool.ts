@@ -5,11 +5,12 @@
  */
 import poolKernel from "../../kernels/max_pool.wgsl" with { type: "text" };
 import gradKernel from "../../kernels/max_pool_grad.wgsl" with { type: "text" };
-import takeKernel from "../../kernels/take_columns.wgsl" with { type: "text" };
 import { UnsupportedError } from "../gpu/errors.ts";
-import { apply, type Node, type Op, sizeOf, Tensor } from "../program/graph.ts";
+import { apply, type Aval, type Node, type Op, sizeOf, Tensor } from "../program/graph.ts";
+import { clear } from "../program/copy_rows.ts";
 import type { Lowering } from "../program/lowering.ts";
 import { flatKernel, MOST_TURNS } from "./_rows.ts";
+import { moveColumns } from "./_take_columns.ts";
 import type { Window } from "./_window.ts";
 
 /** x [..., height, width] to the largest elements and their places in the image, u32, [..., lines, columns] both. */
@@ -32,25 +33,34 @@ export const maxPoolOp: Op<Window> = {
 export const maxPoolGradOp: Op<Window> = {
   name: "maxPoolGrad",
   infer: ([g], { from }) => [{ shape: [...g!.shape.slice(0, -2), ...from], dtype: "f32" }],
-  lower(ctx, { avals: [dx], attrs }): void {
-    const [g, places] = ctx.inputs;
-    windowKernel(ctx, "maxPoolGrad", gradKernel, sizeOf(dx!.shape), attrs, { g, places, dx: ctx.outputs[0] });
+  lower(ctx, { inputs: [, places], avals: [dx], attrs }): void {
+    if (areApart(attrs)) {
+      ctx.dispatch(clear(ctx.outputs[0]!));
+      return moveColumns(ctx, rowsOf(places!, attrs), true);
+    }
+    const [g, at] = ctx.inputs;
+    windowKernel(ctx, "maxPoolGrad", gradKernel, sizeOf(dx!.shape), attrs, { g, places: at, dx: ctx.outputs[0] }, true);
   },
   vjp: ({ inputs: [, places], attrs }, [ct]) => [apply(pickOp, [ct!, places!], attrs), null],
 };
 
-/** The elements of images at places: the gradient of the gradient. */
+/** The elements of images x at places: the gradient of the gradient. */
 const pickOp: Op<Window> = {
   name: "maxPoolPick",
   infer: ([, places]) => [{ shape: places!.shape, dtype: "f32" }],
-  lower(ctx, { inputs: [, places], attrs: { from, to } }): void {
-    const kernel = flatKernel("maxPoolPick", takeKernel, { device: ctx.device, consts: { PUT: false } });
-    const [x, columns] = ctx.inputs, count = sizeOf(places!.shape);
-    const u = { count, length: sizeOf(to), long: sizeOf(from) };
-    ctx.dispatch(kernel.over(count, { x, columns, y: ctx.outputs[0], u }));
-  },
+  lower: (ctx, { inputs: [, places], attrs }) => moveColumns(ctx, rowsOf(places!, attrs), false),
   vjp: ({ inputs: [, places], attrs }, [ct]) => [apply(maxPoolGradOp, [ct!, places!], attrs), null],
 };
+
+/** Images as rows. */
+function rowsOf(places: Aval, { from, to }: Window): { rows: number; length: number; long: number } {
+  const length = sizeOf(to);
+  return { rows: sizeOf(places.shape) / length, length, long: sizeOf(from) };
+}
+
+/** Whether no element belongs to two windows, so that every place is named at most once. */
+const areApart = ({ kernel, stride, dilation }: Window): boolean =>
+  kernel.every((size, axis) => (size - 1) * dilation[axis]! < stride[axis]!);
 
 type Buffers = Readonly<Record<string, Lowering["inputs"][number] | undefined>>;
 
@@ -62,6 +72,7 @@ function windowKernel(
   count: number,
   { kernel, from, to, stride, padding, dilation }: Window,
   buffers: Buffers,
+  strideIsConstant = false,
 ): void {
   if (ctx.device.kind === "cpu" && kernel[0] * (kernel[1] + 1) > MOST_TURNS) {
     throw new UnsupportedError(
@@ -71,7 +82,8 @@ function windowKernel(
         "use max() over axes for the whole image",
     );
   }
-  const assembled = flatKernel(name, source, { device: ctx.device, loops: true });
-  const u = { count, kernel, input: from, output: to, stride, padding, dilation };
+  const consts = strideIsConstant ? { STRIDE_X: stride[0], STRIDE_Y: stride[1] } : {};
+  const assembled = flatKernel(name, source, { device: ctx.device, loops: true, consts });
+  const u = { count, kernel, input: from, output: to, padding, dilation, ...(strideIsConstant ? {} : { stride }) };
   ctx.dispatch(assembled.over(count, { ...buffers, u }));
 }

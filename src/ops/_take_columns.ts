@@ -5,32 +5,44 @@
  */
 import source from "../../kernels/take_columns.wgsl" with { type: "text" };
 import { clear } from "../program/copy_rows.ts";
-import { apply, type Node, type Op, sizeOf, type Tensor } from "../program/graph.ts";
+import { apply, type Op, type Tensor } from "../program/graph.ts";
 import type { Lowering } from "../program/lowering.ts";
 import { flatKernel } from "./_rows.ts";
+
+/** Rows of `length` columns, and the longer rows that are taken from or put into. */
+interface Rows {
+  readonly rows: number;
+  readonly length: number;
+  readonly long: number;
+}
+
+/** Dispatches the copy of columns; the inputs are x and columns. */
+export function moveColumns(ctx: Lowering, { rows, length, long }: Rows, PUT: boolean): void {
+  const kernel = flatKernel(PUT ? "putColumns" : "takeColumns", source, { device: ctx.device, consts: { PUT } });
+  const [x, columns] = ctx.inputs, [y] = ctx.outputs, count = rows * length;
+  ctx.dispatch(kernel.over(count, { x, columns, y, u: { count, length, long } }));
+}
 
 const takeOp: Op<null> = {
   name: "takeColumns",
   infer: ([x, columns]) => [{ shape: columns!.shape, dtype: x!.dtype }],
-  lower: (ctx, node) => lowerMove(ctx, node.inputs[1]!, node.inputs[0]!.shape[1]!, false),
+  lower(ctx, { inputs: [x, columns] }): void {
+    const [rows, length] = columns!.shape as [number, number];
+    moveColumns(ctx, { rows, length, long: x!.shape[1]! }, false);
+  },
   vjp: ({ inputs: [x, columns] }, [ct]) => [putColumns(ct!, columns!, x!.shape[1]!), null],
 };
 
 const putOp: Op<{ readonly length: number }> = {
   name: "putColumns",
   infer: ([x], { length }) => [{ shape: x!.shape.with(1, length), dtype: x!.dtype }],
-  lower(ctx, node: Node<{ readonly length: number }>): void {
-    if (node.attrs.length > node.inputs[1]!.shape[1]!) ctx.dispatch(clear(ctx.outputs[0]!));
-    lowerMove(ctx, node.inputs[1]!, node.attrs.length, true);
+  lower(ctx, { inputs: [, columns], attrs: { length: long } }): void {
+    const [rows, length] = columns!.shape as [number, number];
+    if (long > length) ctx.dispatch(clear(ctx.outputs[0]!));
+    moveColumns(ctx, { rows, length, long }, true);
   },
   vjp: ({ inputs: [, columns] }, [ct]) => [takeColumns(ct!, columns!), null],
 };
-
-function lowerMove(ctx: Lowering, { shape }: Tensor, long: number, PUT: boolean): void {
-  const kernel = flatKernel(PUT ? "putColumns" : "takeColumns", source, { device: ctx.device, consts: { PUT } });
-  const [x, columns] = ctx.inputs, count = sizeOf(shape);
-  ctx.dispatch(kernel.over(count, { x, columns, y: ctx.outputs[0], u: { count, length: shape[1]!, long } }));
-}
 
 /** y[r, i] = x[r, columns[r, i]]: x [rows, length], columns u32 [rows, k], no column twice in a row. */
 export function takeColumns(x: Tensor, columns: Tensor): Tensor {

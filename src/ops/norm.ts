@@ -19,8 +19,8 @@ export interface NormOptions extends ReduceOptions {
   readonly ord?: 1 | 2 | typeof Infinity;
 }
 
-/** The largest f32 below the infinities, less the decimals that compilers may round. */
-const LARGE = 3.4e38;
+/** The largest number by which WGSL divides accurately: the reciprocal of a larger one may count as 0. */
+const LARGE = 2 ** 126;
 
 /**
  * Norm over `axes` (default: all). Squares neither overflow nor vanish: elements are divided by the largest one before. The

@@ -15,6 +15,7 @@
  *
  *     deno run -A tests/bench/bench.ts profile CONFIG BATCH [PATH]   times of a step's kernels; PATH.txt and PATH.json
  *     deno run -A tests/bench/bench.ts compare [ROUNDS]              with tfjs and jax-js, interleaved
+ *     deno run -A tests/bench/bench.ts trainings [ROUNDS PYTHON]     the examples' trainings beside the same in PyTorch
  *     deno run -A tests/bench/bench.ts suite                         the works above, as a table
  *     deno run -A tests/bench/bench.ts scaling                       how cost grows with batch, tokens, width and keys
  *     deno run -A tests/bench/bench.ts waits                         what a training loop waits for
@@ -35,6 +36,7 @@ import { startup } from "./startup.ts";
 import { profileStep, type RecipeName, stepWork } from "./step.ts";
 import { waits } from "./waits.ts";
 import { suite } from "./suite.ts";
+import { trainings } from "./trainings.ts";
 import { attentionWork, blockWork, itcWork, matmulWork, type Ready, vocabWork } from "./works.ts";
 
 type ConfigName = keyof typeof configs;
@@ -63,6 +65,7 @@ const reports: Record<string, (args: readonly string[]) => Promise<void>> = {
     if (path) await writeProfile(times, path);
   },
   compare: ([rounds = "5"]) => compare(Number(rounds)),
+  trainings: ([rounds = "3", python = "python3"]) => trainings(Number(rounds), python),
   suite,
   scaling,
   waits,
