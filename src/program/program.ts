@@ -135,11 +135,10 @@ export class Program {
     const most = this.device.profile.maxBindingBytes;
     for (const b of bindings) {
       if ("words" in b || b.bytes <= most) continue;
+      const value = this.plan.slots[b.value]!.name.replace(/^leaf /, "input ");
       throw new UnsupportedError(
         `Cannot run the kernel "${name}": each value must have at most ${most} bytes, all that "${this.device.adapter}" can bind: ` +
-          `"${
-            this.plan.slots[b.value]!.name.replace(/^leaf /, "input ")
-          }" has ${b.bytes}; lower the batch size, the resolution or the width, or split the value`,
+          `"${value}" has ${b.bytes}; lower the batch size, the resolution or the width, or split the value`,
       );
     }
   }
