@@ -55,12 +55,12 @@ const { loss, params } = await gs.train({
 }, { steps, learningRate: gs.warmup(20, gs.constantSchedule(3e-3)), seed: 1, logEvery: 50 });
 console.log(JSON.stringify({ loss }));
 
-const follow = gs.compile((p: gs.Tree, ids: gs.Tensor, seed: gs.Tensor) =>
-  gs.categorical(gs.randomKey(seed), predict(p as Params, ids))
+const follow = gs.compile((p: Params, ids: gs.Tensor, seed: gs.Tensor) =>
+  gs.categorical(gs.randomKey(seed), predict(p, ids))
 );
 let written = text.slice(0, LENGTH);
 for (let i = 0; i < 60; i++) {
   const last = gs.tensor(Uint32Array.from(written.slice(-LENGTH), (c) => letters.indexOf(c)), [1, LENGTH]);
-  written += letters[(await gs.toHost(await follow(params as gs.Tree, last, gs.tensor([1, i], [2], "u32")))).at(-1)!];
+  written += letters[(await gs.toHost(await follow(params, last, gs.tensor([1, i], [2], "u32")))).at(-1)!];
 }
 console.log(written);

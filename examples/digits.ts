@@ -42,6 +42,6 @@ const { loss, params } = await gs.train({
   data: { next: () => Promise.resolve({ input: draw(random), examples: BATCH, label: "digits", epoch: 0 }) },
 }, { steps, learningRate: gs.constantSchedule(5e-3), seed: 1, logEvery: 50 });
 const { x, labels } = draw(new gs.Random(2));
-const named = gs.compile((p: gs.Tree, x: gs.Tensor) => gs.argmax(classify(p as Params, x)));
-const [found, wanted] = await gs.toHost([await named(params as gs.Tree, x), labels]);
+const named = gs.compile((p: Params, x: gs.Tensor) => gs.argmax(classify(p, x)));
+const [found, wanted] = await gs.toHost([await named(params, x), labels]);
 console.log(JSON.stringify({ loss, right: found!.filter((digit, i) => digit === wanted![i]).length / BATCH }));

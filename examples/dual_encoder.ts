@@ -55,9 +55,9 @@ const { loss, params } = await run({}), out = await Deno.makeTempDir(), stop = n
 await run({ out, signal: stop.signal, onMetrics: () => stop.abort() });
 const resumed = await run({ out, resume: true });
 await Deno.remove(out, { recursive: true });
-const numbers = async (p: Params) => String(await gs.toHost(gs.leaves(p as gs.Tree)));
-const nearest = gs.compile((p: gs.Tree, pairs: Pairs) => gs.argmax(similarities(p as Params, pairs)));
-const found = await gs.toHost(await nearest(params as gs.Tree, draw(steps)));
+const numbers = async (p: Params) => String(await gs.toHost(gs.leaves(p)));
+const nearest = gs.compile((p: Params, pairs: Pairs) => gs.argmax(similarities(p, pairs)));
+const found = await gs.toHost(await nearest(params, draw(steps)));
 const equal = await numbers(params) === await numbers(resumed.params);
 console.log(
   JSON.stringify({ loss, equal, right: found.filter((caption, picture) => caption === picture).length / BATCH }),
