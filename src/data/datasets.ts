@@ -6,20 +6,18 @@
 
 import { type CaptionDataset, type CaptionEntry, captionPair } from "./caption_pairs.ts";
 import type { Skipped } from "./dataset.ts";
-import { type FileOptions, isRecord, openItems, show } from "./dataset_files.ts";
+import { type FileOptions, openItems } from "./dataset_files.ts";
+import { isRecord, show } from "./json_items.ts";
+import { inFolder, type ItemFiles, readItems } from "./read_items.ts";
 import { NumberList, StringList, StringTable } from "./string_table.ts";
 
 /** Options of {@linkcode openDataset}. */
-export interface DatasetOptions extends FileOptions {
-  /** Files, read one after the other: an index counts through all of them. */
-  readonly data: readonly string[];
+export interface DatasetOptions extends FileOptions, ItemFiles {
   /**
-   * What becomes an entry: what the file has as one (COCO: a caption; ALBEF: an object, perhaps with a list of captions),
+   * What becomes an entry: what the file has as one (COCO: a caption; ALBEF and Karpathy: an object, perhaps with a list of captions),
    * every caption, or every image with all its captions. @default "row"
    */
   readonly groupBy?: "row" | "caption" | "image";
-  /** What happens to an entry that cannot be read. @default "stop" */
-  readonly onError?: "stop" | "skip";
 }
 
 /** An entry as a file has it. */
@@ -29,32 +27,16 @@ interface Row {
 }
 
 /**
- * Opens a data set. Files are read as a stream and may be larger than a string; paths and captions are held as UTF-8.
+ * Opens a data set; each file may have another of the formats. Files are read as a stream and may be larger than a string; paths
+ * and captions are held as UTF-8.
  *
  * @throws {SyntaxError} If a file is broken, or an entry or line is longer than 16 MiB; the message names the file, the
  *   entry or line, the field and what is expected.
  */
 export async function openDataset(options: DatasetOptions): Promise<CaptionDataset> {
-  const rows = new Rows(options.groupBy === "caption"), skipped: Skipped[] = [];
-  for (const file of options.data) {
-    const { unit, first, items } = await openItems(file, options);
-    let index = first;
-    for await (const batch of items) {
-      for (const item of batch) {
-        try {
-          rows.add(toRow(item()));
-        } catch (error) {
-          if (!(error instanceof SyntaxError)) throw error; // no memory left, for example
-          const reason = `${unit} ${index} ${error.message}`;
-          if (options.onError !== "skip") throw new SyntaxError(`Cannot read "${file}": ${reason}`);
-          skipped.push({ index, file, reason });
-        }
-        index++;
-      }
-    }
-  }
+  const rows = new Rows(options.groupBy === "caption");
+  const skipped = await readItems(options, (file) => openItems(file, options), (item) => rows.add(toRow(item)));
   const name = options.data.join(", ");
-  if (!rows.length) throw new SyntaxError(`Cannot read "${name}": it has no entries, at least one is needed`);
   return toDataset(name, options.groupBy === "image" ? byImage(rows) : rows, skipped, options.images);
 }
 
@@ -147,8 +129,4 @@ function toDataset(name: string, table: Table, skipped: readonly Skipped[], imag
     return { image: inFolder(images, table.path(imageId)), captions: table.captions(index), imageId };
   };
   return { name, skipped, length, entry, example: (index, random) => captionPair(entry(index), random) };
-}
-
-function inFolder(folder: string, path: string): string {
-  return folder === "" || /^([/\\]|[A-Za-z]:[/\\])/.test(path) ? path : `${folder.replace(/[/\\]+$/, "")}/${path}`;
 }

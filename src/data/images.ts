@@ -24,17 +24,34 @@ export class ImageError extends Error {
  * Decodes the first frame of an image file to 8 bits per channel in sRGB; grey becomes RGB, transparency is dropped, the
  * orientation tag ignored (all as in the originals).
  *
+ * @param side Length of the longer side of the result, for pictures to look at; the image's own if not given.
  * @throws {ImageError} If the file is missing, truncated, damaged, no image or has more than `maxPixels` pixels.
  */
-export async function decodeImage(path: string, maxPixels: number): Promise<RgbImage> {
+export async function decodeImage(path: string, maxPixels: number, side?: number): Promise<RgbImage> {
   try {
-    const image = sharp(path, { limitInputPixels: maxPixels, failOn: "error" });
-    const { data, info } = await image.toColourspace("srgb").removeAlpha().raw().toBuffer({ resolveWithObject: true });
+    const image = sharp(path, { limitInputPixels: maxPixels, failOn: "error" }).toColourspace("srgb").removeAlpha();
+    const sized = side === undefined ? image : image.resize({ width: side, height: side, fit: "inside" });
+    const { data, info } = await sized.raw().toBuffer({ resolveWithObject: true });
     const bytes = new Uint8Array(data.buffer as ArrayBuffer, data.byteOffset, data.byteLength);
     return { data: bytes, width: info.width, height: info.height };
   } catch (error) {
     throw new ImageError(reasonOf((error as Error).message, maxPixels));
   }
+}
+
+/** Rows and columns of an image file, from its head. @throws {ImageError} If the file is missing or no image. */
+export async function imageSize(path: string): Promise<readonly [height: number, width: number]> {
+  try {
+    const { height, width } = await sharp(path).metadata();
+    return [height, width];
+  } catch (error) {
+    throw new ImageError(reasonOf((error as Error).message, Infinity));
+  }
+}
+
+/** An image as a PNG file. */
+export async function encodePng({ data, width, height }: RgbImage): Promise<Uint8Array> {
+  return await sharp(data, { raw: { width, height, channels: 3 } }).png().toBuffer();
 }
 
 function reasonOf(message: string, maxPixels: number): string {

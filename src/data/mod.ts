@@ -3,10 +3,11 @@
  *
  * @module
  */
-export { type ImageOptions } from "./transform.ts";
+export { type ImageOptions, type RgbImage } from "./transform.ts";
 export { cleanCaption, cleanQuestion } from "./captions.ts";
 export { type Dataset, type Example, ExampleError, type ImageFile, type Skipped } from "./dataset.ts";
 export { type CaptionDataset, type CaptionEntry, type CaptionPair, captionPair } from "./caption_pairs.ts";
+export { type ItemFiles } from "./read_items.ts";
 export { type DatasetFormat, type FileOptions } from "./dataset_files.ts";
 export { type DatasetOptions, openDataset } from "./datasets.ts";
 export {
@@ -28,6 +29,7 @@ export {
   type PairCollateOptions,
 } from "./pair_collate.ts";
 export { type NlvrBatch, nlvrCollate, type NlvrExample } from "./nlvr_collate.ts";
+export { type EntailmentBatch, entailmentCollate } from "./entailment_collate.ts";
 export {
   type AnswerTensors,
   type VqaBatch,
@@ -35,6 +37,24 @@ export {
   type VqaCollateOptions,
   type VqaExample,
 } from "./vqa_collate.ts";
+export { type TaskDataset, type TaskFiles } from "./task_files.ts";
+export { openVqa, type VqaDataset, type VqaDatasetOptions, type VqaQuestion } from "./vqa.ts";
+export { type NlvrDataset, type NlvrSentence, openNlvr } from "./nlvr.ts";
+export {
+  ENTAILMENT_CLASSES,
+  type EntailmentClass,
+  type EntailmentDataset,
+  type EntailmentExample,
+  openEntailment,
+} from "./entailment.ts";
+export {
+  type Box,
+  type ExpressionDataset,
+  type ExpressionDatasetOptions,
+  type ExpressionExample,
+  openExpressions,
+  readDetections,
+} from "./expressions.ts";
 export { type Batch, type BatchesOptions, Loader, type LoaderOptions } from "./loader.ts";
 export {
   buildTokenizer,
@@ -50,5 +70,7 @@ export { Random, type RandomState } from "../random/random.ts";
 export { type Relation, type RelationFact } from "./scenes/facts.ts";
 export { captionHolds, sceneTruth } from "./scenes/truth.ts";
 export { type Color, type Scene, type SceneObject, type SceneSplit, type Shape, type Size } from "./scenes/world.ts";
-export { type SceneFacts, type SceneFiles, sceneFiles, type SceneProgress, writeScenes } from "./scenes/write.ts";
+export { type SceneFacts, type SceneProgress } from "./scenes/pictures.ts";
+export { type SceneFiles, sceneFiles, writeScenes } from "./scenes/write.ts";
+export { type TaskSceneFiles, taskSceneFiles, type TaskSceneOptions, writeTaskScenes } from "./scenes/tasks.ts";
 export { type SceneOptions } from "./scenes/options.ts";

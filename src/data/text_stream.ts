@@ -34,6 +34,20 @@ export async function* readChunks(path: string, size = 1 << 20): AsyncGenerator<
   }
 }
 
+/**
+ * The bytes of a file that has to be held whole.
+ *
+ * @throws {SyntaxError} If there are more than `most`.
+ */
+export async function readBytes(path: string, most: number): Promise<Uint8Array> {
+  const bytes = new ByteList();
+  for await (const chunk of readChunks(path)) {
+    bytes.append(chunk);
+    if (bytes.length > most) throw new SyntaxError(`Cannot read "${path}": it is larger than ${most >> 20} MiB`);
+  }
+  return bytes.slice();
+}
+
 async function open(path: string): Promise<Deno.FsFile> {
   try {
     return await Deno.open(path);

@@ -18,7 +18,7 @@ export interface VqaExample extends Example {
   readonly images: readonly [ImageFile];
   /** As it was asked: {@linkcode vqaCollate} cleans it. */
   readonly question: string;
-  /** Different answers, at least one; the weight is the share of the annotators who gave it. */
+  /** Different answers, at least one in training; the weight is the share of the annotators who gave it. */
   readonly answers: readonly { readonly text: string; readonly weight: number }[];
 }
 

@@ -19,5 +19,31 @@ export { type NamedText } from "./result_files.ts";
 export { vqaFileAccuracy, type VqaFiles } from "./vqa_files.ts";
 export { type NlvrAccuracy, nlvrAccuracy, type NlvrStatement } from "./nlvr_accuracy.ts";
 export { nlvrFileAccuracy, type NlvrFiles } from "./nlvr_files.ts";
+export {
+  boxScore,
+  chooseBox,
+  type GroundedResult,
+  type GroundedText,
+  type GroundingAccuracy,
+  groundingAccuracy,
+  type HeatMap,
+  iou,
+  judgeMap,
+  pointsInto,
+  resizeMap,
+} from "./grounding.ts";
+export { groundingLayer, type GroundingMaps, groundingMaps, type GroundingMapsOptions } from "./grounding_maps.ts";
+export { GroundingEvaluator, type GroundingOptions, type GroundingSet, type TextMaps } from "./grounding_evaluator.ts";
+export { groundingSet, type GroundingSetOptions } from "./grounding_set.ts";
+export { type WordMap, wordMaps } from "./word_maps.ts";
+export {
+  heatColor,
+  type MapPicture,
+  type MapPictureOptions,
+  mapPictures,
+  paintMap,
+  type PhotoMaps,
+  writeMapPictures,
+} from "./map_pictures.ts";
 export { evaluateGroups, type GroupOptions, type GroupRecall, type GroupResult } from "./groups.ts";
 export { usageOfVision, type UsageOptions, type VisionUsage, type WithoutImage } from "./usage_of_vision.ts";

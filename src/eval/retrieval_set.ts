@@ -5,11 +5,8 @@
  */
 import type { CaptionDataset } from "../data/caption_pairs.ts";
 import { cleanCaption } from "../data/captions.ts";
-import type { ImageReader } from "../data/images.ts";
-import { Random } from "../random/random.ts";
 import type { Tokenizer } from "../data/tokenizer.ts";
-import { imagePlan } from "../data/transform.ts";
-import { tensor } from "../program/compile.ts";
+import { imagesOnDisk } from "./_images.ts";
 import type { RetrievalSet } from "./retrieval.ts";
 
 /** How images and captions are taken. */
@@ -42,23 +39,6 @@ export function retrievalSet(
     }
   }
   const { ids, mask } = tokenizer.encodeBatch(texts, maxLength);
-  let reader: ImageReader | undefined;
-  const bytes = resolution * resolution * 3, unused = new Random(0);
-  const load = async (indices: readonly number[]) => {
-    // Not at import: the decoder is native code, which who only trains on tensors need not permit.
-    const images = reader ??= new (await import("../data/images.ts")).ImageReader(
-      [imagePlan({ resolution, transform: "eval" })],
-    );
-    const packed = new Uint8Array(indices.length * bytes);
-    await Promise.all(indices.map(async (place, row) => {
-      const i = kept[place]!, path = dataset.entry(i).image;
-      try {
-        packed.set((await images.read(path, () => unused))[0]!, row * bytes);
-      } catch (error) {
-        throw new Error(`Cannot evaluate on image ${i}, "${path}": it ${(error as Error).message}`);
-      }
-    }));
-    return tensor(new Uint32Array(packed.buffer), [indices.length, bytes / 4]);
-  };
-  return { images: { count: kept.length, load }, texts: { ids, mask, length: maxLength }, imageOf };
+  const images = imagesOnDisk(kept.map((index) => ({ path: dataset.entry(index).image, index })), resolution);
+  return { images, texts: { ids, mask, length: maxLength }, imageOf };
 }

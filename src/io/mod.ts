@@ -5,6 +5,7 @@
  */
 export { type Archive, type LazyTensor, type TensorInfo } from "./archive.ts";
 export { writeFileAtomic } from "./atomic.ts";
+export { type GridSize, resizeBicubic } from "./bicubic.ts";
 export { type Dtype, type DTYPE_BITS, type NamedTensor, type TensorData } from "./dtype.ts";
 export { type NameRule, type NameTable } from "./names.ts";
 export { albefNames, albefNamesForAnswers, albefNamesForTwoImages } from "./names_albef.ts";

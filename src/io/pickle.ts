@@ -7,6 +7,7 @@
  */
 
 import { OPCODE_NAMES } from "./pickle_opcodes.ts";
+import { byteString, latin1, parseFloat64, parseInteger, parseQuoted, parseUnicode } from "./pickle_text.ts";
 import { Global, type PickleValue, Tuple } from "./pickle_values.ts";
 
 /** What the caller of `unpickle` knows beyond plain containers. */
@@ -69,12 +70,33 @@ class Machine {
     }
   }
 
-  private line(): string {
+  /** The length of the line that starts here. */
+  private lineLength(): number {
     const end = this.bytes.indexOf(10, this.at);
-    if (end < 0) this.fail(`the line at byte ${this.at} does not end`);
-    const line = this.text(end - this.at);
+    return end < 0 ? this.fail(`the line at byte ${this.at} does not end`) : end - this.at;
+  }
+
+  private line(): string {
+    const line = this.text(this.lineLength());
     this.at++;
     return line;
+  }
+
+  /** What a line of a pickle of protocol 0 says. */
+  private parsed<T>(parse: (line: string) => T | undefined): T {
+    const at = this.take(this.lineLength()), value = parse(latin1(this.bytes.subarray(at, this.at)));
+    this.at++;
+    return value === undefined ? this.fail(`the line at byte ${at} cannot be read`) : value;
+  }
+
+  private key(): number {
+    const key = this.parsed(parseInteger);
+    return typeof key === "number" ? key : this.fail(`the number of a stored value is ${key}`);
+  }
+
+  private byteString(length: number): string {
+    const at = this.take(length);
+    return byteString(this.bytes.subarray(at, this.at));
   }
 
   private long(length: number): number | bigint {
@@ -133,14 +155,14 @@ class Machine {
     return this.rules.call(callee.name, args.items);
   }
 
-  private setItems(items: readonly PickleValue[]): void {
-    const dict = this.top();
+  private setItems(items: readonly PickleValue[], dict = this.top()): PickleValue {
     if (!(dict instanceof Map) || items.length % 2 !== 0) this.fail("it sets items of something that is no dict");
     for (let at = 0; at < items.length; at += 2) {
       const key = items[at]!;
       if (typeof key !== "string" && typeof key !== "number") this.fail("a key is neither a text nor a number");
       dict.set(key, items[at + 1]!);
     }
+    return dict;
   }
 
   private append(items: readonly PickleValue[]): void {
@@ -192,6 +214,17 @@ class Machine {
     GLOBAL: () => this.global(this.line(), this.line()),
     STACK_GLOBAL: () => this.global(...this.popTuple(2).items as [PickleValue, PickleValue]),
     REDUCE: () => this.reduce(),
+    // Protocols 0 and 1, and what Python 2 writes in any.
+    INT: () => this.parsed(parseInteger),
+    LONG: () => this.parsed(parseInteger),
+    FLOAT: () => this.parsed(parseFloat64),
+    STRING: () => this.parsed(parseQuoted),
+    UNICODE: () => this.parsed(parseUnicode),
+    BINSTRING: () => this.byteString(this.uint(4)),
+    SHORT_BINSTRING: () => this.byteString(this.uint(1)),
+    LIST: () => this.popMark(),
+    DICT: () => this.setItems(this.popMark(), new Map()),
+    GET: () => this.recall(this.key()),
     BINPERSID: () => this.rules.persistent(this.pop()),
   };
 
@@ -204,13 +237,14 @@ class Machine {
       this.marks.push(this.stack);
       this.stack = [];
     },
+    PUT: () => this.remember(this.key()),
     BINPUT: () => this.remember(this.uint(1)),
     LONG_BINPUT: () => this.remember(this.uint(4)),
     MEMOIZE: () => this.remember(this.memo.size),
     APPEND: () => this.append([this.pop()]),
     APPENDS: () => this.append(this.popMark()),
-    SETITEM: () => this.setItems(this.popTuple(2).items),
-    SETITEMS: () => this.setItems(this.popMark()),
+    SETITEM: () => void this.setItems(this.popTuple(2).items),
+    SETITEMS: () => void this.setItems(this.popMark()),
     BUILD: () => this.build(),
   };
 
@@ -230,7 +264,7 @@ class Machine {
 }
 
 /**
- * The value that a pickle of protocol 2 to 5 describes.
+ * The value that a pickle of any protocol, 0 to 5, describes.
  *
  * @param path What to call the file in messages.
  * @throws {SyntaxError} At the first instruction or global that plain containers do not need, with its name.

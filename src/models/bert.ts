@@ -15,6 +15,7 @@ import { gather } from "../ops/gather.ts";
 import { dropout, foldIn, type Key } from "../ops/random.ts";
 import { slice } from "../ops/shape.ts";
 import type { Tensor } from "../program/graph.ts";
+import { type AttentionTap, shownAttention } from "./attention_tap.ts";
 import type { ActivationTap } from "./vit.ts";
 
 /** Sizes of a BERT. */
@@ -149,6 +150,8 @@ export interface BertContext {
   readonly remat?: boolean | undefined;
   /** Is shown the input of each layer, as "hidden0", "hidden1", ... from the first layer that runs. */
   readonly tap?: ActivationTap;
+  /** Is shown the cross-attention of a layer, which counts from the lowest unimodal one. Not together with `remat`. */
+  readonly attentionTap?: AttentionTap | undefined;
 }
 
 /** Only the unimodal layers on token ids: [B, L] -> [B, L, D]. */
@@ -197,9 +200,10 @@ export function bertLayers(
   for (let i = from; i < to; i++) {
     const key = context.key && foldIn(context.key, i + 1);
     const { image, tap } = context;
+    const attentionTap = context.attentionTap?.layer === i ? context.attentionTap : undefined;
     tap?.(`hidden${i - from}`, x);
     const run = (layer: Layer, h: Tensor, ...[values, keys]: Tensor[]): Tensor =>
-      bertLayer(layer, h, { ...context, key, image: values && { values, keys: keys! } }, config);
+      bertLayer(layer, h, { ...context, key, attentionTap, image: values && { values, keys: keys! } }, config);
     // The image twice: a layer that is computed again then adds to its gradient in the order of one that is kept, to the same bits.
     const tokens = image ? [image, image] : [];
     x = (context.remat ? checkpoint(run) : run)(p.bert.encoder.layer[i]!, x, ...tokens);
@@ -218,7 +222,7 @@ type LayerContext = Omit<BertContext, "image"> & { readonly image: Seen | undefi
 
 /** Self-attention, cross-attention where the layer has it, MLP; each with residual and LayerNorm after it. */
 function bertLayer(p: Layer, x: Tensor, context: LayerContext, config: BertConfig): Tensor {
-  const { mask, image, imageMask, key, causal } = context;
+  const { mask, image, imageMask, key, causal, attentionTap } = context;
   const keyAt = (n: number): Key | undefined => key && foldIn(key, n);
   const hidden = (mask: Tensor): Tensor => multiply(subtract(1, mask), PADDED);
   x = attend(
@@ -230,7 +234,7 @@ function bertLayer(p: Layer, x: Tensor, context: LayerContext, config: BertConfi
   );
   if (p.crossattention && image) {
     const unseen = imageMask && multiply(subtract(1, imageMask), UNSEEN);
-    x = attend(p.crossattention, x, image, { mask: unseen, causal: false, key: keyAt(1) }, config);
+    x = attend(p.crossattention, x, image, { mask: unseen, causal: false, key: keyAt(1), attentionTap }, config);
   }
   const wide = gelu(linear(p.intermediate.dense, x));
   return addNorm(p.output, linear(p.output.dense, wide), x, keyAt(2), config);
@@ -240,25 +244,28 @@ interface Attend {
   readonly mask: Tensor | undefined;
   readonly causal: boolean;
   readonly key: Key | undefined;
+  readonly attentionTap?: AttentionTap | undefined;
 }
 
 function attend(
   p: ParametersOf<BertAttentionSpec>,
   x: Tensor,
   seen: Seen,
-  { mask, causal, key }: Attend,
+  { mask, causal, key, attentionTap }: Attend,
   config: BertConfig,
 ): Tensor {
   const { query, value, key: keys } = p.self;
   const inner = key && foldIn(key, 0);
-  const context = attention(linear(query, x), linear(keys, seen.keys), linear(value, seen.values), {
+  const q = linear(query, x), k = linear(keys, seen.keys), v = linear(value, seen.values);
+  const options = {
     heads: config.heads,
     causal,
     ...(mask ? { mask } : {}),
     ...(inner && config.dropout > 0
       ? { dropout: { probability: config.dropout, key: inner.words, stream: inner.stream } }
       : {}),
-  });
+  };
+  const context = attentionTap ? shownAttention(q, k, v, options, attentionTap) : attention(q, k, v, options);
   return addNorm(p.output, linear(p.output.dense, context), x, key && foldIn(key, 1), config);
 }
 

@@ -4,6 +4,7 @@
  * @module
  */
 export { type AlbefConfig, configs } from "./config.ts";
+export { type AttentionTap } from "./attention_tap.ts";
 export {
   type ActivationTap,
   vit,
@@ -73,3 +74,5 @@ export {
   textAssignmentSpec,
   type TwoImageBertSpec,
 } from "./nlvr.ts";
+export { type ClassHeadSpec } from "./class_head.ts";
+export { type Entailment, entailmentLogits, type EntailmentSpec, entailmentSpec } from "./entailment.ts";

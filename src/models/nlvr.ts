@@ -4,12 +4,11 @@
  *
  * @module
  */
-import { type AffineSpec, defaultLinearSpec, linear } from "../nn/layers.ts";
+import { type AffineSpec, defaultLinearSpec } from "../nn/layers.ts";
 import type { ParametersOf } from "../nn/spec.ts";
-import { relu } from "../ops/elementwise.ts";
 import { slice } from "../ops/shape.ts";
 import type { Tensor } from "../program/graph.ts";
-import { firstToken, type ModelContext, type PatchedPairs, type Tokens } from "./albef.ts";
+import type { ModelContext, PatchedPairs, Tokens } from "./albef.ts";
 import {
   type BertAttentionSpec,
   type BertEncoder,
@@ -19,6 +18,7 @@ import {
   bertSpec,
   bertText,
 } from "./bert.ts";
+import { classHead, type ClassHeadSpec, classHeadSpec } from "./class_head.ts";
 import type { AlbefConfig } from "./config.ts";
 import { vit, type VitSpec, vitSpec } from "./vit.ts";
 
@@ -40,7 +40,7 @@ export type TwoImageBertSpec = {
 export type NlvrSpec = {
   visual_encoder: VitSpec;
   text_encoder: TwoImageBertSpec;
-  cls_head: { 0: AffineSpec; 2: AffineSpec };
+  cls_head: ClassHeadSpec;
 };
 
 /** Parameters as tensors. */
@@ -51,7 +51,7 @@ export function nlvrSpec({ vision, text }: AlbefConfig): NlvrSpec {
   return {
     visual_encoder: vitSpec(vision),
     text_encoder: twoImageBertSpec(text),
-    cls_head: { 0: defaultLinearSpec(text.width, text.width), 2: defaultLinearSpec(text.width, 2) },
+    cls_head: classHeadSpec(text.width, 2),
   };
 }
 
@@ -110,8 +110,7 @@ export function nlvrLogits(p: Nlvr, { patches, ...tokens }: PatchedPairs, contex
   const { config, remat = false } = context, count = tokens.ids.shape[0]!;
   const images = vit(p.visual_encoder, patches, config.vision, { remat });
   const pair = [slice(images, 0, 0, count), slice(images, 0, count, 2 * count)] as const;
-  const states = encodeTwoImages(p.text_encoder, tokens, pair, context);
-  return linear(p.cls_head[2], relu(linear(p.cls_head[0], firstToken(states))));
+  return classHead(p.cls_head, encodeTwoImages(p.text_encoder, tokens, pair, context));
 }
 
 /** Parameters of the pre-training by text assignment. */

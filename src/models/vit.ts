@@ -12,6 +12,7 @@ import { add } from "../ops/elementwise.ts";
 import { broadcastTo } from "../ops/reduce.ts";
 import { concat, reshape, split } from "../ops/shape.ts";
 import type { Tensor } from "../program/graph.ts";
+import { type AttentionTap, shownAttention } from "./attention_tap.ts";
 
 /** Sizes of a ViT. */
 export interface VitConfig {
@@ -89,6 +90,8 @@ export interface VitContext {
   readonly remat?: boolean;
   /** Is shown "patches", then "block0", "block1", ... */
   readonly tap?: ActivationTap;
+  /** Is shown the attention of a block. Not together with `remat`. */
+  readonly attentionTap?: AttentionTap;
 }
 
 /**
@@ -99,7 +102,7 @@ export function vit(
   p: ParametersOf<VitSpec>,
   patches: Tensor,
   config: VitConfig,
-  { remat, tap }: VitContext = {},
+  { remat, tap, attentionTap }: VitContext = {},
 ): Tensor {
   const { width, eps } = config, [batch, , features] = patches.shape;
   const { weight, bias } = p.patch_embed.proj;
@@ -108,19 +111,26 @@ export function vit(
   const cls = broadcastTo(p.cls_token, [batch!, 1, width]);
   let x = add(concat([cls, tokens], 1), p.pos_embed); // [B, P + 1, D]
   for (const [i, block] of p.blocks.entries()) {
-    const run = (b: typeof block, h: Tensor): Tensor => vitBlock(b, h, config);
+    const shown = attentionTap?.layer === i ? attentionTap : undefined;
+    const run = (b: typeof block, h: Tensor): Tensor => vitBlock(b, h, config, shown);
     x = (remat ? checkpoint(run) : run)(block, x);
     tap?.(`block${i}`, x);
   }
   return layerNorm(p.norm, x, eps);
 }
 
-/** x + attention(LN(x)), then x + MLP(LN(x)): [B, T, D] -> [B, T, D]. */
-export function vitBlock(p: ParametersOf<VitBlockSpec>, x: Tensor, { heads, eps }: VitConfig): Tensor {
+/** x + attention(LN(x)), then x + MLP(LN(x)): [B, T, D] -> [B, T, D]. The attention is shown to `tap`, whatever its layer. */
+export function vitBlock(
+  p: ParametersOf<VitBlockSpec>,
+  x: Tensor,
+  { heads, eps }: VitConfig,
+  tap?: AttentionTap,
+): Tensor {
   const h = layerNorm(p.norm1, x, eps);
   const weights = split(p.attn.qkv.weight, 3), biases = split(p.attn.qkv.bias, 3);
   const [q, k, v] = weights.map((weight, i) => linear({ weight, bias: biases[i]! }, h)) as [Tensor, Tensor, Tensor];
-  x = add(x, linear(p.attn.proj, attention(q, k, v, { heads })));
+  const context = tap ? shownAttention(q, k, v, { heads }, tap) : attention(q, k, v, { heads });
+  x = add(x, linear(p.attn.proj, context));
   const hidden = gelu(linear(p.mlp.fc1, layerNorm(p.norm2, x, eps)));
   return add(x, linear(p.mlp.fc2, hidden));
 }

@@ -82,7 +82,7 @@ function windowKernel(
         "use max() over axes for the whole image",
     );
   }
-  const consts = strideIsConstant ? { STRIDE_X: stride[0], STRIDE_Y: stride[1] } : {};
+  const consts: Record<string, number> = strideIsConstant ? { STRIDE_X: stride[0], STRIDE_Y: stride[1] } : {};
   const assembled = flatKernel(name, source, { device: ctx.device, loops: true, consts });
   const u = { count, kernel, input: from, output: to, padding, dilation, ...(strideIsConstant ? {} : { stride }) };
   ctx.dispatch(assembled.over(count, { ...buffers, u }));

@@ -20,6 +20,14 @@ export {
   rampedAlpha,
 } from "./albef.ts";
 export { albefQueue, type AlbefQueueExtra, albefQueueFields, type AlbefQueueSpec } from "./albef_queue.ts";
+export {
+  entailment,
+  type EntailmentExtra,
+  entailmentFields,
+  type EntailmentLoss,
+  entailmentLoss,
+  type EntailmentMomentum,
+} from "./entailment.ts";
 export { grit, gritFields, type GritLoss, gritLoss, type GritOptions, type MaskedPairs } from "./grit.ts";
 export {
   collecting,

@@ -10,14 +10,13 @@ import { type PairBatch, pairCollate } from "../data/pair_collate.ts";
 import { drawAssignment, textAssignmentLogits } from "../losses/assignment.ts";
 import { branch } from "../models/albef.ts";
 import { nlvrLogits, type NlvrSpec, nlvrSpec, type TextAssignmentSpec, textAssignmentSpec } from "../models/nlvr.ts";
-import { argmax } from "../ops/argmax.ts";
 import { crossEntropy } from "../ops/cross_entropy.ts";
-import { cast, equal } from "../ops/elementwise.ts";
 import { foldIn } from "../ops/random.ts";
 import { mean } from "../ops/reduce.ts";
 import type { Tensor } from "../program/graph.ts";
 import { fields } from "../settings/field.ts";
 import type { LossResult, NoExtra } from "../train/task.ts";
+import { accuracy } from "./_classes.ts";
 import { patched, type Recipe, type RecipeObjective } from "./recipe.ts";
 
 /** Their settings: none. @internal */
@@ -66,6 +65,6 @@ export const textAssignment: Recipe<
 function classification(logits: Tensor, labels: Tensor): LossResult<NoExtra> {
   return {
     loss: mean(crossEntropy(logits, labels)[0]),
-    metrics: { accuracy: mean(equal(cast(argmax(logits), "i32"), labels)) },
+    metrics: { accuracy: accuracy(logits, labels) },
   };
 }

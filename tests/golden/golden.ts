@@ -112,6 +112,8 @@ export class Verdict {
   worst = 0;
   worstName = "-";
   readonly failures: string[] = [];
+  /** What whoever reads the result should know. */
+  readonly remarks: string[] = [];
   readonly #left: Set<string>;
   readonly #largestGradient: number;
 
@@ -134,6 +136,12 @@ export class Verdict {
   forward(name: string, ours: ArrayLike<number>, relative = 2e-5): void {
     const { data } = this.#value(name);
     this.#judge(name, ours, data, relative * absmax(data) + 1e-6);
+  }
+
+  /** Heat maps, which may be small: 1e-4 of the largest and nothing added. */
+  heat(name: string, ours: ArrayLike<number>): void {
+    const { data } = this.#value(name);
+    this.#judge(name, ours, data, 1e-4 * absmax(data));
   }
 
   /** Gradients: 1e-4 of the largest of the tensor and 1e-6 of the largest of the file; key biases are judged by the file. */
@@ -199,7 +207,7 @@ export class Verdict {
 }
 
 function isGradient(name: string): boolean {
-  return /(^|[._/])grad\./.test(name);
+  return /(^|[._/])grad(_\w+)?\.|_grad$/.test(name);
 }
 
 function absmax(data: ArrayLike<number>): number {

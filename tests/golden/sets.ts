@@ -3,11 +3,13 @@
  */
 import { coreSets } from "./core.ts";
 import type { Golden, Verdict } from "./golden.ts";
+import { groundingSets } from "./grounding.ts";
 import { momentumSets } from "./momentum.ts";
 import { nlvrSets } from "./nlvr.ts";
 import { retrievalSets } from "./retrieval.ts";
 import { epochSet, groupSet, tiesSet } from "./sampler.ts";
 import { tableSets } from "./tables.ts";
+import { entailmentSets } from "./ve.ts";
 import { vqaSets } from "./vqa.ts";
 
 type Check = (golden: Golden, file: string) => Promise<Verdict>;
@@ -19,6 +21,8 @@ const checks: Readonly<Record<string, Check>> = {
   ...tableSets,
   ...vqaSets,
   ...nlvrSets,
+  ...entailmentSets,
+  ...groundingSets,
   grouping_ties: tiesSet,
 };
 
@@ -46,6 +50,7 @@ export async function judge(golden: Golden, file: string): Promise<{ row: string
   const failures = [...verdict.failures, ...verdict.left.map((left) => `${left}: not compared`)];
   if (compared === 0) failures.push("nothing was compared");
   const worstRatio = worst.toPrecision(2);
-  const row = `${String(compared).padStart(4)} compared, worst ${worstRatio} of the tolerance: ${worstName}`;
+  const remarks = verdict.remarks.map((remark) => `; ${remark}`).join("");
+  const row = `${String(compared).padStart(4)} compared, worst ${worstRatio} of the tolerance: ${worstName}${remarks}`;
   return { row, failures };
 }

@@ -7,8 +7,9 @@
 import { writeFileAtomic } from "../../io/atomic.ts";
 import type { SceneOptions } from "./options.ts";
 
-/** What the folder's files look like; another number whenever the same options give other files. */
-const VERSION = 1;
+/** What a folder's files are and what they follow from, in the order in which it is written. */
+export type Manifest = Readonly<Record<string, unknown>>;
+
 const WHOLE = "manifest.json";
 const UNFINISHED = "unfinished.json";
 
@@ -18,8 +19,8 @@ const UNFINISHED = "unfinished.json";
  * @returns Whether the scenes are still to be written: false if the folder holds exactly these.
  * @throws {Error} If the folder holds anything but these scenes, whole or unfinished.
  */
-export async function claimFolder(folder: string, options: Required<SceneOptions>): Promise<boolean> {
-  const wanted = manifest(options);
+export async function claimFolder(folder: string, manifest: Manifest): Promise<boolean> {
+  const wanted = toJson(manifest);
   for (const name of [WHOLE, UNFINISHED]) {
     const found = await read(`${folder}/${name}`);
     if (found === wanted) return name === UNFINISHED;
@@ -36,19 +37,26 @@ export async function claimFolder(folder: string, options: Required<SceneOptions
 }
 
 /** Marks a folder as whole. */
-export async function finishFolder(folder: string, options: Required<SceneOptions>): Promise<void> {
-  await writeFileAtomic(`${folder}/${WHOLE}`, manifest(options));
+export async function finishFolder(folder: string, manifest: Manifest): Promise<void> {
+  await writeFileAtomic(`${folder}/${WHOLE}`, toJson(manifest));
   await Deno.remove(`${folder}/${UNFINISHED}`);
 }
 
 /** Options that older manifests do not know: they are named only where they change the scenes. */
 const LATER = { hard: 0, colors: 8, shapes: 8 };
 
-/** JSON with one line for each option, so that two manifests can be compared by lines. */
-function manifest(options: Required<SceneOptions>): string {
+/**
+ * The manifest of scenes with captions. The version is another number whenever the same options give other files.
+ */
+export function sceneManifest(options: Required<SceneOptions>): Manifest {
   const said = Object.entries(options).filter(([name, value]) => LATER[name as keyof typeof LATER] !== value);
-  const entries = [["format", "gritstone-scenes"], ["version", VERSION], ...said] as const;
-  return `{\n${entries.map(([name, value]) => `  "${name}": ${JSON.stringify(value)}`).join(",\n")}\n}\n`;
+  return { format: "gritstone-scenes", version: 1, ...Object.fromEntries(said) };
+}
+
+/** JSON with one line for each entry, so that two manifests can be compared by lines. */
+function toJson(manifest: Manifest): string {
+  const lines = Object.entries(manifest).map(([name, value]) => `  "${name}": ${JSON.stringify(value)}`);
+  return `{\n${lines.join(",\n")}\n}\n`;
 }
 
 async function read(path: string): Promise<string | undefined> {

@@ -6,16 +6,19 @@
 
 import { writeFileAtomic } from "../../io/atomic.ts";
 import { Random } from "../../random/random.ts";
-import { type RelationFact, relationFacts } from "./facts.ts";
 import { drawHardScenes, GROUP, HARD, type HardScene } from "./hard.ts";
 import { captionScene } from "./language.ts";
-import { claimFolder, finishFolder } from "./manifest.ts";
+import { claimFolder, finishFolder, sceneManifest } from "./manifest.ts";
 import { resolveSceneOptions, type SceneOptions } from "./options.ts";
-import { type Placement, placeObjects, renderPng, sceneSvg } from "./render.ts";
-import { drawScenes, type Scene, type SceneObject, type SceneSplit, SPLITS } from "./world.ts";
-
-/** Pictures rendered at once. */
-const CONCURRENCY = 6;
+import {
+  drawPicture,
+  type Picture,
+  pictureFacts,
+  type SceneFacts,
+  type SceneProgress,
+  writePictures,
+} from "./pictures.ts";
+import { drawScenes, type Scene, type SceneSplit, SPLITS } from "./world.ts";
 
 /** Where the parts of one split are. */
 export interface SceneFiles {
@@ -25,28 +28,6 @@ export interface SceneFiles {
   readonly images: string;
   /** JSON of objects, attributes and relations of every picture. */
   readonly facts: string;
-}
-
-/** What is true of one picture: an element of `images` in a file of facts. */
-export interface SceneFacts {
-  /** The same as in the captions. */
-  readonly image_id: number;
-  /** The same as in the captions. */
-  readonly file_name: string;
-  /** The objects, each with its box in pixels: left, top, width, height. */
-  readonly objects: readonly (SceneObject & { readonly bbox: readonly number[] })[];
-  /** Every relation that holds, in both directions. */
-  readonly relations: readonly RelationFact[];
-  /** Number of the group, from 0: only in the split "hard", where 8 scenes in a row are one. */
-  readonly group?: number;
-}
-
-/** How far the writing has come. */
-export interface SceneProgress {
-  /** Pictures written so far. */
-  readonly done: number;
-  /** Pictures in all splits together. */
-  readonly total: number;
 }
 
 /** The paths of one split in a folder of scenes. */
@@ -79,13 +60,13 @@ export async function writeScenes(
   const splits = drawScenes({ ...world, counts: { train, val, test, hard: hard * GROUP } });
   const seen = SPLITS.flatMap((split) => splits[split]);
   const groups = drawHardScenes({ ...world, groups: hard, captions, seen });
-  if (!await claimFolder(folder, resolved)) return false;
+  if (!await claimFolder(folder, sceneManifest(resolved))) return false;
   const total = seen.length + groups.length;
   await Deno.mkdir(`${folder}/annotations`, { recursive: true });
   let done = 0, firstId = 0;
   const writeSplit = async (split: SceneSplit, scenes: readonly DescribedScene[]) => {
     await writeAnnotations(sceneFiles(folder, split), scenes, resolved);
-    await writeImages(sceneFiles(folder, split).images, scenes, () => {
+    await writePictures(sceneFiles(folder, split).images, scenes, () => {
       done++;
       onProgress?.({ done, total });
     });
@@ -93,18 +74,13 @@ export async function writeScenes(
   };
   for (const split of SPLITS) await writeSplit(split, describeScenes(splits[split], split, firstId, resolved));
   if (hard) await writeSplit("hard", describeGroups(groups, firstId, resolved));
-  await finishFolder(folder, resolved);
+  await finishFolder(folder, sceneManifest(resolved));
   return true;
 }
 
-/** A scene with all that is drawn at random for its picture and its captions. */
-interface DescribedScene {
-  readonly id: number;
-  readonly file: string;
-  readonly scene: Scene;
-  readonly places: readonly Placement[];
+/** A picture with its captions. */
+interface DescribedScene extends Picture {
   readonly captions: readonly string[];
-  readonly svg: string;
   readonly group?: number;
 }
 
@@ -116,7 +92,10 @@ function describeScenes(
 ): DescribedScene[] {
   return scenes.map((scene, index) => {
     const random = new Random(seed).fork(SPLITS.indexOf(split), index);
-    return describe(scene, firstId + index, random, size, captionScene(scene, captions, random.fork(1)));
+    return {
+      ...drawPicture(scene, firstId + index, random, size),
+      captions: captionScene(scene, captions, random.fork(1)),
+    };
   });
 }
 
@@ -128,20 +107,8 @@ function describeGroups(
 ): DescribedScene[] {
   return scenes.map(({ scene, captions }, index) => {
     const group = Math.floor(index / GROUP), random = new Random(seed).fork(HARD, group);
-    return { ...describe(scene, firstId + index, random, size, captions), group };
+    return { ...drawPicture(scene, firstId + index, random, size), captions, group };
   });
-}
-
-function describe(
-  scene: Scene,
-  id: number,
-  random: Random,
-  size: number,
-  captions: readonly string[],
-): DescribedScene {
-  const places = placeObjects(scene, random.fork(0));
-  const svg = sceneSvg(scene, places, size, random.fork(2));
-  return { id, file: `${String(id).padStart(12, "0")}.png`, scene, places, captions, svg };
 }
 
 async function writeAnnotations(
@@ -153,31 +120,10 @@ async function writeAnnotations(
   const annotations = scenes.flatMap((scene) =>
     scene.captions.map((caption, i) => ({ id: scene.id * captions + i, image_id: scene.id, caption }))
   );
+  const facts = scenes.map((scene): SceneFacts => ({
+    ...pictureFacts(scene, size),
+    ...(scene.group === undefined ? {} : { group: scene.group }),
+  }));
   await writeFileAtomic(files.captions, JSON.stringify({ images, annotations }));
-  await writeFileAtomic(files.facts, JSON.stringify({ images: scenes.map((scene) => sceneFacts(scene, size)) }));
-}
-
-function sceneFacts({ id, file, scene, places, group }: DescribedScene, size: number): SceneFacts {
-  const box = ({ x, y, radius }: Placement) =>
-    [x - radius, y - radius, 2 * radius, 2 * radius].map((part) => Number((part * size).toFixed(2)));
-  const objects = scene.map((object, i) => ({ ...object, bbox: box(places[i]!) }));
-  return {
-    image_id: id,
-    file_name: file,
-    objects,
-    relations: relationFacts(scene),
-    ...(group === undefined ? {} : { group }),
-  };
-}
-
-async function writeImages(folder: string, scenes: readonly DescribedScene[], onImage: () => void): Promise<void> {
-  await Deno.mkdir(folder, { recursive: true });
-  for (let start = 0; start < scenes.length; start += CONCURRENCY) {
-    await Promise.all(
-      scenes.slice(start, start + CONCURRENCY).map(async ({ file, svg }) => {
-        await Deno.writeFile(`${folder}/${file}`, await renderPng(svg));
-        onImage();
-      }),
-    );
-  }
+  await writeFileAtomic(files.facts, JSON.stringify({ images: facts }));
 }
