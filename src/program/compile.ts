@@ -168,10 +168,13 @@ async function evaluateOn(tree: Tree, other: () => Promise<Device>): Promise<voi
   for (const tensors of apart) {
     const [device = await other()] = sourceDevices(tensors);
     const program = new Program(device, [], tensors);
-    const values = await program.run([]);
-    tensors.forEach((t, i) => t.node.storage[t.index] = values[i]!.node.storage[0]);
+    try {
+      const values = await program.run([]);
+      tensors.forEach((t, i) => t.node.storage[t.index] = values[i]!.node.storage[0]);
+    } finally {
+      program.destroy();
+    }
     for (const { node } of tensors) forgetInputs(node);
-    program.destroy();
   }
 }
 

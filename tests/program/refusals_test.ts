@@ -32,6 +32,21 @@ Deno.test("a value larger than the adapter can bind is refused with its name, it
   assertEquals(new Set(await toHost(part)), new Set([1]));
 });
 
+Deno.test("a computation that is refused keeps no memory", async () => {
+  const device = await defaultDevice(), leaked = placeholder([1 << 16]);
+  const before = device.memory;
+  await assertRefused([() => evaluate(sum(multiply(add(leaked, 1), leaked))), "without a value", Error]);
+  assertEquals(device.memory, { ...before, peak: device.memory.peak });
+});
+
+Deno.test("an argument that is still to be computed is computed first, once", async () => {
+  const f = compile((x: Tensor, y: Tensor) => add(x, y)), x = multiply(tensor([1, 2]), 3);
+  assertEquals([...await toHost(await f(x, tensor([1, 1])))], [4, 7]);
+  const { storage } = x.node;
+  assertEquals([...await toHost(await f(x, tensor([2, 2])))], [5, 8]);
+  assertEquals(x.node.storage === storage && storage.length, 1);
+});
+
 Deno.test("a traced tensor that is used outside of its function is a sentence, however it is used", async () => {
   const sentence =
     "Cannot use a f32[2] without a value: it must be used inside of the function that compile() traced it for";
