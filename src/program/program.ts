@@ -132,7 +132,7 @@ export class Program {
 
   /** Throws if a kernel reads or writes more of one value than the adapter can bind. */
   #checkBindings({ name, bindings }: Dispatch): void {
-    const most = this.device.profile.maxBindingBytes;
+    const most = this.device.gpu.limits.maxStorageBufferBindingSize;
     for (const b of bindings) {
       if ("words" in b || b.bytes <= most) continue;
       const value = this.plan.slots[b.value]!.name.replace(/^leaf /, "input ");
