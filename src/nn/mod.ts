@@ -33,4 +33,4 @@ export {
   xavierNormal,
   xavierUniform,
 } from "./init.ts";
-export { countParameters, initialize, type ParametersOf, Spec, specEntries, type SpecTree } from "./spec.ts";
+export { countParameters, initialize, mapSpecs, type ParametersOf, Spec, specEntries, type SpecTree } from "./spec.ts";

@@ -10,6 +10,7 @@ import { ProgramCache, type Traced } from "./_program_cache.ts";
 import { forgetInputs } from "./fuse.ts";
 import { fromNumbers, hostArrays, naturalType, type NestedNumbers, shapeOf } from "./host_array.ts";
 import { type CompileProgress, type KernelTime, placeholder, Program } from "./program.ts";
+import { staticKey } from "./static_key.ts";
 import { entries, fromLeaves, leaves, mapTree, programKey, type Tree } from "./tree.ts";
 
 /** Options of {@linkcode tensor}. */
@@ -56,6 +57,11 @@ export function tensor(
 export interface CompileOptions {
   /** Numbers of the arguments whose memory the results may take over; those arguments must not be used afterwards. */
   readonly donate?: readonly number[];
+  /**
+   * Numbers of the arguments that are no tensors but values that the function is traced for: numbers, strings, booleans, functions, lists
+   * and records of these. Every other value of them makes another program, which is kept.
+   */
+  readonly static?: readonly number[];
   /** Told of each kernel as it is compiled on the first call. */
   readonly progress?: CompileProgress;
   /** The device to run on; otherwise the one that is the default at the time of a call. */
@@ -63,7 +69,7 @@ export interface CompileOptions {
 }
 
 /** A function that runs as a replayed program. */
-export interface Compiled<A extends readonly Tree[], R extends Tree> {
+export interface Compiled<A extends readonly unknown[], R extends Tree> {
   (...args: A): Promise<R>;
   /** The program for arguments of these shapes, as text or for its memory, without running it. */
   program(...args: A): Promise<Program>;
@@ -78,33 +84,52 @@ export interface Compiled<A extends readonly Tree[], R extends Tree> {
  * submit. The programs of the last 128 structures are kept. `fn` sees tensors without values, must be a pure function of them, and
  * returns tensors in records and lists. Arguments may be on the host, on the device that runs the program (those on another one are
  * refused), or still to be computed.
+ *
+ * Arguments that `static` lists are passed to `fn` as they are, and it is traced anew for each of their values.
+ *
+ * @throws {RangeError} if `donate` or `static` lists something that is no argument.
  */
 export function compile<A extends readonly Tree[], R extends Tree>(
   fn: (...args: A) => R,
+  options?: CompileOptions,
+): Compiled<A, R>;
+/** Traces `fn` once per device, structure of its arguments and value of its static arguments. */
+export function compile<A extends readonly unknown[], R extends Tree>(
+  fn: (...args: A) => R,
+  options: CompileOptions & { readonly static: readonly number[] },
+): Compiled<A, R>;
+export function compile<A extends readonly unknown[], R extends Tree>(
+  fn: (...args: A) => R,
   options: CompileOptions = {},
 ): Compiled<A, R> {
-  const { donate = [] } = options;
-  if (donate.some((i) => !Number.isInteger(i) || i < 0)) {
-    throw new RangeError(`Cannot compile: donate must list numbers of arguments, from 0 on: it is [${donate}]`);
+  const { donate = [] } = options, constant = new Set(options.static);
+  checkNumbers("donate", donate);
+  checkNumbers("static", [...constant]);
+  const both = donate.find((i) => constant.has(i));
+  if (both !== undefined) {
+    throw new RangeError(`Cannot compile: argument ${both} must be static or donated: it is listed as both`);
   }
+  const tensorsOf = (args: A): Tensor[] => args.flatMap((arg, i) => constant.has(i) ? [] : leaves(arg as Tree));
+  const keyOf = (arg: unknown, i: number): string =>
+    constant.has(i) ? staticKey(arg, String(i)) : programKey(arg as Tree);
   const cache = new ProgramCache<R>();
   const use = async <T>(args: A, body: (traced: Traced<R>) => Promise<T>): Promise<T> => {
-    const key = args.map((tree) => programKey(tree)).join("|"), device = options.device ?? await defaultDevice();
-    return await cache.use(device, key, () => trace(fn, args, donate, device), body);
+    const key = args.map(keyOf).join("|"), device = options.device ?? await defaultDevice();
+    return await cache.use(device, key, () => trace(fn, args, donate, constant, device), body);
   };
-  const useReady = <T>(args: A, body: (traced: Traced<R>) => Promise<T>): Promise<T> =>
+  const useReady = <T>(args: A, body: (traced: Traced<R>, tensors: Tensor[]) => Promise<T>): Promise<T> =>
     use(args, async (traced) => {
-      const { program } = traced;
-      await evaluateOn(args, () => Promise.resolve(program.device));
-      checkDonation(args, donate);
+      const { program } = traced, tensors = tensorsOf(args);
+      await evaluateOn(tensors, () => Promise.resolve(program.device));
+      checkDonation(args, donate, constant);
       await program.build(options.progress);
-      return await body(traced);
+      return await body(traced, tensors);
     });
   const call = (...args: A): Promise<R> =>
-    useReady(args, async ({ program, result }) => fromLeaves(result, await program.run(args.flatMap(leaves))));
+    useReady(args, async ({ program, result }, tensors) => fromLeaves(result, await program.run(tensors)));
   const profile = (...args: A): Promise<{ result: R; times: KernelTime[] }> =>
-    useReady(args, async ({ program, result }) => {
-      const { results, times } = await program.profile(args.flatMap(leaves));
+    useReady(args, async ({ program, result }, tensors) => {
+      const { results, times } = await program.profile(tensors);
       return { result: fromLeaves(result, results), times };
     });
   return Object.assign(call, {
@@ -114,10 +139,16 @@ export function compile<A extends readonly Tree[], R extends Tree>(
   });
 }
 
-function trace<A extends readonly Tree[], R extends Tree>(
+function checkNumbers(option: string, numbers: readonly number[]): void {
+  if (numbers.every((i) => Number.isInteger(i) && i >= 0)) return;
+  throw new RangeError(`Cannot compile: ${option} must list numbers of arguments, from 0 on: it is [${numbers}]`);
+}
+
+function trace<A extends readonly unknown[], R extends Tree>(
   fn: (...args: A) => R,
   args: A,
   donate: readonly number[],
+  constant: ReadonlySet<number>,
   device: Device,
 ): Traced<R> {
   const missing = donate.find((i) => i >= args.length);
@@ -126,16 +157,18 @@ function trace<A extends readonly Tree[], R extends Tree>(
       `Cannot donate argument ${missing}: there are ${args.length} arguments, the first is number 0`,
     );
   }
-  const traced = args.map((tree) => mapTree(tree, (leaf: Aval) => placeholder(leaf))) as unknown as A;
-  const result = fn(...traced);
-  const donated = donate.flatMap((i) => leaves(traced[i]!));
-  return { program: new Program(device, traced.flatMap(leaves), leaves(result), donated), result };
+  const traced = args.map((arg, i) => constant.has(i) ? arg : mapTree(arg as Tree, (leaf: Aval) => placeholder(leaf)));
+  const result = fn(...traced as unknown as A);
+  const donated = donate.flatMap((i) => leaves(traced[i] as Tree));
+  const parameters = traced.flatMap((arg, i) => constant.has(i) ? [] : leaves(arg as Tree));
+  return { program: new Program(device, parameters, leaves(result), donated), result };
 }
 
-function checkDonation(args: readonly Tree[], donate: readonly number[]): void {
+function checkDonation(args: readonly unknown[], donate: readonly number[], constant: ReadonlySet<number>): void {
   const seen = new Map<unknown, string>();
-  args.forEach((tree, i) => {
-    for (const [path, leaf] of entries(tree, String(i))) {
+  args.forEach((arg, i) => {
+    if (constant.has(i)) return;
+    for (const [path, leaf] of entries(arg as Tree, String(i))) {
       const storage = leaf.node.storage[leaf.index];
       if (!storage) continue;
       const other = seen.get(storage);
