@@ -78,7 +78,7 @@ export async function main(args: readonly string[]): Promise<void> {
   if (before?.stopped) return stopped(before, first!);
 
   const start = await startOf(job, options);
-  const judge = await openJudge(job, options, begun);
+  await using judge = await openJudge(job, options, begun);
   const { out } = options, { evaluate } = judge, resume = options.resume && !first;
   const main: Phase = { dataset: training, objective, steps, out, start, resume, evaluate };
   const trained = await fit(main);

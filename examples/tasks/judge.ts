@@ -28,7 +28,6 @@ export async function openJudge(job: Job, options: Tuning, begun: boolean) {
       : params;
     const tested = test && by !== "test" ? await evaluator.evaluate(chosen, test) : undefined;
     if (tested) say(`test: ${tested.line} (${test!.name})`);
-    await evaluator.close();
     return {
       protocol: { selection: best ? by : "last step", step: best?.step ?? steps, ...evaluator.protocol },
       val: best && by === "val" ? best.figures : null,
@@ -36,5 +35,6 @@ export async function openJudge(job: Job, options: Tuning, begun: boolean) {
       best: best ? selection.path : null,
     };
   };
-  return { evaluate, finish };
+  // Workers that stayed open would keep a stopped command alive.
+  return { evaluate, finish, [Symbol.asyncDispose]: () => evaluator.close() };
 }
