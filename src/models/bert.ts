@@ -170,10 +170,10 @@ export function bertMultimodal(p: BertEncoder, ids: Tensor, context: BertContext
 
 /** Word + position + segment 0, LayerNorm, dropout: u32 [B, L] -> [B, L, D]. */
 export function bertEmbed(
-  p: BertEncoder,
+  p: { readonly bert: Pick<BertEncoder["bert"], "embeddings"> },
   ids: Tensor,
-  { key }: BertContext,
-  { eps, padId, dropout: rate, maxPositions }: BertConfig,
+  { key }: Pick<BertContext, "key">,
+  { eps, padId, dropout: rate, maxPositions }: Pick<BertConfig, "eps" | "padId" | "dropout" | "maxPositions">,
 ): Tensor {
   const { word_embeddings, position_embeddings, token_type_embeddings, LayerNorm } = p.bert.embeddings;
   const length = ids.shape[1]!;
@@ -274,7 +274,11 @@ function addNorm(p: { LayerNorm: Affine }, y: Tensor, x: Tensor, key: Key | unde
 }
 
 /** States before the vocabulary product of the MLM head: dense, GELU, LayerNorm; [..., D] -> [..., D]. */
-export function mlmTransform(p: Pick<Bert, "cls">, states: Tensor, { eps }: BertConfig): Tensor {
+export function mlmTransform(
+  p: { readonly cls: { readonly predictions: Pick<Bert["cls"]["predictions"], "transform"> } },
+  states: Tensor,
+  { eps }: Pick<BertConfig, "eps">,
+): Tensor {
   const { dense, LayerNorm } = p.cls.predictions.transform;
   return layerNorm(LayerNorm, gelu(linear(dense, states)), eps);
 }
