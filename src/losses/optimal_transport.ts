@@ -63,6 +63,12 @@ export function innerWords(mask: Tensor): Tensor {
   return length < 2 ? multiply(mask, 0) : concat([none, slice(mask, 1, 2, length), none], 1);
 }
 
+/** f32 [B, 1 + P]: the patches of images without [CLS], of a mask that is 1 at [CLS] and patches that are seen. */
+export function innerPatches(mask: Tensor): Tensor {
+  const [batch, tokens] = mask.shape as [number, number];
+  return concat([full([batch, 1], 0), slice(mask, 1, 1, tokens)], 1);
+}
+
 /** Words and patches that have met, and which of them take part in {@linkcode wordPatchAlignment}. */
 export interface Alignable {
   /** f32 [B, L, D]. */

@@ -124,7 +124,7 @@ export function viltImageEmbed(
 }
 
 /** Texts with their images through all blocks and the last LayerNorm. */
-export function vilt(p: Vilt, { ids, mask }: Tokens, images: CanvasImages, context: ViltContext): ViltStates {
+export function viltStates(p: Vilt, { ids, mask }: Tokens, images: CanvasImages, context: ViltContext): ViltStates {
   const { config: { vision, text }, key, remat } = context, length = ids.shape[1]!;
   const words = bertEmbed({ bert: { embeddings: p.text_embeddings } }, ids, { key: key && foldIn(key, 0) }, text);
   const image = viltImageEmbed(p, images, context), types = p.token_type_embeddings.weight;

@@ -11,6 +11,7 @@ import { chooseNegatives } from "../losses/negatives.ts";
 import {
   type Alignment,
   alignmentLoss,
+  innerPatches,
   innerWords,
   type TransportOptions,
   wordPatchAlignment,
@@ -19,12 +20,12 @@ import { type Total, total } from "../losses/total.ts";
 import { imagePatches, type Tokens } from "../models/albef.ts";
 import {
   type Vilt,
-  vilt as viltStates,
   type ViltContext,
   viltMatchLogits,
   type ViltSpec,
   viltSpec,
   type ViltStates,
+  viltStates,
   viltVocabularyLogits,
 } from "../models/vilt.ts";
 import type { CanvasImages } from "../models/vilt_patches.ts";
@@ -34,7 +35,7 @@ import { full } from "../ops/full.ts";
 import { gather } from "../ops/gather.ts";
 import { foldIn, type Key, uniform } from "../ops/random.ts";
 import { mean } from "../ops/reduce.ts";
-import { concat, reshape, slice } from "../ops/shape.ts";
+import { reshape } from "../ops/shape.ts";
 import { argsort } from "../ops/sort.ts";
 import type { Tensor } from "../program/graph.ts";
 import { fields, withDefaults } from "../settings/field.ts";
@@ -86,7 +87,7 @@ export function viltLoss(p: Vilt, batch: ViltBatch, context: ViltContext, option
   const states = viltStates(p, { ids, mask }, shown, { ...context, key: keyAt(1) });
   const logits = viltMatchLogits(p, states), words = innerWords(mask);
   const alignment = wordPatchAlignment(
-    { text: states.text, words, image: states.image, patches: withoutFirst(states.imageMask) },
+    { text: states.text, words, image: states.image, patches: innerPatches(states.imageMask) },
     transport,
   );
   const masked = () => viltStates(p, { ids: mlmIds, mask }, images, { ...context, key: keyAt(2) });
@@ -110,12 +111,6 @@ function shownImages(own: CanvasImages, other: CanvasImages, matches: Tensor): C
     patches: choose([1, 1], own.patches, other.patches),
     ...(sizes ? { sizes: choose([1], sizes, other.sizes!) } : {}),
   };
-}
-
-/** A mask [B, T] without the first token. */
-export function withoutFirst(mask: Tensor): Tensor {
-  const [batch, tokens] = mask.shape as [number, number];
-  return concat([full([batch, 1], 0), slice(mask, 1, 1, tokens)], 1);
 }
 
 /**

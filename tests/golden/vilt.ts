@@ -1,20 +1,20 @@
 /** The set of ViLT: embeddings, both passes, the transport plan, the three losses and their gradients. */
 import { valueAndGradAux } from "../../src/autograd/grad.ts";
-import { innerWords } from "../../src/losses/optimal_transport.ts";
+import { innerPatches, innerWords } from "../../src/losses/optimal_transport.ts";
 import {
   type Vilt,
-  vilt,
   type ViltConfig,
   type ViltContext,
   viltImageEmbed,
   viltSpec,
+  viltStates,
   viltVocabularyLogits,
 } from "../../src/models/vilt.ts";
 import { add, subtract } from "../../src/ops/elementwise.ts";
 import { matmul } from "../../src/ops/matmul.ts";
 import { patchify } from "../../src/ops/patchify.ts";
 import { tensor } from "../../src/program/compile.ts";
-import { viltLoss, withoutFirst } from "../../src/recipes/vilt.ts";
+import { viltLoss } from "../../src/recipes/vilt.ts";
 import { compareGradients, run } from "./core.ts";
 import { type Golden, type Loose, toTensor, type Value, Verdict } from "./golden.ts";
 
@@ -104,8 +104,8 @@ async function comparePasses({ verdict, raw, params, batch, contexts }: Setting)
   const transport = { beta: raw.ot_beta ?? 0.5, rounds: raw.ot_iterations ?? 50 };
   const results = await run([params, batch], (p: Vilt, b) => {
     const all = pairs(b, contexts.own), { embeddings, mask, row, column } = viltImageEmbed(p, all.images, contexts.own);
-    const { pooled, text, image } = vilt(p, b, all.images, contexts.own);
-    const masked = vilt(p, { ids: b.mlmIds, mask: b.mask }, all.images, contexts.own);
+    const { pooled, text, image } = viltStates(p, b, all.images, contexts.own);
+    const masked = viltStates(p, { ids: b.mlmIds, mask: b.mask }, all.images, contexts.own);
     const { queries, keys, bias } = viltVocabularyLogits(p, masked, contexts.own);
     const { states, logits, alignment } = viltLoss(p, all, contexts.shown, transport);
     return {
@@ -125,7 +125,7 @@ async function comparePasses({ verdict, raw, params, batch, contexts }: Setting)
       ot_plan: alignment.plan,
       ot_distance: alignment.distance,
       ot_text_pad: subtract(1, innerWords(b.mask)),
-      ot_image_pad: subtract(1, withoutFirst(states.imageMask)),
+      ot_image_pad: subtract(1, innerPatches(states.imageMask)),
     };
   });
   const [row, column] = [results.get("row")!, results.get("column")!];
