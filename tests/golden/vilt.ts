@@ -22,7 +22,7 @@ import { type Golden, type Loose, toTensor, type Value, Verdict } from "./golden
 function viltConfig(c: Loose): ViltConfig {
   const { image_res: resolution, patch, width, depth, heads } = c;
   return {
-    vision: { resolution, patch, width, depth, heads, intermediate: c.mlp_ratio * width, eps: 1e-6 },
+    vision: { resolution, patch, width, depth, heads, intermediate: (c.mlp_ratio ?? 4) * width, eps: 1e-6 },
     text: { vocabulary: c.vocab, maxPositions: c.max_text_len, dropout: 0, eps: 1e-12, padId: c.pad_id ?? 0 },
   };
 }
