@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { scan } from "../autograd/scan.ts";
 import { divide, exp, maximum, multiply, subtract } from "../ops/elementwise.ts";
 import { matmul } from "../ops/matmul.ts";
 import { l2Normalize } from "../ops/norm.ts";
@@ -47,14 +48,15 @@ export function transportPlan(
   const total = (x: Tensor, axis: number): Tensor => sum(x, { axes: [axis], keepDims: true });
   const wordCount = maximum(total(row, 2), 1), patchCount = maximum(total(column, 1), 1), both = multiply(row, column);
   const kernel = multiply(exp(multiply(transpose(stopGradient(cost), [0, 2, 1]), -1 / beta)), both); // [B, P, L]
-  let plan = both, sigma = divide(row, wordCount);
-  for (let round = 0; round < rounds; round++) {
+  type Round = { readonly plan: Tensor; readonly sigma: Tensor };
+  const round = ({ plan, sigma }: Round): [Round, Tensor[]] => {
     const q = multiply(kernel, plan);
     const delta = divide(column, maximum(multiply(patchCount, total(multiply(q, sigma), 2)), LEAST)); // [B, P, 1]
-    sigma = divide(row, maximum(multiply(wordCount, total(multiply(q, delta), 1)), LEAST)); // [B, 1, L]
-    plan = multiply(multiply(delta, q), sigma);
-  }
-  return plan;
+    const next = divide(row, maximum(multiply(wordCount, total(multiply(q, delta), 1)), LEAST)); // [B, 1, L]
+    return [{ plan: multiply(multiply(delta, q), next), sigma: next }, []];
+  };
+  const start: Round = { plan: both, sigma: divide(row, wordCount) };
+  return scan(round, start, [], { length: rounds })[0].plan;
 }
 
 /** f32 [B, L]: the words of texts without [CLS] and their last token, [SEP], of a mask that is 1 at tokens, which come first. */

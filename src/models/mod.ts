@@ -18,17 +18,17 @@ export {
 } from "./vit.ts";
 export {
   type Bert,
-  type BertAttentionSpec,
-  type BertConfig,
   type BertContext,
   type BertEncoder,
   bertFusion,
-  type BertLayerSpec,
   bertMultimodal,
   type BertSpec,
   bertSpec,
   bertText,
+  type CrossKeys,
+  crossKeys,
 } from "./bert.ts";
+export { type BertAttentionSpec, type BertConfig, type BertLayerSpec, type KeysAndValues } from "./bert_layer.ts";
 export {
   type Albef,
   albefPairs,
@@ -61,7 +61,16 @@ export {
   type MomentumPairs,
   startQueues,
 } from "./momentum.ts";
+export { loadOfficial, type OfficialModels, officialNames, type OfficialOptions, officialTasks } from "./official.ts";
 export { asMatcher, type Retrieval, type RetrievalSpec, retrievalSpec } from "./retrieval.ts";
+export {
+  type AnswerCache,
+  cacheQuestions,
+  decodeToken,
+  decodeWhole,
+  emptyAnswerCache,
+  type QuestionCache,
+} from "./answer_decoder.ts";
 export { decodeAnswers, type Decoding, encodeQuestions, type Vqa, type VqaSpec, vqaSpec } from "./vqa.ts";
 export {
   encodeTwoImages,

@@ -14,7 +14,8 @@ import { broadcastTo } from "../ops/reduce.ts";
 import { concat, reshape, slice } from "../ops/shape.ts";
 import type { Tensor } from "../program/graph.ts";
 import { firstToken, type Tokens } from "./albef.ts";
-import { type BertConfig, bertEmbed, type BertSpec, mlmTransform } from "./bert.ts";
+import { bertEmbed, type BertSpec, mlmTransform } from "./bert.ts";
+import type { BertConfig } from "./bert_layer.ts";
 import {
   type CanvasImages,
   type Grid,

@@ -18,4 +18,13 @@ export {
   linearSpec,
   rmsNormSpec,
 } from "./layers.ts";
-export { countParameters, type Init, initialize, type ParametersOf, Spec, specEntries, type SpecTree } from "./spec.ts";
+export {
+  countParameters,
+  type Init,
+  initialize,
+  mapSpecs,
+  type ParametersOf,
+  Spec,
+  specEntries,
+  type SpecTree,
+} from "./spec.ts";

@@ -8,6 +8,7 @@ import { readBack, upload } from "../gpu/storage.ts";
 import { type Aval, type DType, type HostArray, type Node, sameShape, sizeOf, Tensor } from "./graph.ts";
 import { fromNumbers, hostArrays, naturalType, type NestedNumbers, shapeOf } from "./host_array.ts";
 import { type CompileProgress, type KernelTime, placeholder, Program } from "./program.ts";
+import { staticKey } from "./static_key.ts";
 import { entries, fromLeaves, leaves, mapTree, programKey, type Tree } from "./tree.ts";
 
 /** Options of {@linkcode tensor}. */
@@ -54,6 +55,11 @@ export function tensor(
 export interface CompileOptions {
   /** Numbers of the arguments whose memory the results may take over; those arguments must not be used afterwards. */
   readonly donate?: readonly number[];
+  /**
+   * Numbers of the arguments that are no tensors but values that the function is traced for: numbers, strings, booleans, functions, lists
+   * and records of these. Every other value of them makes another program, which is kept.
+   */
+  readonly static?: readonly number[];
   /** Told of each kernel as it is compiled on the first call. */
   readonly progress?: CompileProgress;
   /** The device to run on; otherwise the one that is the default at the time of a call. */
@@ -61,7 +67,7 @@ export interface CompileOptions {
 }
 
 /** A function that runs as a replayed program. */
-export interface Compiled<A extends readonly Tree[], R extends Tree> {
+export interface Compiled<A extends readonly unknown[], R extends Tree> {
   (...args: A): Promise<R>;
   /** The program for arguments of these shapes, as text or for its memory, without running it. */
   program(...args: A): Promise<Program>;
@@ -75,37 +81,55 @@ export interface Compiled<A extends readonly Tree[], R extends Tree> {
  * Traces `fn` once per device and structure of its arguments and replays the program afterwards: no graph, no allocation, one
  * submit. `fn` sees tensors without values, must be a pure function of them, and returns tensors in records and lists.
  * Arguments may be on the host or on the device that runs the program; those on another one are refused.
+ *
+ * Arguments that `static` lists are passed to `fn` as they are, and it is traced anew for each of their values.
+ *
+ * @throws {RangeError} if `donate` or `static` lists something that is no argument.
  */
 export function compile<A extends readonly Tree[], R extends Tree>(
   fn: (...args: A) => R,
+  options?: CompileOptions,
+): Compiled<A, R>;
+/** Traces `fn` once per device, structure of its arguments and value of its static arguments. */
+export function compile<A extends readonly unknown[], R extends Tree>(
+  fn: (...args: A) => R,
+  options: CompileOptions & { readonly static: readonly number[] },
+): Compiled<A, R>;
+export function compile<A extends readonly unknown[], R extends Tree>(
+  fn: (...args: A) => R,
   options: CompileOptions = {},
 ): Compiled<A, R> {
-  const { donate = [] } = options;
-  if (donate.some((i) => !Number.isInteger(i) || i < 0)) {
-    throw new RangeError(`Cannot compile: donate must list numbers of arguments, from 0 on: it is [${donate}]`);
+  const { donate = [] } = options, constant = new Set(options.static);
+  checkNumbers("donate", donate);
+  checkNumbers("static", [...constant]);
+  const both = donate.find((i) => constant.has(i));
+  if (both !== undefined) {
+    throw new RangeError(`Cannot compile: argument ${both} must be static or donated: it is listed as both`);
   }
+  const tensorsOf = (args: A): Tensor[] => args.flatMap((arg, i) => constant.has(i) ? [] : leaves(arg as Tree));
   const cache = new Map<Device, Map<string, { program: Program; result: R }>>();
   const lookUp = async (args: A): Promise<{ program: Program; result: R }> => {
-    const key = args.map((tree) => programKey(tree)).join("|"), device = options.device ?? await defaultDevice();
+    const key = args.map((arg, i) => constant.has(i) ? staticKey(arg, String(i)) : programKey(arg as Tree)).join("|");
+    const device = options.device ?? await defaultDevice();
     let entries = cache.get(device);
     if (!entries) cache.set(device, entries = new Map());
     let entry = entries.get(key);
-    if (!entry) entries.set(key, entry = trace(fn, args, donate, device));
+    if (!entry) entries.set(key, entry = trace(fn, args, donate, constant, device));
     return entry;
   };
   const ready = async (args: A): Promise<{ program: Program; result: R }> => {
     const entry = await lookUp(args);
-    checkDonation(args, donate);
+    checkDonation(args, donate, constant);
     await entry.program.build(options.progress);
     return entry;
   };
   const call = async (...args: A): Promise<R> => {
     const { program, result } = await ready(args);
-    return fromLeaves(result, await program.run(args.flatMap(leaves)));
+    return fromLeaves(result, await program.run(tensorsOf(args)));
   };
   const profile = async (...args: A): Promise<{ result: R; times: KernelTime[] }> => {
     const { program, result } = await ready(args);
-    const { results, times } = await program.profile(args.flatMap(leaves));
+    const { results, times } = await program.profile(tensorsOf(args));
     return { result: fromLeaves(result, results), times };
   };
   return Object.assign(call, {
@@ -118,10 +142,16 @@ export function compile<A extends readonly Tree[], R extends Tree>(
   });
 }
 
-function trace<A extends readonly Tree[], R extends Tree>(
+function checkNumbers(option: string, numbers: readonly number[]): void {
+  if (numbers.every((i) => Number.isInteger(i) && i >= 0)) return;
+  throw new RangeError(`Cannot compile: ${option} must list numbers of arguments, from 0 on: it is [${numbers}]`);
+}
+
+function trace<A extends readonly unknown[], R extends Tree>(
   fn: (...args: A) => R,
   args: A,
   donate: readonly number[],
+  constant: ReadonlySet<number>,
   device: Device,
 ): { program: Program; result: R } {
   const missing = donate.find((i) => i >= args.length);
@@ -130,16 +160,18 @@ function trace<A extends readonly Tree[], R extends Tree>(
       `Cannot donate argument ${missing}: there are ${args.length} arguments, the first is number 0`,
     );
   }
-  const traced = args.map((tree) => mapTree(tree, (leaf: Aval) => placeholder(leaf))) as unknown as A;
-  const result = fn(...traced);
-  const donated = donate.flatMap((i) => leaves(traced[i]!));
-  return { program: new Program(device, traced.flatMap(leaves), leaves(result), donated), result };
+  const traced = args.map((arg, i) => constant.has(i) ? arg : mapTree(arg as Tree, (leaf: Aval) => placeholder(leaf)));
+  const result = fn(...traced as unknown as A);
+  const donated = donate.flatMap((i) => leaves(traced[i] as Tree));
+  const parameters = traced.flatMap((arg, i) => constant.has(i) ? [] : leaves(arg as Tree));
+  return { program: new Program(device, parameters, leaves(result), donated), result };
 }
 
-function checkDonation(args: readonly Tree[], donate: readonly number[]): void {
+function checkDonation(args: readonly unknown[], donate: readonly number[], constant: ReadonlySet<number>): void {
   const seen = new Map<unknown, string>();
-  args.forEach((tree, i) => {
-    for (const [path, leaf] of entries(tree, String(i))) {
+  args.forEach((arg, i) => {
+    if (constant.has(i)) return;
+    for (const [path, leaf] of entries(arg as Tree, String(i))) {
       const storage = leaf.node.storage[leaf.index];
       if (!storage) continue;
       const other = seen.get(storage);

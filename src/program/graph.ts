@@ -30,6 +30,20 @@ export interface View {
   readonly offset: number;
 }
 
+/** One op applied to every element of a batch: what a batching rule is told, see {@linkcode Op}. */
+export interface Batch<A = unknown> {
+  /** Elements of the batch: the length of the first axis of the inputs that are batched. */
+  readonly size: number;
+  /** Which inputs have that axis; the others are the same for all elements. */
+  readonly batched: readonly boolean[];
+  /** All inputs with that axis. */
+  whole(): Tensor[];
+  /** Applies the op. */
+  apply(inputs: readonly Tensor[], attrs: A): Tensor[];
+  /** `fn` of the elements of inputs that all have that axis; what it closes over may be batched, too. */
+  map(fn: (...inputs: Tensor[]) => (Tensor | null)[], inputs: readonly Tensor[]): (Tensor | null)[];
+}
+
 /** One kind of computation: its shape rule, its gradient rule and its lowering to kernels. */
 export interface Op<A = unknown> {
   /** Name in printed programs and errors. */
@@ -41,6 +55,16 @@ export interface Op<A = unknown> {
    * results (null where a result does not reach the loss).
    */
   vjp?(node: Node<A>, cotangents: readonly (Tensor | null)[]): (Tensor | null)[];
+  /**
+   * The same results by other ops: what is differentiated, or batched, where there is no rule. An input that another one determines
+   * (statistics of rows that are inputs too) may be left unused; the gradient then flows to that one.
+   */
+  compose?(inputs: readonly Tensor[], attrs: A): Tensor[];
+  /**
+   * Batching rule: the results for all elements of a batch, along a new first axis, of inputs of which some have that axis; undefined
+   * where there is no rule for these inputs. Then `compose` is batched, or the op is applied to each element by itself.
+   */
+  batch?(inputs: readonly Tensor[], attrs: A, batch: Batch<A>): Tensor[] | undefined;
   /** Emits the dispatches that compute the results. Absent on views, element-wise ops and leaves. */
   lower?(ctx: Lowering, node: Node<A>): void;
   /** Element-wise ops: one result element as a WGSL expression of input elements. Planned into generated kernels. */
@@ -49,6 +73,8 @@ export interface Op<A = unknown> {
   view?(node: Node<A>, result: number): View;
   /** Results made of inputs: the element offset of each in the result. They are computed in place where they can be; gaps are 0. */
   packs?(node: Node<A>): readonly number[];
+  /** Results that are left out where nobody reads them: what is lowered for them has 0 bytes, and must not be bound. */
+  optional?(node: Node<A>, result: number): boolean;
   /** [result, input] pairs that may share one buffer because each element is read before it is written by the same thread. */
   readonly inPlace?: readonly (readonly [number, number])[];
   /** The kernel writes result 0 through `ctx.emit`, so that following element-wise ops can be fused onto it. */

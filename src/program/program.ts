@@ -156,7 +156,9 @@ export class Program {
     const align = this.#device.gpu.limits.minUniformBufferOffsetAlignment;
     let size = 0;
     for (const b of this.plan.steps.flatMap((d) => d.bindings)) {
-      if ("words" in b) this.#uniformAt.set(b, size), size += Math.ceil(uniformBytes(b) / align) * align;
+      if ("words" in b && !this.#uniformAt.has(b)) {
+        this.#uniformAt.set(b, size), size += Math.ceil(uniformBytes(b) / align) * align;
+      }
     }
     return size;
   }

@@ -22,18 +22,23 @@ export function leaves(tree: Tree): Tensor[] {
 /** The tensors of a tree with their dotted paths ("blocks.0.norm1.weight"). */
 export function entries(tree: Tree, path = ""): [string, Tensor][] {
   if (tree instanceof Tensor) return [[path, tree]];
-  if (tree === null || typeof tree !== "object") {
-    throw new TypeError(
-      `Cannot use a ${typeof tree} at "${path}" as a tensor: wrap numbers in tensor() or close over them`,
-    );
-  }
+  checkBranch(tree, path);
   return Object.entries(tree).flatMap(([name, child]) => entries(child as Tree, path ? `${path}.${name}` : name));
+}
+
+/** Throws unless something is a record or a list. */
+function checkBranch(tree: unknown, path: string): void {
+  if (tree !== null && typeof tree === "object") return;
+  throw new TypeError(
+    `Cannot use a ${typeof tree} at "${path}" as a tensor: wrap numbers in tensor() or close over them`,
+  );
 }
 
 /** A tree of the same structure with each tensor replaced. */
 export function mapTree<T extends Tree>(tree: T, replace: (leaf: Tensor, path: string) => Tensor, path = ""): T {
   if (tree instanceof Tensor) return replace(tree, path) as unknown as T;
   const child = (name: string, value: Tree): Tree => mapTree(value, replace, path ? `${path}.${name}` : name);
+  checkBranch(tree, path);
   if (Array.isArray(tree)) return tree.map((value, i) => child(String(i), value)) as unknown as T;
   return Object.fromEntries(
     Object.entries(tree).map(([name, value]) => [name, child(name, value as Tree)]),

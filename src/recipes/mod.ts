@@ -57,6 +57,7 @@ export {
   retrievalLoss,
   type RetrievalMomentum,
 } from "./retrieval.ts";
+export { shuffled, type ShuffledOptions } from "./shuffled.ts";
 export { siglip, siglipFields, type SiglipSpec, sigmoidLoss } from "./siglip.ts";
 export { drawFalsePairs, vilt, type ViltBatch, viltFields, type ViltLoss, viltLoss, type ViltOptions } from "./vilt.ts";
 export { vqa, type VqaExtra, vqaFields, vqaLoss, type VqaMomentum } from "./vqa.ts";
