@@ -98,6 +98,7 @@ export {
   viltStates,
   viltVocabularyLogits,
 } from "./vilt.ts";
+export { type ShortlistedVilt, viltPairs } from "./vilt_pairs.ts";
 export {
   type CanvasImages,
   type Grid,

@@ -126,9 +126,10 @@ export function drawFalsePairs(imageIds: Tensor, key: Key): { matches: Tensor; i
 }
 
 /**
- * The recipe, on square images. It has no `model` for retrieval: a ViLT has no features of one side, and ranking by its ITM takes a
- * pass for each text with each image, so it is no `PairRecipe`, cannot be grouped by GRIT, and is trained by `train()`. False images are
- * drawn from the mini-batch (official: from all data), and dropout is on the embeddings of words only (official: in the blocks too).
+ * The recipe, on square images. It has no `model` for retrieval: a ViLT has no features of one side, so it is no `PairRecipe`, cannot be
+ * grouped by GRIT, and is trained by `train()`. Retrieval is quadratic, a pass for each text with each image; `viltPairs` leaves it to
+ * the shortlists of a dual encoder. False images are drawn from the mini-batch (official: from all data), and dropout is on the
+ * embeddings of words only (official: in the blocks too).
  */
 export const vilt: Recipe<typeof viltFields, RecipeObjective<CaptionPair, ViltSpec, NoExtra, MlmBatch>> = {
   title: "ViLT: one stream; ITM, word-patch alignment, MLM",
