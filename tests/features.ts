@@ -65,7 +65,7 @@ const families: readonly Family[] = [
     shape: [4, 4],
     tests: ["math", "trigonometry", "elementwise", "nan"],
     calls: {
-      ...unary("sqrt", "rsqrt", "reciprocal", "exp", "exp2", "expm1", "log", "log2", "log1p", "erf"),
+      ...unary("sqrt", "rsqrt", "reciprocal", "exp", "exp2", "expm1", "log", "log2", "log1p", "erf", "erfInv"),
       ...binary("pow", "atan2"),
       ...unary("sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh", "tanh", "asinh", "acosh", "atanh"),
       ...unary("floor", "ceil", "round", "trunc"),
@@ -133,6 +133,17 @@ const families: readonly Family[] = [
       take: (x) => ops.take(x, u32(2, 2), 1),
       takeAlongAxis: (x) => ops.takeAlongAxis(x, u32(5, 2), 1),
       scatterAddAlongAxis: (x) => ops.scatterAddAlongAxis(x, u32(5, 3), 4, 1),
+    },
+  },
+  {
+    title:
+      "Random draws (uniform, randomBits, randint, normal, truncatedNormal, bernoulli, gumbel, permutation and choice take a key and a shape)",
+    shape: [4, 6],
+    tests: ["random", "distributions"],
+    calls: {
+      dropout: (x) => ops.dropout(x, 0.5, ops.randomKey(u32(2))),
+      categorical: (x) => ops.categorical(ops.randomKey(u32(2)), x),
+      shuffle: (x) => ops.shuffle(ops.randomKey(u32(2)), x),
     },
   },
   {

@@ -9,7 +9,7 @@ import { byteLength, sizeOf, type Tensor } from "../program/graph.ts";
 import type { BufferRef, Dispatch, Lowering } from "../program/lowering.ts";
 import { type Plan, plan } from "../program/plan.ts";
 
-/** What a loop computes: placeholders of one turn and its results. */
+/** One turn of a loop: placeholders of what it reads, its next carries and its results. */
 export interface Body {
   readonly carries: readonly Tensor[];
   readonly xs: readonly Tensor[];
@@ -18,7 +18,7 @@ export interface Body {
   readonly ys: readonly Tensor[];
 }
 
-/** Where a result of the loop goes: 0 bytes where nobody reads it. */
+/** Whether somebody reads what goes here. */
 const isWanted = (ref: BufferRef): boolean => ref.bytes > 0;
 
 /**

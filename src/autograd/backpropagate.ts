@@ -48,7 +48,7 @@ function inputCotangents(node: Node, cotangents: readonly (Tensor | null)[]): (T
 }
 
 /** Nodes on some path from `wrt` to `outputs`. */
-function nodesBetween(outputs: readonly Tensor[], wrt: readonly Tensor[]): Set<Node> {
+export function nodesBetween(outputs: readonly Tensor[], wrt: readonly Tensor[]): Set<Node> {
   const targets = new Set(wrt.map((t) => t.node));
   const first = Math.min(...wrt.map((t) => t.node.id));
   const above = new Set<Node>(), stack = outputs.map((t) => t.node);

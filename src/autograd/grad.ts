@@ -8,7 +8,7 @@ import { fromLeaves, leaves, mapTree, type Tree } from "../program/tree.ts";
 import { zerosLike } from "../ops/creation.ts";
 import { full } from "../ops/full.ts";
 import { barrier, identity, withBackward } from "../ops/shape.ts";
-import { backpropagate } from "./backpropagate.ts";
+import { backpropagate, nodesBetween } from "./backpropagate.ts";
 
 /** Which arguments a gradient is taken of: the number of one, from 0 on, or a list of numbers. */
 export type Argnums = number | readonly number[];
@@ -112,6 +112,7 @@ export function vjp<A extends readonly Tree[], R extends Tree>(
 ): [R, (cotangents: R) => A] {
   const own = args.map((tree) => mapTree(tree, identity)) as unknown as A;
   const result = fn(...own), wrt = own.flatMap(leaves);
+  for (const node of nodesBetween(leaves(result), wrt)) node.pinned = true; // results may be read before gradients are asked for
   return [result, (cotangents) => {
     const grads = backpropagate(leaves(result), leaves(cotangents), wrt);
     return fromLeaves(args as unknown as Tree, grads.map((g, i) => g ?? zerosLike(wrt[i]!))) as unknown as A;

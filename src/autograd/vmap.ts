@@ -40,10 +40,9 @@ export interface VmapOptions {
  */
 export function vmap<A extends readonly unknown[], R extends Tree>(
   fn: (...args: A) => R,
-  options: VmapOptions = {},
+  { in: given = 0, out = 0 }: VmapOptions = {},
 ): (...args: A) => R {
   return (...args) => {
-    const given = options.in ?? (options.in === null ? null : 0);
     const axes = args.map((_, i) =>
       Array.isArray(given) ? axisOf(given as readonly BatchAxes[], i) : given as BatchAxes
     );
@@ -63,8 +62,8 @@ export function vmap<A extends readonly unknown[], R extends Tree>(
       );
     });
     const result = fn(...examples as unknown as A), batched = batching.of(leaves(result));
-    const out = leafAxes(result, options.out === undefined ? 0 : options.out, "the result");
-    return fromLeaves(result, leaves(result).map((t, i) => placed(t, batched[i], out[i]!, batching)));
+    const places = leafAxes(result, out, "the result");
+    return fromLeaves(result, leaves(result).map((t, i) => placed(t, batched[i], places[i]!, batching)));
   };
 }
 

@@ -4,7 +4,8 @@
  * @module
  */
 import { type Affine, type AffineSpec, layerNorm, layerNormSpec, linear, linearSpec } from "../nn/layers.ts";
-import type { Init, ParametersOf } from "../nn/spec.ts";
+import type { Init } from "../nn/init.ts";
+import type { ParametersOf } from "../nn/spec.ts";
 import { attention } from "../ops/attention.ts";
 import { gelu } from "../ops/activations.ts";
 import { add, multiply, subtract } from "../ops/elementwise.ts";

@@ -19,12 +19,18 @@ export {
   rmsNormSpec,
 } from "./layers.ts";
 export {
-  countParameters,
+  type Fans,
+  fans,
+  type GainOptions,
   type Init,
-  initialize,
-  mapSpecs,
-  type ParametersOf,
-  Spec,
-  specEntries,
-  type SpecTree,
-} from "./spec.ts";
+  type Initializer,
+  kaimingNormal,
+  type KaimingOptions,
+  kaimingUniform,
+  lecunNormal,
+  lecunUniform,
+  type NormalInitOptions,
+  xavierNormal,
+  xavierUniform,
+} from "./init.ts";
+export { countParameters, initialize, mapSpecs, type ParametersOf, Spec, specEntries, type SpecTree } from "./spec.ts";

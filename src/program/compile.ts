@@ -5,7 +5,9 @@
  */
 import { defaultDevice, type Device } from "../gpu/device.ts";
 import { readBack, upload } from "../gpu/storage.ts";
-import { type Aval, type DType, type HostArray, type Node, sameShape, sizeOf, Tensor } from "./graph.ts";
+import { type Aval, disposedError, type DType, type HostArray, type Node, sameShape, sizeOf, Tensor } from "./graph.ts";
+import { ProgramCache, type Traced } from "./_program_cache.ts";
+import { forgetInputs } from "./fuse.ts";
 import { fromNumbers, hostArrays, naturalType, type NestedNumbers, shapeOf } from "./host_array.ts";
 import { type CompileProgress, type KernelTime, placeholder, Program } from "./program.ts";
 import { staticKey } from "./static_key.ts";
@@ -79,8 +81,9 @@ export interface Compiled<A extends readonly unknown[], R extends Tree> {
 
 /**
  * Traces `fn` once per device and structure of its arguments and replays the program afterwards: no graph, no allocation, one
- * submit. `fn` sees tensors without values, must be a pure function of them, and returns tensors in records and lists.
- * Arguments may be on the host or on the device that runs the program; those on another one are refused.
+ * submit. The programs of the last 128 structures are kept. `fn` sees tensors without values, must be a pure function of them, and
+ * returns tensors in records and lists. Arguments may be on the host, on the device that runs the program (those on another one are
+ * refused), or still to be computed.
  *
  * Arguments that `static` lists are passed to `fn` as they are, and it is traced anew for each of their values.
  *
@@ -107,38 +110,32 @@ export function compile<A extends readonly unknown[], R extends Tree>(
     throw new RangeError(`Cannot compile: argument ${both} must be static or donated: it is listed as both`);
   }
   const tensorsOf = (args: A): Tensor[] => args.flatMap((arg, i) => constant.has(i) ? [] : leaves(arg as Tree));
-  const cache = new Map<Device, Map<string, { program: Program; result: R }>>();
-  const lookUp = async (args: A): Promise<{ program: Program; result: R }> => {
-    const key = args.map((arg, i) => constant.has(i) ? staticKey(arg, String(i)) : programKey(arg as Tree)).join("|");
-    const device = options.device ?? await defaultDevice();
-    let entries = cache.get(device);
-    if (!entries) cache.set(device, entries = new Map());
-    let entry = entries.get(key);
-    if (!entry) entries.set(key, entry = trace(fn, args, donate, constant, device));
-    return entry;
+  const keyOf = (arg: unknown, i: number): string =>
+    constant.has(i) ? staticKey(arg, String(i)) : programKey(arg as Tree);
+  const cache = new ProgramCache<R>();
+  const use = async <T>(args: A, body: (traced: Traced<R>) => Promise<T>): Promise<T> => {
+    const key = args.map(keyOf).join("|"), device = options.device ?? await defaultDevice();
+    return await cache.use(device, key, () => trace(fn, args, donate, constant, device), body);
   };
-  const ready = async (args: A): Promise<{ program: Program; result: R }> => {
-    const entry = await lookUp(args);
-    checkDonation(args, donate, constant);
-    await entry.program.build(options.progress);
-    return entry;
-  };
-  const call = async (...args: A): Promise<R> => {
-    const { program, result } = await ready(args);
-    return fromLeaves(result, await program.run(tensorsOf(args)));
-  };
-  const profile = async (...args: A): Promise<{ result: R; times: KernelTime[] }> => {
-    const { program, result } = await ready(args);
-    const { results, times } = await program.profile(tensorsOf(args));
-    return { result: fromLeaves(result, results), times };
-  };
+  const useReady = <T>(args: A, body: (traced: Traced<R>, tensors: Tensor[]) => Promise<T>): Promise<T> =>
+    use(args, async (traced) => {
+      const { program } = traced, tensors = tensorsOf(args);
+      await evaluateOn(tensors, () => Promise.resolve(program.device));
+      checkDonation(args, donate, constant);
+      await program.build(options.progress);
+      return await body(traced, tensors);
+    });
+  const call = (...args: A): Promise<R> =>
+    useReady(args, async ({ program, result }, tensors) => fromLeaves(result, await program.run(tensors)));
+  const profile = (...args: A): Promise<{ result: R; times: KernelTime[] }> =>
+    useReady(args, async ({ program, result }, tensors) => {
+      const { results, times } = await program.profile(tensors);
+      return { result: fromLeaves(result, results), times };
+    });
   return Object.assign(call, {
-    program: async (...args: A) => (await lookUp(args)).program,
+    program: (...args: A) => use(args, ({ program }) => Promise.resolve(program)),
     profile,
-    destroy: () => {
-      for (const entries of cache.values()) for (const { program } of entries.values()) program.destroy();
-      cache.clear();
-    },
+    destroy: () => cache.clear(),
   });
 }
 
@@ -153,7 +150,7 @@ function trace<A extends readonly unknown[], R extends Tree>(
   donate: readonly number[],
   constant: ReadonlySet<number>,
   device: Device,
-): { program: Program; result: R } {
+): Traced<R> {
   const missing = donate.find((i) => i >= args.length);
   if (missing !== undefined) {
     throw new RangeError(
@@ -196,15 +193,21 @@ export async function evaluate<T extends Tree>(tree: T): Promise<T> {
 
 /** As {@linkcode evaluate}, with another device for what is computed from host values alone. */
 async function evaluateOn(tree: Tree, other: () => Promise<Device>): Promise<void> {
-  const pending = [...new Set(leaves(tree))].filter((t) => !t.node.storage[t.index] && !t.node.host);
+  const all = leaves(tree), disposed = all.find((t) => t.isDisposed);
+  if (disposed) throw disposedError(disposed);
+  const pending = [...new Set(all)].filter((t) => !t.node.storage[t.index] && !t.node.host);
   if (!pending.length) return;
   const apart = sourceDevices(pending).size > 1 ? pending.map((t) => [t]) : [pending];
   for (const tensors of apart) {
     const [device = await other()] = sourceDevices(tensors);
     const program = new Program(device, [], tensors);
-    const values = await program.run([]);
-    tensors.forEach((t, i) => t.node.storage[t.index] = values[i]!.node.storage[0]);
-    program.destroy();
+    try {
+      const values = await program.run([]);
+      tensors.forEach((t, i) => t.node.storage[t.index] = values[i]!.node.storage[0]);
+    } finally {
+      program.destroy();
+    }
+    for (const { node } of tensors) forgetInputs(node);
   }
 }
 
@@ -253,13 +256,17 @@ export async function toHost(tensors: Tensor | readonly Tensor[]): Promise<HostA
 async function readAll(tensors: readonly Tensor[]): Promise<HostArray[]> {
   await evaluate(tensors as Tensor[]);
   const storages = tensors.map((t) => t.node.storage[t.index]);
-  const donated = tensors.find((_, i) => storages[i]?.donated);
-  if (donated) throw new Error(`Cannot read a ${donated}: its memory was donated to a later call`);
+  const refuse = (gone: Tensor | undefined): void => {
+    if (gone?.isDisposed) throw disposedError(gone);
+    if (gone) throw new Error(`Cannot read a ${gone}: its memory was donated to a later call`);
+  };
+  refuse(tensors.find((_, i) => storages[i]?.gone));
   const values = tensors.map((t) => t.node.host!);
   for (const device of new Set(storages.flatMap((s) => s?.device ?? []))) {
     const own = [...tensors.keys()].filter((i) => storages[i]?.device === device);
     const ranges = own.map((i) => ({ buffer: storages[i]!.buffer, bytes: hostBytes(tensors[i]!) }));
     const parts = await readBack(device, ranges);
+    refuse(tensors.find((_, i) => storages[i]?.gone)); // while it was read, which nobody awaited
     own.forEach((i, k) => values[i] = new hostArrays[tensors[i]!.dtype](parts[k]!));
   }
   return values;

@@ -43,12 +43,23 @@ export function valueKey(t: Tensor): number {
 }
 
 /** A function of a node's structure, which does not change, computed once per node. */
-function remembered<T>(compute: (node: Node) => T): (node: Node) => T {
+function remembered<T>(compute: (node: Node) => T): { (node: Node): T; forget(node: Node): void } {
   const known = new WeakMap<Node, T>();
-  return (node) => {
+  const of = (node: Node): T => {
     if (!known.has(node)) known.set(node, compute(node));
     return known.get(node)!;
   };
+  return Object.assign(of, { forget: (node: Node) => void known.delete(node) });
+}
+
+/**
+ * Lets go of what a node was computed from, once all its results are there, so that memory of a long chain of values comes back.
+ * What is computed anew wherever it is used keeps it, and so does what a gradient may still be taken through.
+ */
+export function forgetInputs(node: Node): void {
+  if (node.pinned || node.inline || node.avals.some((_, i) => !node.storage[i])) return;
+  node.inputs = [];
+  loads.forget(node);
 }
 
 /** Whether an inline node depends on positions, so that it can only be computed where its own shape is the kernel's. */
@@ -75,7 +86,7 @@ export function reachable(outputs: readonly Tensor[]): Node[] {
 }
 
 /** The tensors that a node reads from memory: its inputs, through those that it computes itself. */
-export const loads: (node: Node) => readonly Tensor[] = remembered((node) =>
+export const loads: { (node: Node): readonly Tensor[]; forget(node: Node): void } = remembered((node) =>
   node.inputs.flatMap((t) => canInline(t, node) ? loads(resolve(t).base.node) : [t])
 );
 

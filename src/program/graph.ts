@@ -98,11 +98,17 @@ export class Node<A = unknown> {
   storage: (Storage | undefined)[] = [];
   /** Host data of a leaf that has not been uploaded. */
   host: HostArray | undefined;
+  /** Whether the inputs must stay when all results have been computed: gradients are still to be taken through the node. */
+  pinned = false;
+  /** Which results were disposed, if any. */
+  disposed: boolean[] | undefined;
   /** Whether it costs nothing to compute again: constants, indices, random numbers, and what is made of these alone. */
   readonly inline: boolean;
 
   /** Infers the results; use {@linkcode apply}. */
-  constructor(readonly op: Op<A>, readonly inputs: readonly Tensor[], readonly attrs: A) {
+  constructor(readonly op: Op<A>, public inputs: readonly Tensor[], readonly attrs: A) {
+    const gone = inputs.find((t) => t.isDisposed);
+    if (gone) throw disposedError(gone);
     this.avals = op.infer(inputs, attrs);
     this.firstResult = nextResult;
     nextResult += this.avals.length;
@@ -134,10 +140,34 @@ export class Tensor implements Aval {
   get size(): number {
     return sizeOf(this.shape);
   }
+  /**
+   * Gives the GPU memory of the value back now. An option, never a duty: memory of tensors that nobody refers to comes back by
+   * itself, when the garbage collector finds them. The tensor must not be used any more; results that have been awaited keep their
+   * values. `using t = ...` does the same at the end of a block.
+   */
+  dispose(): void {
+    (this.node.disposed ??= [])[this.index] = true;
+    this.node.storage[this.index]?.release();
+  }
+  /** As {@linkcode Tensor.dispose}. */
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+  /** Whether it was disposed. */
+  get isDisposed(): boolean {
+    return this.node.disposed?.[this.index] ?? false;
+  }
   /** "f32[2,3]". */
   toString(): string {
     return `${this.dtype}[${this.shape.join(",")}]`;
   }
+}
+
+/** What is thrown where a disposed tensor is used. */
+export function disposedError(t: Tensor): Error {
+  return new Error(
+    `Cannot use a ${t}: it must not have been disposed: it was, by dispose() or at the end of a "using" block`,
+  );
 }
 
 /** Applies `op` and returns its first result. */
