@@ -54,7 +54,7 @@ export function decodeWhole(
   { shared = false }: { readonly shared?: boolean } = {},
 ): Tensor {
   const own = decoderConfig(config), count = questions.mask.shape[0]!;
-  let x = bertEmbed(p.text_decoder, ids, { mask }, own);
+  let x = bertEmbed(p.text_decoder, ids, {}, own);
   for (const [i, layer] of p.text_decoder.bert.encoder.layer.entries()) {
     const tokens = keysAndValues(layer.attention, { keys: x, values: x });
     x = attend(layer.attention, x, tokens, { mask: hidden(mask), causal: true }, own);

@@ -67,6 +67,9 @@ export function bertSpec(config: BertConfig): BertSpec {
 export type Bert = ParametersOf<BertSpec>;
 /** A BERT without its MLM head. */
 export type BertEncoder = Pick<Bert, "bert">;
+/** The embeddings of a BERT alone. */
+export type Embedder = { readonly bert: Pick<BertEncoder["bert"], "embeddings"> };
+
 /** What a run of layers reads besides the hidden states. */
 export interface BertContext {
   /** f32 [B, L]: 1 at tokens, 0 at padding. */
@@ -117,7 +120,12 @@ export function bertMultimodal(p: BertEncoder, ids: Tensor, context: BertContext
 }
 
 /** Word + position + segment 0, LayerNorm, dropout: u32 [B, L] -> [B, L, D]. */
-export function bertEmbed(p: BertEncoder, ids: Tensor, { key }: BertContext, config: BertConfig): Tensor {
+export function bertEmbed(
+  p: Embedder,
+  ids: Tensor,
+  { key }: Pick<BertContext, "key">,
+  config: Pick<BertConfig, "eps" | "padId" | "dropout" | "maxPositions">,
+): Tensor {
   const length = ids.shape[1]!, { maxPositions } = config;
   if (length > maxPositions) {
     throw new RangeError(
@@ -129,11 +137,11 @@ export function bertEmbed(p: BertEncoder, ids: Tensor, { key }: BertContext, con
 
 /** The same at other places: rows of the position table [L, D], one for each token. */
 export function embedAt(
-  p: BertEncoder,
+  p: Embedder,
   ids: Tensor,
   positions: Tensor,
   key: Key | undefined,
-  { eps, padId, dropout: rate }: BertConfig,
+  { eps, padId, dropout: rate }: Pick<BertConfig, "eps" | "padId" | "dropout">,
 ): Tensor {
   const { word_embeddings, token_type_embeddings, LayerNorm } = p.bert.embeddings;
   const words = gather(word_embeddings.weight, ids, { paddingIndex: padId });
@@ -176,7 +184,11 @@ function tapOf({ attentionTap }: BertContext, layer: number): AttentionTap | und
 }
 
 /** States before the vocabulary product of the MLM head: dense, GELU, LayerNorm; [..., D] -> [..., D]. */
-export function mlmTransform(p: Pick<Bert, "cls">, states: Tensor, { eps }: BertConfig): Tensor {
+export function mlmTransform(
+  p: { readonly cls: { readonly predictions: Pick<Bert["cls"]["predictions"], "transform"> } },
+  states: Tensor,
+  { eps }: Pick<BertConfig, "eps">,
+): Tensor {
   const { dense, LayerNorm } = p.cls.predictions.transform;
   return layerNorm(LayerNorm, gelu(linear(dense, states)), eps);
 }

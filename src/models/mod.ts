@@ -9,6 +9,7 @@ export {
   type ActivationTap,
   vit,
   vitBlock,
+  type VitBlockContext,
   type VitBlockSpec,
   type VitConfig,
   type VitContext,
@@ -85,3 +86,25 @@ export {
 } from "./nlvr.ts";
 export { type ClassHeadSpec } from "./class_head.ts";
 export { type Entailment, entailmentLogits, type EntailmentSpec, entailmentSpec } from "./entailment.ts";
+export {
+  type Vilt,
+  type ViltConfig,
+  type ViltContext,
+  viltImageEmbed,
+  viltMatchLogits,
+  type ViltSpec,
+  viltSpec,
+  type ViltStates,
+  viltStates,
+  viltVocabularyLogits,
+} from "./vilt.ts";
+export { type ShortlistedVilt, viltPairs } from "./vilt_pairs.ts";
+export {
+  type CanvasImages,
+  type Grid,
+  ownPatches,
+  type PatchRule,
+  resizedPositions,
+  type SeenPatches,
+  seePatches,
+} from "./vilt_patches.ts";

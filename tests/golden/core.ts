@@ -431,7 +431,7 @@ async function lnEpsSet({ verdict, config, params, input }: Setting): Promise<Ve
       };
       return {
         vit: layerNorm(v.blocks[0]!.norm1, x, config.vision.eps),
-        bert: bertEmbed(shrunken, c.ids, { mask: c.mask }, config.text),
+        bert: bertEmbed(shrunken, c.ids, {}, config.text),
         unused: full([], 0),
       };
     },

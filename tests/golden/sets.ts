@@ -10,6 +10,7 @@ import { retrievalSets } from "./retrieval.ts";
 import { epochSet, groupSet, tiesSet } from "./sampler.ts";
 import { tableSets } from "./tables.ts";
 import { entailmentSets } from "./ve.ts";
+import { viltSets } from "./vilt.ts";
 import { vqaSets } from "./vqa.ts";
 
 type Check = (golden: Golden, file: string) => Promise<Verdict>;
@@ -23,6 +24,7 @@ const checks: Readonly<Record<string, Check>> = {
   ...nlvrSets,
   ...entailmentSets,
   ...groundingSets,
+  ...viltSets,
   grouping_ties: tiesSet,
 };
 
