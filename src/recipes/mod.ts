@@ -59,15 +59,7 @@ export {
   type RetrievalMomentum,
 } from "./retrieval.ts";
 export { siglip, siglipFields, type SiglipSpec, sigmoidLoss } from "./siglip.ts";
-export {
-  type AlignmentTerms,
-  alignmentTerms,
-  tcl,
-  tclFields,
-  type TclLoss,
-  tclLoss,
-  type TwoViewPairs,
-} from "./tcl.ts";
+export { type AlignmentTerms, alignmentTerms, tcl, type TclLoss, tclLoss, type TwoViewPairs } from "./tcl.ts";
 export { vqa, type VqaExtra, vqaFields, vqaLoss, type VqaMomentum } from "./vqa.ts";
 
 /** The recipes on images and captions by name; a new one is a line here. */

@@ -37,13 +37,10 @@ import type { Key } from "../ops/random.ts";
 import { stopGradient } from "../ops/shape.ts";
 import { ema } from "../optim/adamw.ts";
 import type { Tensor } from "../program/graph.ts";
-import { type Values, withDefaults } from "../settings/field.ts";
+import { withDefaults } from "../settings/field.ts";
 import { type AlbefExtra, albefFields, type AlbefOptions, type MomentumSide, rampedAlpha } from "./albef.ts";
 import type { GritLoss, MaskedPairs } from "./grit.ts";
 import { type PairRecipe, patched } from "./recipe.ts";
-
-/** Its settings: ALBEF's. @internal */
-export const tclFields = albefFields;
 
 /** A mini-batch with masked texts and a second view of its images. */
 export type TwoViewPairs = MaskedPairs & {
@@ -139,12 +136,12 @@ function meanOf(scalars: readonly Tensor[]): Tensor {
   return multiply(scalars.reduce((a, b) => add(a, b)), 1 / scalars.length);
 }
 
-/** The recipe. */
-export const tcl: PairRecipe<typeof tclFields, AlbefSpec, AlbefExtra, TwoViewBatch> = {
+/** The recipe. Its settings are ALBEF's. */
+export const tcl: PairRecipe<typeof albefFields, AlbefSpec, AlbefExtra, TwoViewBatch> = {
   title: "TCL: contrastive losses across, within and inside images and texts",
-  fields: tclFields,
+  fields: albefFields,
   objective({ config, batch, textLength, view, tokenizer, remat = false, stepsPerEpoch = 1, seed = 0 }, given) {
-    const values: Values<typeof tclFields> = withDefaults(tclFields, given);
+    const values = withDefaults(albefFields, given);
     const collate = twoViewCollate({ view, maxLength: textLength, tokenizer, probability: values.mask });
     return {
       spec: albefSpec(config),
