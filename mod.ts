@@ -39,7 +39,21 @@ export {
 export { type NestedNumbers } from "./src/program/host_array.ts";
 export { type CompileProgress, type KernelTime, Program } from "./src/program/program.ts";
 export { type Aval, type DType, type HostArray, Tensor } from "./src/program/graph.ts";
-export { type Avals, type AvalTree, entries, fromLeaves, leaves, mapTree, type Tree } from "./src/program/tree.ts";
+export {
+  type Avals,
+  type AvalTree,
+  entries,
+  filterTree,
+  fromLeaves,
+  leaves,
+  mapTree,
+  mapTrees,
+  partitionTree,
+  paths,
+  reduceTree,
+  replaceLeaves,
+  type Tree,
+} from "./src/program/tree.ts";
 
 // The rooms, the lowest first.
 export * from "./src/ops/mod.ts";

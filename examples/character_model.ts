@@ -4,89 +4,63 @@
  *
  *     deno run -A examples/character_model.ts [STEPS] [FILE]
  */
-import {
-  add,
-  type Affine,
-  attention,
-  compile,
-  crossEntropy,
-  defaultLinearSpec,
-  gather,
-  gelu,
-  iota,
-  layerNorm,
-  layerNormSpec,
-  linear,
-  mean,
-  type ParametersOf,
-  Random,
-  reshape,
-  softmax,
-  Spec,
-  type Tensor,
-  tensor,
-  toHost,
-  train,
-  type Tree,
-} from "../mod.ts";
+import * as gs from "../mod.ts";
 
-const text = await Deno.readTextFile(Deno.args[1] ?? "README.md");
+const text = await Deno.readTextFile(Deno.args[1] ?? "README.md"), steps = Number(Deno.args[0] ?? 200);
 const letters = [...new Set(text)].sort(), ids = Uint32Array.from(text, (c) => letters.indexOf(c));
-const WIDTH = 64, HEADS = 4, LENGTH = 48, BATCH = 16, steps = Number(Deno.args[0] ?? 200);
+const WIDTH = 64, HEADS = 4, LENGTH = 48, BATCH = 16;
 
 const block = {
-  norm1: layerNormSpec(WIDTH),
-  qkv: [0, 1, 2].map(() => defaultLinearSpec(WIDTH, WIDTH)),
-  out: defaultLinearSpec(WIDTH, WIDTH),
-  norm2: layerNormSpec(WIDTH),
-  up: defaultLinearSpec(WIDTH, 4 * WIDTH),
-  down: defaultLinearSpec(4 * WIDTH, WIDTH),
+  norm1: gs.layerNormSpec(WIDTH),
+  qkv: [0, 1, 2].map(() => gs.defaultLinearSpec(WIDTH, WIDTH)),
+  out: gs.defaultLinearSpec(WIDTH, WIDTH),
+  norm2: gs.layerNormSpec(WIDTH),
+  up: gs.defaultLinearSpec(WIDTH, 4 * WIDTH),
+  down: gs.defaultLinearSpec(4 * WIDTH, WIDTH),
 };
 const spec = {
-  letters: new Spec([letters.length, WIDTH], { normal: 0.1 }),
-  places: new Spec([LENGTH, WIDTH], { normal: 0.1 }),
+  letters: new gs.Spec([letters.length, WIDTH], { normal: 0.1 }),
+  places: new gs.Spec([LENGTH, WIDTH], { normal: 0.1 }),
   blocks: [block, block],
-  norm: layerNormSpec(WIDTH),
-  head: defaultLinearSpec(WIDTH, letters.length),
+  norm: gs.layerNormSpec(WIDTH),
+  head: gs.defaultLinearSpec(WIDTH, letters.length),
 };
-type Params = ParametersOf<typeof spec>;
+type Params = gs.ParametersOf<typeof spec>;
 
-const normal = ({ weight, bias }: Affine, x: Tensor): Tensor => layerNorm(x, weight, bias, 1e-5);
+const normal = ({ weight, bias }: gs.Affine, x: gs.Tensor): gs.Tensor => gs.layerNorm(x, weight, bias, 1e-5);
 
 /** Logits [B, T, letters] of the letters that follow ids [B, T]. */
-function predict(p: Params, ids: Tensor): Tensor {
-  let x = add(gather(p.letters, ids), gather(p.places, iota([ids.shape[1]!], 0)));
+function predict(p: Params, ids: gs.Tensor): gs.Tensor {
+  let x = gs.add(gs.gather(p.letters, ids), gs.gather(p.places, gs.iota([ids.shape[1]!], 0)));
   for (const { norm1, qkv, out, norm2, up, down } of p.blocks) {
-    const [q, k, v] = qkv.map((p) => linear(p, normal(norm1, x))) as [Tensor, Tensor, Tensor];
-    x = add(x, linear(out, attention(q, k, v, { heads: HEADS, causal: true })));
-    x = add(x, linear(down, gelu(linear(up, normal(norm2, x)))));
+    const [q, k, v] = qkv.map((p) => gs.linear(p, normal(norm1, x))) as [gs.Tensor, gs.Tensor, gs.Tensor];
+    x = gs.add(x, gs.linear(out, gs.attention(q, k, v, { heads: HEADS, causal: true })));
+    x = gs.add(x, gs.linear(down, gs.gelu(gs.linear(up, normal(norm2, x)))));
   }
-  return linear(p.head, normal(p.norm, x));
+  return gs.linear(p.head, normal(p.norm, x));
 }
 
-const random = new Random(1), shape = [BATCH, LENGTH];
+const random = new gs.Random(1), shape = [BATCH, LENGTH];
 const next = () => {
   const starts = Array.from({ length: BATCH }, () => random.below(ids.length - LENGTH - 1));
   const rows = (shift: number): number[] => starts.flatMap((at) => [...ids.subarray(at + shift, at + shift + LENGTH)]);
-  const input = { ids: tensor(Uint32Array.from(rows(0)), shape), labels: tensor(Int32Array.from(rows(1))) };
+  const input = { ids: gs.tensor(rows(0), shape, "u32"), labels: gs.tensor(rows(1), [BATCH * LENGTH], "i32") };
   return Promise.resolve({ input, examples: BATCH, label: "text", epoch: 0 });
 };
-const { loss, params } = await train({
+const { loss, params } = await gs.train({
   spec,
   input: { ids: { shape, dtype: "u32" }, labels: { shape: [BATCH * LENGTH], dtype: "i32" } },
-  loss: (p, _, { ids, labels }) => ({
-    loss: mean(crossEntropy(reshape(predict(p, ids), [BATCH * LENGTH, letters.length]), labels)[0]),
-  }),
+  loss: (p, _, { ids, labels }) => ({ loss: gs.mean(gs.crossEntropy(gs.flatten(predict(p, ids), 0, 1), labels)[0]) }),
   data: { next },
-}, { steps, learningRate: (step) => 3e-3 * Math.min(1, (step + 1) / 20), seed: 1, logEvery: 50 });
+}, { steps, learningRate: gs.warmup(20, gs.constantSchedule(3e-3)), seed: 1, logEvery: 50 });
 console.log(JSON.stringify({ loss }));
 
-const likely = compile((p: Tree, ids: Tensor) => softmax(predict(p as Params, ids)));
+const follow = gs.compile((p: Params, ids: gs.Tensor, seed: gs.Tensor) =>
+  gs.categorical(gs.randomKey(seed), predict(p, ids))
+);
 let written = text.slice(0, LENGTH);
 for (let i = 0; i < 60; i++) {
-  const last = Uint32Array.from(written.slice(-LENGTH), (c) => letters.indexOf(c));
-  const shares = (await toHost(await likely(params as Tree, tensor(last, [1, LENGTH])))).slice(-letters.length);
-  let rest = random.uniform();
-  written += letters[Math.max(0, shares.findIndex((share) => (rest -= share) < 0))];
+  const last = gs.tensor(Uint32Array.from(written.slice(-LENGTH), (c) => letters.indexOf(c)), [1, LENGTH]);
+  written += letters[(await gs.toHost(await follow(params, last, gs.tensor([1, i], [2], "u32")))).at(-1)!];
 }
 console.log(written);

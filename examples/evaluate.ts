@@ -1,10 +1,15 @@
 /**
- * Metrics of downstream tasks from files of results. Each prints one line of JSON.
+ * Evaluation of downstream tasks: of a model on a split, or of files of results. Each command prints one line of JSON.
  *
+ *     deno run -A examples/evaluate.ts vqa --checkpoint runs/finetune --data test.json --images photos --predictions R.json
+ *     deno run -A examples/evaluate.ts retrieval --checkpoint runs/pretrain --preset zero-shot --data captions.json --images photos
  *     deno run -A examples/evaluate.ts vqa-accuracy --questions Q.json --annotations A.json --results R.json
  *     deno run -A examples/evaluate.ts nlvr-accuracy --data D.jsonl --predictions P.csv
  *     deno run -A examples/evaluate.ts vqa-accuracy --help
  */
+import { runCommand } from "./_run.ts";
+import { evaluateTask, helpOfTasks } from "./tasks/evaluate.ts";
+import { tasks } from "./tasks/mod.ts";
 import { type NamedText, nlvrFileAccuracy, settings, vqaFileAccuracy, writeFileAtomic } from "../mod.ts";
 
 const { fields, none, text, toggle } = settings;
@@ -30,9 +35,11 @@ export async function main(args: readonly string[]): Promise<void> {
   const [command, ...flags] = args;
   if (command === "vqa-accuracy") return await vqa(flags);
   if (command === "nlvr-accuracy") return await nlvr(flags);
-  if (command === "--help") return console.log(`${helpOfVqa()}\n\n${helpOfNlvr()}`);
+  if (command !== undefined && Object.hasOwn(tasks, command)) return await evaluateTask(command, flags);
+  if (command === "--help") return console.log(`${helpOfTasks()}\n\n${helpOfVqa()}\n\n${helpOfNlvr()}`);
   const found = command === undefined ? "nothing is given" : `it is "${command}"`;
-  throw new settings.UsageError(`The first argument must be one of vqa-accuracy, nlvr-accuracy: ${found}`);
+  const names = [...Object.keys(tasks), "vqa-accuracy", "nlvr-accuracy"].join(", ");
+  throw new settings.UsageError(`The first argument must be one of ${names}: ${found}`);
 }
 
 async function vqa(args: readonly string[]): Promise<void> {
@@ -99,12 +106,4 @@ function reasonOf(error: unknown, notFound: string): string {
   return (error as Error).message;
 }
 
-if (import.meta.main) {
-  try {
-    await main(Deno.args);
-  } catch (error) {
-    // As in pretrain.ts.
-    console.error(Deno.env.get("GRITSTONE_TRACE") ? error : `error: ${(error as Error).message}`);
-    Deno.exit(error instanceof settings.UsageError ? 2 : 1);
-  }
-}
+if (import.meta.main) await runCommand(main);

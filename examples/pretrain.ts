@@ -9,31 +9,15 @@
  */
 import {
   type AlbefConfig,
-  buildTokenizer,
   type CaptionDataset,
   collecting,
-  configs,
-  cosineBySteps,
   countParameters,
-  defaultDevice,
-  describeMemory,
   type Device,
   estimateMemory,
-  type EstimateOptions,
-  formatBytes,
-  formatLoadReport,
   grouped,
   groupingBytes,
-  type ImageOptions,
-  largestBatch,
-  learningRate,
   Loader,
-  loadParameters,
-  loadTokenizer,
-  loadTuning,
-  openCheckpoint,
   openDataset,
-  openDevice,
   type PairObjective,
   type PairRecipe,
   pairRecipes,
@@ -43,14 +27,8 @@ import {
   type RecipeSetup,
   RetrievalEvaluator,
   type RetrievalResult,
-  type RetrievalSet,
-  retrievalSet,
-  setDefaultDevice,
   settings,
   setUpAdapter,
-  sha256IfThere,
-  sha256OfText,
-  specEntries,
   stopOnSignals,
   type Tokenizer,
   tokenizerText,
@@ -58,6 +36,25 @@ import {
   type TrainResult,
   writeScenes,
 } from "../mod.ts";
+import {
+  contents,
+  lengthOf,
+  loadStart,
+  modelConfig,
+  openAdapter,
+  openTokenizer,
+  rateOf,
+  readableSet,
+  round,
+  roundedRecalls,
+  runCommand,
+  say,
+  sayMemory,
+  sayRecalls,
+  sayStopped,
+  setupOf,
+  stepOf,
+} from "./_run.ts";
 import { type Common, common, demoOfRecipes, demoPreset } from "./pretrain_settings.ts";
 
 /** What is trained, whatever its parameters, state and mini-batches are. */
@@ -74,7 +71,7 @@ export async function main(args: readonly string[]): Promise<void> {
   const device = await openAdapter(options);
 
   const { training, heldOut } = await openData(options);
-  const tokenizer = await openTokenizer(options, training), config = modelConfig(options, tokenizer);
+  const tokenizer = await openTokenizer(options, () => captionsOf(training)), config = modelConfig(options, tokenizer);
   if (options.dryRun) return await dryRun(run, config, training.length);
   const { steps, perEpoch } = lengthOf(options, training.length);
   const setup = { ...setupOf(options, config, perEpoch), tokenizer };
@@ -99,10 +96,10 @@ export async function main(args: readonly string[]): Promise<void> {
     seed: options.seed,
     ...stepOf(options),
     learningRate: rateOf(options, steps, perEpoch),
-    ...(options.init ? { initial: await startingPoint(options, options.init, objective) } : {}),
+    ...(options.init ? { initial: await loadStart(options.init, objective.spec, options.allowMissing) } : {}),
     out: options.out,
     files: { "settings.json": run.text, "tokenizer.json": tokenizerText(tokenizer) },
-    settings: { ...run.resumable, ...await contents(options, tokenizer) },
+    settings: { ...run.resumable, ...await contents(options.data, tokenizer) },
     resume: options.resume,
     signal: stop.signal,
     overwrite: options.overwrite,
@@ -111,12 +108,8 @@ export async function main(args: readonly string[]): Promise<void> {
     ...(options.evaluateEvery ? { evaluateEvery: options.evaluateEvery } : {}),
   });
   if (result.stopped) {
-    say(
-      `stopped at step ${result.steps}/${steps}, ${result.checkpoint!.path} is written. To go on:\n\n` +
-        `  deno run -A examples/pretrain.ts --config ${options.out}/settings.json --out ${options.out} --resume\n`,
-    );
-    Deno.exitCode = stop.status!;
-    return;
+    const { steps: done, checkpoint } = result;
+    return sayStopped("pretrain.ts", { out: options.out, steps, done, path: checkpoint!.path }, stop.status);
   }
   for (const { file, reason } of training.skipped) say(`skipped in "${file}": ${reason}`);
   for (const { index, file, reason } of loader.skipped) say(`skipped example ${index}, "${file}": it ${reason}`);
@@ -190,7 +183,7 @@ function checkNames(name: string, { fields }: AnyRecipe): void {
 /** What the run will take, without allocating it. */
 async function dryRun({ options, objective }: Run, config: AlbefConfig, examples: number): Promise<void> {
   const { mode, queue, subQueue } = samplerOf(options);
-  const estimate = async (batch: number) => {
+  await sayMemory(options, examples, async (batch) => {
     // A queue holds at least a mini-batch.
     const rows = queueRows({ mode, queue: Math.max(queue, batch), examples, miniBatch: batch });
     const setup = { ...setupOf(options, config, 1), batch };
@@ -200,32 +193,7 @@ async function dryRun({ options, objective }: Run, config: AlbefConfig, examples
     );
     const grouping = rows ? await groupingBytes(config.embedding, rows, Math.min(rows, Math.max(subQueue, batch))) : 0;
     return { ...parts, grouping, total: total + grouping };
-  };
-  say(`batch ${options.batch}:\n${describeMemory(await estimate(options.batch))}`);
-  const limit = options.memoryGib * 2 ** 30, most = Math.min(examples, 65536);
-  const largest = await largestBatch(limit, async (b) => (await estimate(b)).total, { least: 2, most });
-  say(`largest batch in ${options.memoryGib} GiB: ${largest}`);
-}
-
-function stepOf({ accumulate, clip, logEvery, weightDecay }: Common): EstimateOptions {
-  return { accumulate, ...(clip ? { clip } : {}), logEvery, adamw: { weightDecay } };
-}
-
-async function openAdapter({ adapter, tuning }: Common): Promise<Device> {
-  if (adapter) setDefaultDevice(await openDevice({ adapter }));
-  const device = await defaultDevice(), { profile } = device;
-  if (tuning && !await loadTuning(device, tuning)) {
-    throw new settings.UsageError(`--tuning "${tuning}" does not exist; run deno task tune`);
-  }
-  say(
-    `adapter: ${device.adapter} (${profile.kind}); one binding holds ${
-      formatBytes(profile.maxBindingBytes)
-    }, a workgroup ` +
-      `${profile.workgroupThreads} threads and ${formatBytes(profile.workgroupBytes)}${
-        profile.subgroups ? "; subgroups" : ""
-      }${profile.f16 ? "; f16" : ""}`,
-  );
-  return device;
+  });
 }
 
 /** The user's files, or scenes that are made once. */
@@ -247,59 +215,15 @@ async function openData(options: Common): Promise<{ training: CaptionDataset; he
   };
 }
 
-/** The tokenizer that is named, else that of the run which is resumed, else one that is learned from the captions. */
-async function openTokenizer(options: Common, training: CaptionDataset): Promise<Tokenizer> {
-  const saved = `${options.out}/tokenizer.json`, { sep } = options;
-  if (options.tokenizer) return await loadTokenizer(options.tokenizer, { sep });
-  if (options.resume && await isFile(saved)) return await loadTokenizer(saved, { sep });
-  const captions = function* (): Generator<string> {
-    for (let i = 0; i < training.length; i++) yield* training.entry(i).captions;
-  };
-  return buildTokenizer(captions(), { size: options.vocabulary, sep });
-}
-
-/** What a resumed run must share of files that may lie elsewhere by now, by the flags that name them. */
-async function contents({ data }: Common, tokenizer: Tokenizer): Promise<settings.SettingsRecord> {
-  const captions = await Promise.all(data.map(async (path) => `sha256:${await sha256IfThere(path)}`));
-  return { data: captions, tokenizer: `sha256:${await sha256OfText(tokenizerText(tokenizer))}` };
-}
-
-async function isFile(path: string): Promise<boolean> {
-  return await Deno.stat(path).then((info) => info.isFile, () => false);
-}
-
-/** The named sizes with the vocabulary of the tokenizer (rounded up to a multiple of 4, which is faster). */
-function modelConfig(options: Common, tokenizer: Tokenizer): AlbefConfig {
-  const base = configs[options.model], vocabulary = Math.ceil(tokenizer.vocabularySize / 4) * 4;
-  return {
-    ...base,
-    vision: { ...base.vision, resolution: options.resolution ?? base.vision.resolution },
-    text: {
-      ...base.text,
-      vocabulary,
-      padId: tokenizer.padId,
-      maxPositions: Math.max(base.text.maxPositions, options.textLength),
-      dropout: options.dropout ?? base.text.dropout,
-    },
-  };
-}
-
-function setupOf(options: Common, config: AlbefConfig, stepsPerEpoch: number): RecipeSetup {
-  const { augment, batch, textLength, remat, seed } = options;
-  const view: ImageOptions = {
-    resolution: config.vision.resolution,
-    transform: "train",
-    ...(augment === "full" ? {} : { cropArea: null, randAugment: false }),
-    flip: augment !== "none",
-  };
-  return { config, batch, textLength, view, remat, seed, stepsPerEpoch };
+function* captionsOf(training: CaptionDataset): Generator<string> {
+  for (let i = 0; i < training.length; i++) yield* training.entry(i).captions;
 }
 
 function samplerOf({ grit, batch, subQueue, queue }: Common) {
   return { mode: grit === "on" ? "grit" as const : grit, miniBatch: batch, subQueue, queue };
 }
 
-/** Retrieval from held-out data. An image that cannot be read is better known now than after training. */
+/** Retrieval from held-out data. */
 async function heldOutEvaluation(
   options: Common,
   heldOut: CaptionDataset,
@@ -307,7 +231,9 @@ async function heldOutEvaluation(
   config: AlbefConfig,
   { model }: AnyObjective,
 ) {
-  const set = await heldOutSet(options, heldOut, tokenizer, config);
+  const { textLength: maxLength, valCaptions: captions, candidates: images } = options;
+  const sizes = { resolution: config.vision.resolution, maxLength, captions, images };
+  const set = await readableSet(heldOut, tokenizer, sizes, options.onError);
   const evaluator = new RetrievalEvaluator(model, { k: options.shortlist });
   let last: RetrievalResult | null = null;
   return {
@@ -316,8 +242,7 @@ async function heldOutEvaluation(
     evaluate: async (params: any, step: number): Promise<Record<string, number>> => {
       say(`step ${step}: retrieval among ${set.images.count} held-out images`);
       last = await evaluator.evaluate(params, set);
-      say(`cosine    ${recalls(last.cosine)}`);
-      if (last.reranked) say(`re-ranked ${recalls(last.reranked)}`);
+      sayRecalls(last);
       return {
         "retrieval/cosine": last.cosine.mean,
         ...(last.reranked ? { "retrieval/reranked": last.reranked.mean } : {}),
@@ -326,80 +251,12 @@ async function heldOutEvaluation(
   };
 }
 
-async function heldOutSet(
-  options: Common,
-  heldOut: CaptionDataset,
-  tokenizer: Tokenizer,
-  config: AlbefConfig,
-): Promise<RetrievalSet> {
-  const without = new Set<number>();
-  const make = (): RetrievalSet =>
-    retrievalSet(heldOut, tokenizer, {
-      resolution: config.vision.resolution,
-      maxLength: options.textLength,
-      captions: options.valCaptions,
-      images: options.candidates,
-      without,
-    });
-  const { images } = make();
-  for (const { file, reason } of heldOut.skipped) say(`skipped in "${file}": ${reason}`);
-  for (let i = 0; i < images.count; i++) {
-    try {
-      await images.load([i]);
-    } catch (error) {
-      if (options.onError === "stop") throw error;
-      say(`skipped: ${(error as Error).message}`);
-      without.add(i);
-    }
-  }
-  return make();
-}
-
-/** Optimizer steps in all and, rounded, of an epoch: both at least 1, though a step may take more mini-batches than there are. */
-function lengthOf({ steps, epochs, batch, accumulate }: Common, examples: number): { steps: number; perEpoch: number } {
-  const passes = (count: number): number => Math.max(1, Math.floor(count * Math.floor(examples / batch) / accumulate));
-  return { steps: steps ?? passes(epochs), perEpoch: passes(1) };
-}
-
-function rateOf(options: Common, steps: number, perEpoch: number): (step: number, epoch: number) => number {
-  const { lr: rate, minLr: minRate, warmup } = options;
-  if (options.schedule === "official") {
-    return (step, epoch) => learningRate(epoch, step - epoch * perEpoch, { rate, minRate });
-  }
-  return (step) => cosineBySteps(step, { rate, minRate, warmup: Math.min(warmup, steps >> 1), total: steps });
-}
-
-/** Parameters of another checkpoint; what it lacks must be allowed by name. */
-async function startingPoint(
-  { allowMissing }: Common,
-  path: string,
-  { spec }: AnyObjective,
-): Promise<Map<string, Float32Array>> {
-  const archive = await openCheckpoint(path);
-  const target = specEntries(spec).map(([name, { shape }]) => [name, shape] as const);
-  const { tensors, report } = await loadParameters(target, archive, { allowMissing, resizePositions: true });
-  archive.close();
-  say(`${path}: ${formatLoadReport(report)}`);
-  return new Map([...tensors].map(([name, { data }]) => [name, data as Float32Array]));
-}
-
-function recalls({ i2t, t2i }: RetrievalResult["cosine"]): string {
-  const row = (r: { r1: number; r5: number; r10: number }): string =>
-    [r.r1, r.r5, r.r10].map((x) => x.toFixed(1)).join(" / ");
-  return `image to text R@1/5/10 ${row(i2t)}   text to image ${row(t2i)}`;
-}
-
 function summary(
   device: Device,
   parameters: number,
   result: Pick<TrainResult<never>, "steps" | "seconds" | "loss" | "checkpoint">,
   retrieval: RetrievalResult | null,
 ): unknown {
-  const round = (x: number): number => Math.round(x * 1e4) / 1e4;
-  const directions = (r: RetrievalResult["cosine"]): unknown => {
-    const row = ({ r1, r5, r10 }: typeof r.i2t): unknown => ({ r1: round(r1), r5: round(r5), r10: round(r10) });
-    return { i2t: row(r.i2t), t2i: row(r.t2i) };
-  };
   return {
     task: "pretrain",
     adapter: device.adapter,
@@ -409,24 +266,12 @@ function summary(
     loss: { first: round(result.loss.first), last: round(result.loss.last) },
     retrieval: retrieval && {
       candidates: retrieval.candidates.texts,
-      cosine: directions(retrieval.cosine),
-      reranked: retrieval.reranked ? directions(retrieval.reranked) : null,
+      cosine: roundedRecalls(retrieval.cosine),
+      reranked: retrieval.reranked ? roundedRecalls(retrieval.reranked) : null,
     },
     checkpoint: result.checkpoint?.path ?? null,
     sha256: result.checkpoint?.sha256 ?? null,
   };
 }
 
-function say(text: string): void {
-  console.error(text);
-}
-
-if (import.meta.main) {
-  try {
-    await main(Deno.args);
-  } catch (error) {
-    // A sentence is enough for what the user can mend; GRITSTONE_TRACE=1 shows where it came from.
-    console.error(Deno.env.get("GRITSTONE_TRACE") ? error : `error: ${(error as Error).message}`);
-    Deno.exit(error instanceof settings.UsageError ? 2 : 1);
-  }
-}
+if (import.meta.main) await runCommand(main);

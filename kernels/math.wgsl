@@ -198,3 +198,33 @@ fn power(x: V, y: V) -> V {
   bits = select(bits, U(NAN_BITS), max(of_x, of_y) > U(INFINITY_BITS));
   return bitcast<V>(select(bits, U(ONE_BITS), (of_y == U(0u)) | (bitcast<U>(x) == U(ONE_BITS))));
 }
+
+// The inverse of the error function for |x| < 1: a polynomial in log(1 - x^2), one near 0 and one far from it.
+// Source: Giles, "Approximating the erfinv function" (GPU Computing Gems 2, 2011), single precision.
+const ERF_INV_FAR = 5.0;
+fn inverse_error_function(x: V) -> V {
+  let bounded = clamp(x, V(-0.99999994), V(0.99999994));
+  let w = -logarithm_of_positive((1.0 - bounded) * (1.0 + bounded));
+  let a = w - 2.5;
+  var near = fma(a, V(2.81022636e-08), V(3.43273939e-07));
+  near = fma(a, near, V(-3.5233877e-06));
+  near = fma(a, near, V(-4.39150654e-06));
+  near = fma(a, near, V(0.00021858087));
+  near = fma(a, near, V(-0.00125372503));
+  near = fma(a, near, V(-0.00417768164));
+  near = fma(a, near, V(0.246640727));
+  near = fma(a, near, V(1.50140941));
+  let b = sqrt(max(w, V(0.0))) - 3.0;
+  var far = fma(b, V(-0.000200214257), V(0.000100950558));
+  far = fma(b, far, V(0.00134934322));
+  far = fma(b, far, V(-0.00367342844));
+  far = fma(b, far, V(0.00573950773));
+  far = fma(b, far, V(-0.0076224613));
+  far = fma(b, far, V(0.00943887047));
+  far = fma(b, far, V(1.00167406));
+  far = fma(b, far, V(2.83297682));
+  let y = select(far, near, w < V(ERF_INV_FAR)) * bounded;
+  let of_x = magnitude(x);
+  let inside = select(bitcast<U>(y), (bitcast<U>(x) & U(SIGN_BIT)) | U(INFINITY_BITS), of_x == U(ONE_BITS));
+  return bitcast<V>(select(inside, U(NAN_BITS), of_x > U(ONE_BITS)));
+}

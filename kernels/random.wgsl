@@ -29,3 +29,12 @@ fn philox4x32(counter: vec4<u32>, key: vec2<u32>) -> vec4<u32> {
   }
   return c;
 }
+
+// 64 random bits, the high word first, as a number below `range`: the whole part of their share of it. Every number is
+// equally likely to range / 2^64.
+// Source: Lemire, "Fast random integer generation in an interval" (TOMACS 2019), section 4, without the rejections.
+fn scale_words(high: u32, low: u32, range: u32) -> u32 {
+  let product = high * range;
+  let carry = select(0u, 1u, product + multiply_high(low, range) < product);
+  return multiply_high(high, range) + carry;
+}

@@ -4,7 +4,17 @@
  *
  * @module
  */
-export { apply, applyAll, type Aval, type DType, type HostArray, Node, type Op, type View } from "./program/graph.ts";
+export {
+  apply,
+  applyAll,
+  type Aval,
+  type Batch,
+  type DType,
+  type HostArray,
+  Node,
+  type Op,
+  type View,
+} from "./program/graph.ts";
 export type { Expression } from "./program/expression.ts";
 export type {
   Bindings,

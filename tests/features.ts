@@ -1,9 +1,10 @@
 /**
  * `deno task features`: FEATURES.md, the ops by what happens when they are traced: which types they take, whether a gradient can be taken, and a
- * gradient of that. What they compute is tested in the files of the last column.
+ * gradient of that, and whether a batch is one run. What they compute is tested in the files of the last column.
  */
 import * as ops from "../src/ops/mod.ts";
 import { grad } from "../src/autograd/grad.ts";
+import { vmap } from "../src/autograd/vmap.ts";
 import { compile } from "../src/program/compile.ts";
 import type { DType, Tensor } from "../src/program/graph.ts";
 import { placeholder } from "../src/program/program.ts";
@@ -64,7 +65,7 @@ const families: readonly Family[] = [
     shape: [4, 4],
     tests: ["math", "trigonometry", "elementwise", "nan"],
     calls: {
-      ...unary("sqrt", "rsqrt", "reciprocal", "exp", "exp2", "expm1", "log", "log2", "log1p", "erf"),
+      ...unary("sqrt", "rsqrt", "reciprocal", "exp", "exp2", "expm1", "log", "log2", "log1p", "erf", "erfInv"),
       ...binary("pow", "atan2"),
       ...unary("sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh", "tanh", "asinh", "acosh", "atanh"),
       ...unary("floor", "ceil", "round", "trunc"),
@@ -135,6 +136,17 @@ const families: readonly Family[] = [
     },
   },
   {
+    title:
+      "Random draws (uniform, randomBits, randint, normal, truncatedNormal, bernoulli, gumbel, permutation and choice take a key and a shape)",
+    shape: [4, 6],
+    tests: ["random", "distributions"],
+    calls: {
+      dropout: (x) => ops.dropout(x, 0.5, ops.randomKey(u32(2))),
+      categorical: (x) => ops.categorical(ops.randomKey(u32(2)), x),
+      shuffle: (x) => ops.shuffle(ops.randomKey(u32(2)), x),
+    },
+  },
+  {
     title: "Products",
     shape: [4, 4],
     tests: ["matmul", "matmul_broadcast", "einsum"],
@@ -190,13 +202,21 @@ function gradientOf(call: Call): Call {
   return (x) => grad((x: Tensor) => ops.sum(ops.square(call(x))))(x);
 }
 
+/** How `vmap` applies something: to the whole batch, or to one element after the other, with more kernels the larger the batch. */
+async function batching(call: Call, shape: readonly number[], dtype: DType): Promise<string> {
+  const kernels = async (size: number): Promise<number> =>
+    (await compile(vmap(call)).program(placeholder({ shape: [size, ...shape], dtype }))).plan.steps.length;
+  return await kernels(2) < await kernels(5) ? "one by one" : "yes";
+}
+
 async function row(name: string, call: Call, { shape, tests }: Family): Promise<string> {
-  const types: string[] = [];
+  const types: DType[] = [];
   for (const dtype of ["f32", "f16", "i32", "u32"] as const) if (await can(call, shape, dtype)) types.push(dtype);
   const first = await can(gradientOf(call), shape, "f32"),
     second = await can(gradientOf(gradientOf(call)), shape, "f32");
   const files = tests.map((test) => `${test}_test`).join(", ");
-  return `| \`${name}\` | ${types.join(", ")} | ${first ? "yes" : "no"} | ${second ? "yes" : "no"} | ${files} |`;
+  const gradients = [first, second].map((there) => there ? "yes" : "no").join(" | ");
+  return `| \`${name}\` | ${types.join(", ")} | ${gradients} | ${await batching(call, shape, types[0]!)} | ${files} |`;
 }
 
 /** The page. */
@@ -204,17 +224,17 @@ export async function featuresPage(): Promise<string> {
   const parts = [
     "# Features",
     "The ops by what happens when they are traced (`deno task features` writes this page, a test compares it): the types of the first argument, " +
-    "whether a gradient can be taken, and a gradient of that gradient. f16 is a type of storage: results are f32. Comparisons, logic, rounding and floorDivide " +
+    "whether a gradient can be taken, and a gradient of that gradient, and whether `vmap` takes a batch in one run. f16 is a type of storage: results are f32. Comparisons, logic, rounding and floorDivide " +
     "have a gradient of 0; comparisons give f32 0 or 1; " +
-    "there is no bool. What the ops compute is tested in `tests/ops` against float64 references. Not there yet: `vmap`, forward mode, loops in " +
-    "a program, a bool type, promotion of mixed types.",
+    "there is no bool. What the ops compute is tested in `tests/ops` against float64 references. Forward mode (`jvp`) takes what has a second derivative. " +
+    "`scan` is a loop in a program, differentiable and batched. Not there yet: loops that end by a condition, a bool type, promotion of mixed types.",
   ];
   for (const family of families) {
     const rows: string[] = [];
     for (const [name, call] of Object.entries(family.calls)) rows.push(await row(name, call, family));
     parts.push(
       `## ${family.title}`,
-      ["| op | types | gradient | second | tests |", "|---|---|---|---|---|", ...rows].join("\n"),
+      ["| op | types | gradient | second | vmap | tests |", "|---|---|---|---|---|---|", ...rows].join("\n"),
     );
   }
   return parts.join("\n\n") + "\n";

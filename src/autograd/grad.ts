@@ -3,82 +3,78 @@
  *
  * @module
  */
-import { sameShape, Tensor } from "../program/graph.ts";
-import { valueKey } from "../program/fuse.ts";
+import { Tensor } from "../program/graph.ts";
 import { fromLeaves, leaves, mapTree, type Tree } from "../program/tree.ts";
 import { zerosLike } from "../ops/creation.ts";
-import { add } from "../ops/elementwise.ts";
 import { full } from "../ops/full.ts";
 import { barrier, identity, withBackward } from "../ops/shape.ts";
+import { backpropagate, nodesBetween } from "./backpropagate.ts";
 
-/** Cotangents of `wrt` (null: not reached) given those of `outputs`. */
-export function backpropagate(
-  outputs: readonly Tensor[],
-  cotangents: readonly (Tensor | null)[],
-  wrt: readonly Tensor[],
-): (Tensor | null)[] {
-  const found = new Map<number, Tensor>();
-  const accumulate = (t: Tensor, ct: Tensor | null): void => {
-    if (!ct) return;
-    if (!sameShape(ct.shape, t.shape)) {
-      throw new Error(`The gradient rule of a consumer of ${t.node.op.name} gave [${ct.shape}] for ${t}`);
-    }
-    const key = valueKey(t), before = found.get(key);
-    found.set(key, before ? add(before, ct) : ct);
-  };
-  const useful = nodesBetween(outputs, wrt);
-  const targets = new Set(wrt.map((t) => t.node));
-  outputs.forEach((t, i) => accumulate(t, cotangents[i]!));
-  for (const node of [...useful].sort((a, b) => b.id - a.id)) {
-    if (targets.has(node)) continue;
-    const cts = node.avals.map((_, i) => found.get(valueKey(new Tensor(node, i))) ?? null);
-    if (cts.every((ct) => ct === null)) continue;
-    if (!node.op.vjp) {
-      throw new Error(`Cannot differentiate through ${node.op.name}: it has no gradient rule; use stopGradient()`);
-    }
-    const grads = node.op.vjp(node, cts);
-    node.inputs.forEach((input, i) => useful.has(input.node) && accumulate(input, grads[i] ?? null));
-  }
-  return wrt.map((t) => found.get(valueKey(t)) ?? null);
+/** Which arguments a gradient is taken of: the number of one, from 0 on, or a list of numbers. */
+export type Argnums = number | readonly number[];
+
+/** Gradients of the arguments `N` of a list of arguments: one, or a list as that of the numbers. */
+export type Gradients<A extends readonly unknown[], N extends Argnums> = N extends readonly number[]
+  ? { -readonly [K in keyof N]: A[N[K] & keyof A] }
+  : A[N & keyof A];
+
+/** Options of {@linkcode grad} and {@linkcode valueAndGrad}. */
+export interface GradOptions<N extends Argnums = Argnums> {
+  /** The arguments that the gradient is taken of; the others are constants. Default 0. */
+  readonly argnums?: N;
+  /** Whether the function returns `[scalar, other results]`, and not the scalar alone. Default false. */
+  readonly hasAux?: boolean;
 }
 
-/** Nodes on some path from `wrt` to `outputs`. */
-function nodesBetween(outputs: readonly Tensor[], wrt: readonly Tensor[]): Set<Tensor["node"]> {
-  const targets = new Set(wrt.map((t) => t.node));
-  const first = Math.min(...wrt.map((t) => t.node.id));
-  const above = new Set<Tensor["node"]>(), stack = outputs.map((t) => t.node);
-  while (stack.length) {
-    const node = stack.pop()!;
-    if (above.has(node) || node.id < first) continue;
-    above.add(node);
-    for (const input of node.inputs) stack.push(input.node);
-  }
-  const useful = new Set<Tensor["node"]>();
-  for (const node of [...above].sort((a, b) => a.id - b.id)) {
-    if (targets.has(node) || node.inputs.some((t) => useful.has(t.node))) useful.add(node);
-  }
-  return useful;
-}
+/** What the overloads below are of. */
+type AnyFunction = (...args: unknown[]) => unknown;
 
-/** The value of a scalar function and its gradient with respect to the first argument. */
-export function valueAndGrad<P extends Tree, A extends readonly unknown[]>(
-  fn: (params: P, ...args: A) => Tensor,
-): (params: P, ...args: A) => [Tensor, P] {
-  const withAux = valueAndGradAux((params: P, ...args: A) => [fn(params, ...args), null]);
-  return (params, ...args) => {
-    const [value, grads] = withAux(params, ...args);
-    return [value, grads];
+/**
+ * The value of a scalar function and its gradients, `[value, gradients]`; with `hasAux`, `[[value, others], gradients]`. The gradient of an
+ * argument is a tree like it: 0 where it does not reach the value, and for integers.
+ *
+ * @throws {RangeError} if the function returns no scalar, or `argnums` names an argument that is not there.
+ */
+export function valueAndGrad<A extends readonly unknown[], X, const N extends Argnums = 0>(
+  fn: (...args: A) => readonly [Tensor, X],
+  options: GradOptions<N> & { readonly hasAux: true },
+): (...args: A) => [[Tensor, X], Gradients<A, N>];
+/** The value of a scalar function and its gradients. */
+export function valueAndGrad<A extends readonly unknown[], const N extends Argnums = 0>(
+  fn: (...args: A) => Tensor,
+  options?: GradOptions<N>,
+): (...args: A) => [Tensor, Gradients<A, N>];
+export function valueAndGrad(
+  fn: AnyFunction,
+  { argnums = 0, hasAux = false }: GradOptions = {},
+): AnyFunction {
+  const numbers = typeof argnums === "number" ? [argnums] : argnums;
+  return (...args) => {
+    checkArgnums(numbers, args.length);
+    const given = numbers.map((i) => args[i] as Tree);
+    const [value, gradients, aux] = valueAndGradAux((own: Tree[]): [Tensor, unknown] => {
+      const result = fn(...args.map((arg, i) => own[numbers.indexOf(i)] ?? arg));
+      return hasAux ? result as [Tensor, unknown] : [result as Tensor, null];
+    })(given);
+    return [hasAux ? [value, aux] : value, typeof argnums === "number" ? gradients[0] : gradients];
   };
 }
 
-/** As {@linkcode valueAndGrad}, for a function that also returns other results. */
+function checkArgnums(numbers: readonly number[], count: number): void {
+  const fit = numbers.every((n, i) => Number.isInteger(n) && n >= 0 && n < count && numbers.indexOf(n) === i);
+  if (fit && numbers.length) return;
+  const range = count ? `different numbers from 0 to ${count - 1}` : "numbers of arguments, but there are none";
+  throw new RangeError(`Cannot take the gradient: argnums must be ${range}: it is [${numbers}]`);
+}
+
+/** As {@linkcode valueAndGrad} of the first argument, for a function that also returns other results: `[value, gradient, others]`. */
 export function valueAndGradAux<P extends Tree, A extends readonly unknown[], X>(
   fn: (params: P, ...args: A) => [Tensor, X],
 ): (params: P, ...args: A) => [Tensor, P, X] {
   return (params, ...args) => {
     const own = mapTree(params, identity);
     const [value, aux] = fn(own, ...args);
-    if (value.size !== 1) {
+    if (!(value instanceof Tensor) || value.size !== 1) {
       throw new RangeError(`Cannot take the gradient: the function must return a scalar: it returned ${value}`);
     }
     const wrt = leaves(own);
@@ -87,12 +83,26 @@ export function valueAndGradAux<P extends Tree, A extends readonly unknown[], X>
   };
 }
 
-/** The gradient of a scalar function with respect to its first argument. */
-export function grad<P extends Tree, A extends readonly unknown[]>(
-  fn: (params: P, ...args: A) => Tensor,
-): (params: P, ...args: A) => P {
-  const both = valueAndGrad(fn);
-  return (params, ...args) => both(params, ...args)[1];
+/**
+ * The gradients of a scalar function; with `hasAux`, `[gradients, others]`. See {@linkcode valueAndGrad}.
+ *
+ * @throws {RangeError} if the function returns no scalar, or `argnums` names an argument that is not there.
+ */
+export function grad<A extends readonly unknown[], X, const N extends Argnums = 0>(
+  fn: (...args: A) => readonly [Tensor, X],
+  options: GradOptions<N> & { readonly hasAux: true },
+): (...args: A) => [Gradients<A, N>, X];
+/** The gradients of a scalar function. */
+export function grad<A extends readonly unknown[], const N extends Argnums = 0>(
+  fn: (...args: A) => Tensor,
+  options?: GradOptions<N>,
+): (...args: A) => Gradients<A, N>;
+export function grad(fn: AnyFunction, options: GradOptions = {}): AnyFunction {
+  const both = valueAndGrad(fn as (...args: unknown[]) => Tensor, options);
+  return (...args) => {
+    const [value, gradients] = both(...args) as [unknown, unknown];
+    return options.hasAux ? [gradients, (value as [Tensor, unknown])[1]] : gradients;
+  };
 }
 
 /** The results of `fn` and a function from cotangents of the results to cotangents of the arguments. */
@@ -102,6 +112,7 @@ export function vjp<A extends readonly Tree[], R extends Tree>(
 ): [R, (cotangents: R) => A] {
   const own = args.map((tree) => mapTree(tree, identity)) as unknown as A;
   const result = fn(...own), wrt = own.flatMap(leaves);
+  for (const node of nodesBetween(leaves(result), wrt)) node.pinned = true; // results may be read before gradients are asked for
   return [result, (cotangents) => {
     const grads = backpropagate(leaves(result), leaves(cotangents), wrt);
     return fromLeaves(args as unknown as Tree, grads.map((g, i) => g ?? zerosLike(wrt[i]!))) as unknown as A;

@@ -3,4 +3,17 @@
  *
  * @module
  */
-export { checkpoint, customVjp, grad, valueAndGrad, valueAndGradAux, vjp } from "./grad.ts";
+export {
+  type Argnums,
+  checkpoint,
+  customVjp,
+  grad,
+  type Gradients,
+  type GradOptions,
+  valueAndGrad,
+  valueAndGradAux,
+  vjp,
+} from "./grad.ts";
+export { hessian, hessianVectorProduct, jacobian, jvp } from "./derivatives.ts";
+export { scan, type ScanLoopOptions } from "./scan.ts";
+export { type BatchAxes, vmap, type VmapOptions } from "./vmap.ts";

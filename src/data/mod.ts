@@ -34,6 +34,7 @@ export { type NlvrBatch, nlvrCollate, type NlvrExample } from "./nlvr_collate.ts
 export { type EntailmentBatch, entailmentCollate } from "./entailment_collate.ts";
 export {
   type AnswerTensors,
+  listedAnswers,
   type VqaBatch,
   vqaCollate,
   type VqaCollateOptions,

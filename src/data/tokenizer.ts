@@ -42,6 +42,8 @@ export interface Tokenizer {
   encode(text: string, maxLength: number): number[];
   /** Every text as {@linkcode Tokenizer.encode} gives it, padded to `maxLength`. */
   encodeBatch(texts: readonly string[], maxLength: number): TokenBatch;
+  /** The text of ids, for people: word pieces joined, special tokens left out. */
+  decode(ids: readonly number[]): string;
   /** The content of its `tokenizer.json`. */
   toJSON(): unknown;
 }
@@ -146,6 +148,12 @@ class BertTokenizer implements Tokenizer {
       mask.fill(1, row * maxLength, row * maxLength + tokens.length);
     });
     return { ids, mask };
+  }
+
+  decode(ids: readonly number[]): string {
+    const special = new Set([this.padId, this.clsId, this.sepId, this.maskId]);
+    const words = ids.filter((id) => !special.has(id));
+    return words.length ? this.#library.decode(words, { skip_special_tokens: false }) : ""; // it refuses an empty list
   }
 
   toJSON(): unknown {

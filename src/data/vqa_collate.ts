@@ -114,6 +114,18 @@ function mostFrequent({ question, answers }: VqaExample, most: number): VqaExamp
   );
 }
 
+/** Answers to be ranked, C rows as long as the longest of them: u32 ids [C, K] of [CLS], the answer, [SEP], padding, and their mask. */
+export function listedAnswers(tokenizer: Tokenizer, texts: readonly string[]): TokenTensors {
+  const rows = texts.map((text) => answerTokens(tokenizer, text, Number.MAX_SAFE_INTEGER));
+  const length = Math.max(...rows.map((row) => row.length)), shape = [rows.length, length];
+  const ids = new Uint32Array(rows.length * length).fill(tokenizer.padId), mask = new Float32Array(ids.length);
+  rows.forEach((row, i) => {
+    ids.set(row, i * length);
+    mask.fill(1, i * length, i * length + row.length);
+  });
+  return { ids: tensor(ids, shape), mask: tensor(mask, shape) };
+}
+
 /** [CLS], the first tokens of an answer, and [SEP], which says that it ends; a tokenizer may have put it there. */
 function answerTokens(tokenizer: Tokenizer, text: string, length: number): number[] {
   const tokens = tokenizer.encode(text, length - 1);

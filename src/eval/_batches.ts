@@ -1,10 +1,11 @@
 /**
- * Rows of a retrieval set that are taken at a time.
+ * Rows of a set that are taken at a time.
  *
  * @module
  */
 import { tensor } from "../program/compile.ts";
 import type { Tensor } from "../program/graph.ts";
+import { leaves, type Tree } from "../program/tree.ts";
 
 /** `size` numbers from `from` on, below `count`; the last one repeated. */
 export function indicesFrom(from: number, size: number, count: number): number[] {
@@ -35,4 +36,9 @@ export function textRows(
     tensor(takeRows(ids, length, rows, Uint32Array), shape),
     tensor(takeRows(mask, length, rows, Float32Array), shape),
   ];
+}
+
+/** Gives the GPU memory of results back now, which must not be used any more. */
+export function release(results: Tree): void {
+  for (const { node, index } of leaves(results)) node.storage[index]?.release();
 }

@@ -50,29 +50,64 @@ export function whole({ k, candidates, scores }: Shortlists, columns: number): F
   return out;
 }
 
-/** Different pairs of an image of the batch and a text, and the places that wait for their scores. */
+/** An image with some texts of a block. */
+export interface Group {
+  readonly image: number;
+  /** Rows of the block. */
+  readonly texts: number[];
+  /** Numbers of these pairs. */
+  readonly pairs: number[];
+}
+
+/** Texts, and the pairs that they are in. */
+export interface Block {
+  readonly texts: readonly number[];
+  readonly groups: readonly Group[];
+}
+
+/** The different pairs that two shortlists ask for, each with its place in both. */
 export class PairList {
-  readonly images: number[] = [];
-  readonly texts: number[] = [];
-  readonly #waiting: { list: Shortlists; position: number; pair: number }[] = [];
-  readonly #known = new Map<number, number>();
-  readonly #textCount: number;
+  readonly #images: number[] = [];
+  readonly #texts: number[] = [];
+  /** Where a pair is in both shortlists; -1 where it is not. */
+  readonly #places = { i2t: [] as number[], t2i: [] as number[] };
 
-  constructor(textCount: number) {
-    this.#textCount = textCount;
-  }
+  constructor(readonly i2t: Shortlists, readonly t2i: Shortlists) {}
 
-  add(image: number, text: number, list: Shortlists, position: number): void {
-    const key = image * this.#textCount + text;
-    let pair = this.#known.get(key);
-    if (pair === undefined) {
-      this.#known.set(key, pair = this.images.push(image) - 1);
-      this.texts.push(text);
+  /** Adds an image's pairs, as number `image`: those of its own shortlist and those at `asked`, ascending places in the texts'. */
+  add(image: number, row: number, asked: readonly number[]): void {
+    const { i2t, t2i } = this, end = (row + 1) * i2t.k;
+    for (let p = row * i2t.k, a = 0; p < end || a < asked.length;) {
+      const own = p < end ? i2t.candidates[p]! : Infinity;
+      const other = a < asked.length ? Math.floor(asked[a]! / t2i.k) : Infinity;
+      this.#images.push(image);
+      this.#texts.push(Math.min(own, other));
+      this.#places.i2t.push(own <= other ? p++ : -1);
+      this.#places.t2i.push(other <= own ? asked[a++]! : -1);
     }
-    this.#waiting.push({ list, position, pair });
   }
 
-  deliver(score: (pair: number) => number): void {
-    for (const { list, position, pair } of this.#waiting) list.scores[position] = score(pair);
+  /** All pairs: the texts that occur in blocks of `size`, the pairs of a block in groups of at most `most` with one image. */
+  blocks(size: number, most: number): Block[] {
+    const texts = [...new Set(this.#texts)].sort((a, b) => a - b), place = new Map(texts.map((text, i) => [text, i]));
+    const blocks = Array.from({ length: Math.ceil(texts.length / size) }, (_, i) => ({
+      texts: texts.slice(i * size, (i + 1) * size),
+      groups: [] as Group[],
+    }));
+    for (const [pair, image] of this.#images.entries()) {
+      const at = place.get(this.#texts[pair]!)!, { groups } = blocks[Math.floor(at / size)]!;
+      let group = groups.at(-1);
+      if (group?.image !== image || group.pairs.length === most) groups.push(group = { image, texts: [], pairs: [] });
+      group.texts.push(at % size), group.pairs.push(pair);
+    }
+    return blocks;
+  }
+
+  /** Writes the score of a pair into the shortlists that it is on; returns their number. */
+  deliver(pair: number, score: number): number {
+    const own = this.#places.i2t[pair]!, other = this.#places.t2i[pair]!;
+    if (own >= 0) this.i2t.scores[own] = score;
+    if (other >= 0) this.t2i.scores[other] = score;
+    return own >= 0 && other >= 0 ? 2 : 1;
   }
 }

@@ -3,14 +3,14 @@
  *
  * @module
  */
-import { answerLogits, answerLosses } from "../losses/answers.ts";
+import { answerLosses, nextTokenLogits } from "../losses/answers.ts";
 import { firstToken, type ModelContext, type PatchedPairs } from "../models/albef.ts";
-import { answerVocabulary, decodeAnswers, encodeQuestions, type Vqa } from "../models/vqa.ts";
+import { cacheQuestions, decodeWhole, type QuestionCache } from "../models/answer_decoder.ts";
+import type { AlbefConfig } from "../models/config.ts";
+import { answerVocabulary, type Vqa } from "../models/vqa.ts";
 import { add, iota, log, multiply, negate, subtract } from "../ops/elementwise.ts";
-import { full } from "../ops/full.ts";
 import { gather } from "../ops/gather.ts";
 import { matmul } from "../ops/matmul.ts";
-import { broadcastTo } from "../ops/reduce.ts";
 import { reshape, slice } from "../ops/shape.ts";
 import { softmax } from "../ops/softmax.ts";
 import { topK } from "../ops/top_k.ts";
@@ -58,16 +58,15 @@ export function rankAnswers(
   context: ModelContext,
   { k: most = 128, countFirstTokenTwice = false }: RankOptions = {},
 ): RankedAnswers {
-  const count = questions.ids.shape[0]!, k = Math.min(most, candidates.ids.shape[0]!);
-  const states = encodeQuestions(p, questions, context);
-  const firstTokens = firstTokenProbabilities(p, states, questions.mask, candidates, context); // [B, C]
+  const count = questions.ids.shape[0]!, k = Math.min(most, candidates.ids.shape[0]!), { config } = context;
+  const cache = cacheQuestions(p, questions, context);
+  const firstTokens = firstTokenProbabilities(p, cache, candidates, config); // [B, C]
   const [probabilities, shortlist] = topK(firstTokens, k);
 
-  const flat = reshape(shortlist, [count * k]), owner = iota([count, k], 0), owners = reshape(owner, [count * k]);
+  const flat = reshape(shortlist, [count * k]), owner = iota([count, k], 0);
   const ids = gather(candidates.ids, flat), mask = gather(candidates.mask, flat);
-  const decoding = { ids, mask, question: gather(states, owners), questionMask: gather(questions.mask, owners) };
-  const { padId } = context.config.text;
-  const losses = reshape(answerLosses(answerLogits(p, decoding, context), ids, padId), [count, k]);
+  const logits = nextTokenLogits(p, decodeWhole(p, { ids, mask }, cache, config));
+  const losses = reshape(answerLosses(logits, ids, config.text.padId), [count, k]);
   const scores = countFirstTokenTwice ? subtract(log(probabilities), losses) : negate(losses);
   const [best, order] = topK(scores, k);
   const answers = reshape(gather(flat, reshape(add(order, multiply(owner, k)), [count * k])), [count, k]);
@@ -77,14 +76,12 @@ export function rankAnswers(
 /** Probability of the first token of each candidate after [CLS], with which all begin: [B, C]. */
 function firstTokenProbabilities(
   p: Vqa,
-  question: Tensor,
-  questionMask: Tensor,
-  { ids }: Candidates,
-  context: ModelContext,
+  cache: QuestionCache,
+  { ids, mask }: Candidates,
+  config: AlbefConfig,
 ): Tensor {
-  const count = question.shape[0]!;
-  const begun = { ids: broadcastTo(slice(slice(ids, 0, 0, 1), 1, 0, 1), [count, 1]), mask: full([count, 1], 1) };
-  const state = firstToken(decodeAnswers(p, { ...begun, question, questionMask }, context)); // [B, D]
+  const begun = { ids: slice(slice(ids, 0, 0, 1), 1, 0, 1), mask: slice(slice(mask, 0, 0, 1), 1, 0, 1) }; // [1, 1]
+  const state = firstToken(decodeWhole(p, begun, cache, config, { shared: true })); // [B, D]
   const { keys, bias } = answerVocabulary(p);
   const next = softmax(add(matmul(state, keys, { transposeB: true }), bias)); // [B, V]
   return transpose(gather(transpose(next), reshape(slice(ids, 1, 1, 2), [ids.shape[0]!])));

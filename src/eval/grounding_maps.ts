@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { backpropagate } from "../autograd/grad.ts";
+import { backpropagate } from "../autograd/backpropagate.ts";
 import { type Encoded, encodeText, firstToken, type Matcher, type ModelContext, normalize } from "../models/albef.ts";
 import type { PatchedPairs } from "../models/albef.ts";
 import type { AttentionTap } from "../models/attention_tap.ts";

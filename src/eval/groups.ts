@@ -8,6 +8,7 @@ import { compile, toDevice, toHost } from "../program/compile.ts";
 import type { Tensor } from "../program/graph.ts";
 import type { Tree } from "../program/tree.ts";
 import { textRows } from "./_batches.ts";
+import { matches } from "./_rerank.ts";
 import { rank } from "./recall.ts";
 import type { RetrievalSet } from "./retrieval.ts";
 
@@ -57,7 +58,7 @@ export async function evaluateGroups<P>(
   });
   const match = model.match &&
     compile((p, states: Tensor, ids: Tensor, mask: Tensor) =>
-      model.match!(p as P, model.text(p as P, { ids, mask }).states, mask, states)
+      matches(model.match!(p as P, model.text(p as P, { ids, mask }).states, mask, states))
     );
   const cosine = new Float32Array(count * size), matched = new Float32Array(count * size); // [image, place of the text]
   for (let from = 0; from < count; from += batch) {

@@ -7,6 +7,17 @@ export { falseNegativeRate, type FalseNegatives } from "./false_negatives.ts";
 export { type Recall, type Recalls } from "./recall.ts";
 export { RetrievalEvaluator, type RetrievalOptions, type RetrievalResult, type RetrievalSet } from "./retrieval.ts";
 export { retrievalSet, type RetrievalSetOptions } from "./retrieval_set.ts";
+export {
+  type ImageFeatures,
+  type ImageText,
+  PairEncoder,
+  type PairEncoderOptions,
+  type PairScore,
+  scorePairs,
+  type ScorePairsOptions,
+} from "./pair_encoder.ts";
+export { AnswerScorer, type AnswerScorerOptions } from "./answer_scores.ts";
+export { AnswerGenerator, generateAnswers, type GeneratedAnswer, type GenerateOptions } from "./generate.ts";
 export { type Candidates, rankAnswers, type RankedAnswers, type RankOptions } from "./answers.ts";
 export {
   type HumanAnswer,
@@ -16,6 +27,7 @@ export {
   type VqaAnnotation,
 } from "./vqa_accuracy.ts";
 export { type NamedText } from "./result_files.ts";
+export { type VqaResult, type VqaResultOptions, writeVqaResults } from "./vqa_results.ts";
 export { vqaFileAccuracy, type VqaFiles } from "./vqa_files.ts";
 export { type NlvrAccuracy, nlvrAccuracy, type NlvrStatement } from "./nlvr_accuracy.ts";
 export { nlvrFileAccuracy, type NlvrFiles } from "./nlvr_files.ts";

@@ -5,13 +5,13 @@
  * @module
  */
 import type { PairModel } from "../models/albef.ts";
-import { gather } from "../ops/gather.ts";
 import { matmul } from "../ops/matmul.ts";
 import { compile, type Compiled, tensor, toDevice, toHost } from "../program/compile.ts";
 import type { Tensor } from "../program/graph.ts";
 import type { Tree } from "../program/tree.ts";
 import { indicesFrom, takeRows, textRows } from "./_batches.ts";
-import { best, PairList, positionsByCandidate, ranksIn, type Shortlists, whole } from "./_shortlists.ts";
+import { type MatchingModel, Reranker } from "./_rerank.ts";
+import { best, ranksIn, type Shortlists, whole } from "./_shortlists.ts";
 import { rank, type Recalls, recallsOf, UNSCORED } from "./recall.ts";
 
 /** Images and texts to be found by one another. */
@@ -21,7 +21,7 @@ export interface RetrievalSet {
     /** Number of images. */
     readonly count: number;
     /**
-     * The images of these numbers as the model takes them: [indices, ...]. Asked twice for each image, always for a whole
+     * The images of these numbers as the model takes them: [indices, ...]. With a second stage asked twice for each image, always for a whole
      * batch: the last one repeats numbers.
      */
     load(indices: readonly number[]): Tensor | Promise<Tensor>;
@@ -41,16 +41,27 @@ export interface RetrievalOptions {
   readonly k?: number;
   /** Images, texts and pairs that are taken at a time. @default 32 */
   readonly batch?: number;
+  /**
+   * GPU memory for the keys and values that the matching head makes of images, MiB; one batch of images is always kept. The more
+   * images, the fewer times a text is encoded. @default 256
+   */
+  readonly keysMib?: number;
   /** Whether the matrices of the second stage are returned too. @default false */
   readonly keepScores?: boolean;
-  /** Is told of the pairs that have been scored, of how many. */
+  /** Is told how many places of both shortlists have been scored, of how many. */
   readonly progress?: (done: number, total: number) => void;
 }
 
 /** Recall in percent. */
 export interface RetrievalResult {
   /** How many there were to choose from, and how many of them the second stage saw. */
-  readonly candidates: { readonly images: number; readonly texts: number; readonly k: number };
+  readonly candidates: {
+    readonly images: number;
+    readonly texts: number;
+    readonly k: number;
+    /** Says so if there are fewer candidates than k. */
+    readonly note?: string;
+  };
   /** By the cosine alone. */
   readonly cosine: Recalls;
   /** By the matching head on the shortlists; absent if k is 0. */
@@ -62,29 +73,31 @@ export interface RetrievalResult {
 /** Evaluates one model again and again; its programs are made once. `P` are the parameters. */
 export class RetrievalEvaluator<P = unknown> {
   readonly #imageFeatures: Compiled<[Tree, Tensor], Tensor>;
-  readonly #imageStates: Compiled<[Tree, Tensor], Tensor>;
   readonly #textFeatures: Compiled<[Tree, Tensor, Tensor], Tensor>;
   readonly #similarities: Compiled<[Tensor, Tensor], Tensor>;
-  readonly #match: Compiled<[Tree, Tensor, Tensor, Tensor, Tensor], Tensor> | undefined;
+  readonly #reranker: Reranker<P> | undefined;
   readonly #batch: number;
 
   /** An evaluator of a model. */
   constructor(model: PairModel<P>, readonly options: RetrievalOptions = {}) {
-    const { match } = model;
     this.#batch = options.batch ?? 32;
+    checkOptions(options.k ?? 0, this.#batch);
     this.#imageFeatures = compile((p, x) => model.image(p as P, x).features);
-    this.#imageStates = compile((p, x) => model.image(p as P, x).states);
     this.#textFeatures = compile((p, ids, mask) => model.text(p as P, { ids, mask }).features);
     this.#similarities = compile((rows, columns) => matmul(rows, columns, { transposeB: true }));
-    // The texts are encoded again for each pair: little beside the fusion layers, and no states of all texts are kept.
-    this.#match = match &&
-      compile((p, images, which, ids, mask) =>
-        match(p as P, model.text(p as P, { ids, mask }).states, mask, gather(images, which))
-      );
+    this.#reranker = model.match && new Reranker(model as MatchingModel<P>, {
+      batch: this.#batch,
+      bytes: (options.keysMib ?? 256) * 2 ** 20,
+      progress: options.progress,
+    });
   }
 
   /**
-   * Recall of a set. At a time there are in GPU memory the states of one batch of images, and one batch of pairs.
+   * Recall of a set. Kept of all of it are the features, 4 x embedding bytes of each image and text, and the shortlists, 8 k bytes
+   * of each. Token states are there of a few at a time only: with f fusion layers and P tokens of width D in an image, its keys and
+   * values take 8 f P D bytes, and as many images as fit into `keysMib` have theirs in GPU memory, made once per image (base at
+   * 256 pixels: 9.5 MB each); beside them 16 batches of text states, 4 L D bytes each (base, 25 tokens, batches of 32: 39 MB), and the
+   * activations of one batch.
    *
    * @throws {RangeError} if the sizes of the set do not fit together.
    */
@@ -92,15 +105,15 @@ export class RetrievalEvaluator<P = unknown> {
     checkSet(set);
     await toDevice(params as Tree);
     const { images, imageOf } = set, texts = imageOf.length, { keepScores = false } = this.options;
-    const k = this.#match ? this.options.k ?? 128 : 0;
+    const k = this.#reranker ? this.options.k ?? 128 : 0;
     const features = [await this.#encodeImages(params, set), await this.#encodeTexts(params, set)] as const;
     const isOwn = { i2t: (i: number, t: number) => imageOf[t] === i, t2i: (t: number, i: number) => imageOf[t] === i };
     const i2t = await this.#byCosine(features[0], features[1], Math.min(k, texts), isOwn.i2t);
     const t2i = await this.#byCosine(features[1], features[0], Math.min(k, images.count), isOwn.t2i);
-    const candidates = { images: images.count, texts, k };
+    const candidates = { images: images.count, texts, k, ...noteOf(k, texts, images.count) };
     const cosine = recallsOf(i2t.ranks, t2i.ranks);
     if (k === 0) return { candidates, cosine };
-    await this.#score(params, set, i2t.lists, t2i.lists);
+    await this.#reranker!.score(params, set, i2t.lists, t2i.lists);
     const reranked = recallsOf(ranksIn(i2t.lists, isOwn.i2t), ranksIn(t2i.lists, isOwn.t2i));
     if (!keepScores) return { candidates, cosine, reranked };
     const scores = { i2t: whole(i2t.lists, texts), t2i: whole(t2i.lists, images.count) };
@@ -109,7 +122,7 @@ export class RetrievalEvaluator<P = unknown> {
 
   /** Frees the memory of the programs. */
   destroy(): void {
-    const programs = [this.#imageFeatures, this.#imageStates, this.#textFeatures, this.#similarities, this.#match];
+    const programs = [this.#imageFeatures, this.#textFeatures, this.#similarities, this.#reranker];
     for (const program of programs) program?.destroy();
   }
 
@@ -162,38 +175,6 @@ export class RetrievalEvaluator<P = unknown> {
     }
     return { ranks, lists: { k, candidates, scores: new Float32Array(count * k).fill(UNSCORED) } };
   }
-
-  /** Fills in the scores of both shortlists, image by image; a pair on both is scored once. */
-  async #score(params: P, set: RetrievalSet, i2t: Shortlists, t2i: Shortlists): Promise<void> {
-    const { images, texts } = set, asked = positionsByCandidate(t2i, images.count);
-    let done = 0;
-    for (let from = 0; from < images.count; from += this.#batch) {
-      const numbers = indicesFrom(from, this.#batch, images.count);
-      const states = await this.#imageStates(params as Tree, await images.load(numbers));
-      const pairs = new PairList(texts.ids.length / texts.length);
-      for (let image = from; image < Math.min(images.count, from + this.#batch); image++) {
-        for (let p = image * i2t.k; p < (image + 1) * i2t.k; p++) pairs.add(image - from, i2t.candidates[p]!, i2t, p);
-        for (const p of asked[image]!) pairs.add(image - from, Math.floor(p / t2i.k), t2i, p);
-      }
-      await this.#scorePairs(params, states, pairs, texts);
-      states.node.storage[states.index]?.release();
-      done += Math.min(this.#batch, images.count - from);
-      this.options.progress?.(done, images.count);
-    }
-  }
-
-  async #scorePairs(params: P, states: Tensor, pairs: PairList, texts: RetrievalSet["texts"]): Promise<void> {
-    const logits: Tensor[] = [];
-    for (let from = 0; from < pairs.texts.length; from += this.#batch) {
-      const at = indicesFrom(from, this.#batch, pairs.texts.length);
-      const which = tensor(Uint32Array.from(at, (p) => pairs.images[p]!));
-      logits.push(
-        await this.#match!(params as Tree, states, which, ...textRows(texts, at.map((p) => pairs.texts[p]!))),
-      );
-    }
-    const values = await toHost(logits);
-    pairs.deliver((pair) => values[Math.floor(pair / this.#batch)]![pair % this.#batch]!);
-  }
 }
 
 /** Recall of a model on a set, once. See {@linkcode RetrievalEvaluator}. */
@@ -208,6 +189,21 @@ export async function evaluateRetrieval<P>(
     return await evaluator.evaluate(params, set);
   } finally {
     evaluator.destroy();
+  }
+}
+
+function noteOf(k: number, texts: number, images: number): { note?: string } {
+  const few = ([[texts, "texts"], [images, "images"]] as const).filter(([n]) => n < k).map(([n, name]) =>
+    `${n} ${name}`
+  );
+  return few.length ? { note: `k is ${k}, but there are only ${few.join(" and ")}: all of them are re-ranked` } : {};
+}
+
+function checkOptions(k: number, batch: number): void {
+  if (!(Number.isInteger(k) && k >= 0) || !(Number.isInteger(batch) && batch >= 1)) {
+    throw new RangeError(
+      `Cannot evaluate retrieval: k must be a whole number of at least 0, and batch one of at least 1: they are ${k} and ${batch}`,
+    );
   }
 }
 

@@ -9,67 +9,87 @@ import { MAP_MODE_READ, READ_BACK_USAGE, VALUE_USAGE } from "./usage.ts";
 
 /** The memory of one value. */
 export class Storage {
-  #gone = false;
+  #gone: "donated" | "disposed" | undefined;
   /** Use {@linkcode toDevice}. */
   constructor(readonly device: Device, readonly buffer: GPUBuffer, readonly bytes: number) {}
 
-  /** Whether the memory was handed to the result of a later call (see `donate`). */
-  get donated(): boolean {
+  /** Why it must not be used any more: its memory went to the result of a later call (see `donate`), or was given back. */
+  get gone(): "donated" | "disposed" | undefined {
     return this.#gone;
   }
 
   /** Hands the memory to another storage; this one must not be used any more. */
   handOver(): Storage {
-    this.#gone = true;
-    collector.unregister(this);
+    this.#leave("donated");
     return watch(new Storage(this.device, this.buffer, this.bytes));
   }
 
   /** Gives the memory back now instead of when the value is garbage. */
   release(): void {
     if (this.#gone) return;
-    this.#gone = true;
-    collector.unregister(this);
+    this.#leave("disposed");
     recycle(this);
+  }
+
+  #leave(why: "donated" | "disposed"): void {
+    this.#gone = why;
+    collector.unregister(this);
   }
 }
 
-/** Free memory by its size, the size that was freed longest ago first. */
+/** Free memory by the class of its size, the class that was freed to longest ago first. */
 interface Pool {
-  readonly bySize: Map<number, GPUBuffer[]>;
+  readonly byClass: Map<number, GPUBuffer[]>;
   bytes: number;
 }
 
-/** Free memory that is kept for later values; beyond it those of the size freed longest ago are destroyed. */
+/** Free memory that is kept for later values; beyond it that of the class freed to longest ago is destroyed. */
 const KEPT_FREE = 256 * 2 ** 20;
 
 const pools = new WeakMap<Device, Pool>();
-const collector = new FinalizationRegistry<{ device: Device; buffer: GPUBuffer }>(recycle);
+const collector = new FinalizationRegistry<{ device: Device; buffer: GPUBuffer }>((dead) => {
+  reported++;
+  recycle(dead);
+});
 
 function poolOf(device: Device): Pool {
   let pool = pools.get(device);
-  if (!pool) pools.set(device, pool = { bySize: new Map(), bytes: 0 });
+  if (!pool) pools.set(device, pool = { byClass: new Map(), bytes: 0 });
   return pool;
 }
 
+/** Sizes of one class differ by at most an eighth: there are eight from each power of two to the next. */
+function classOf(size: number): number {
+  const power = Math.floor(Math.log2(size));
+  return 8 * power + Math.floor(8 * (size / 2 ** power - 1));
+}
+
 function recycle({ device, buffer }: { device: Device; buffer: GPUBuffer }): void {
-  const pool = poolOf(device), free = pool.bySize.get(buffer.size) ?? [];
+  const pool = poolOf(device), own = classOf(buffer.size), free = pool.byClass.get(own) ?? [];
   free.push(buffer);
-  pool.bySize.delete(buffer.size); // set again, so that this size comes last
-  pool.bySize.set(buffer.size, free);
+  pool.byClass.delete(own); // set again, so that this class comes last
+  pool.byClass.set(own, free);
   pool.bytes += buffer.size;
   while (pool.bytes > KEPT_FREE) {
-    const [oldest] = pool.bySize.keys();
-    device.destroyBuffer(takeFree(pool, oldest!)!);
+    const [oldest] = pool.byClass.keys();
+    device.destroyBuffer(takeFrom(pool, oldest!, 0)!);
   }
 }
 
-function takeFree(pool: Pool, size: number): GPUBuffer | undefined {
-  const free = pool.bySize.get(size), buffer = free?.pop();
-  if (!free || !buffer) return undefined;
-  if (!free.length) pool.bySize.delete(size);
-  pool.bytes -= size;
+/** A free buffer of a class that holds `size` bytes. */
+function takeFrom(pool: Pool, ofClass: number, size: number): GPUBuffer | undefined {
+  const free = pool.byClass.get(ofClass), at = free?.findLastIndex((b) => b.size >= size) ?? -1;
+  if (at < 0) return undefined;
+  const [buffer] = free!.splice(at, 1);
+  if (!free!.length) pool.byClass.delete(ofClass);
+  pool.bytes -= buffer!.size;
   return buffer;
+}
+
+/** A free buffer of at least `size` bytes, and at most a quarter more: so that values of changing sizes share memory. */
+function takeFree(pool: Pool, size: number): GPUBuffer | undefined {
+  const own = classOf(size);
+  return takeFrom(pool, own, size) ?? takeFrom(pool, own + 1, size);
 }
 
 function watch(storage: Storage): Storage {
@@ -80,15 +100,27 @@ function watch(storage: Storage): Storage {
 /** Bytes given out since garbage was last asked for; values are small in JavaScript, so its collector would not hurry. */
 let sinceCollection = 0;
 const COLLECT_AFTER = 256 * 2 ** 20;
+/** What a value counts as at least: each has a buffer, whatever its size. */
+const LEAST_COUNTED = 2 ** 18;
+/** Dead storages that the collector has reported. */
+let reported = 0;
+
+/** Lets the garbage collector run; it may take two turns of the event loop. */
+async function collectGarbage(): Promise<void> {
+  const before = reported;
+  for (let turn = 0; turn < 2 && reported === before; turn++) {
+    new ArrayBuffer(2 ** 26); // counts as pressure on the collector,
+    await new Promise((resolve) => setTimeout(resolve)); // which reports dead storages in a turn of the event loop
+  }
+}
 
 /** Memory for a value, from what is free or new. */
 export async function allocate(device: Device, bytes: number, purpose: string): Promise<Storage> {
   const size = Math.max(4, Math.ceil(bytes / 4) * 4);
-  sinceCollection += Math.max(size, 2 ** 16);
+  sinceCollection += Math.max(size, LEAST_COUNTED);
   if (sinceCollection > COLLECT_AFTER) {
     sinceCollection = 0;
-    new ArrayBuffer(2 ** 26); // counts as pressure on the collector,
-    await new Promise((resolve) => setTimeout(resolve)); // which reports dead storages in a turn of the event loop
+    await collectGarbage();
   }
   const buffer = takeFree(poolOf(device), size) ?? await device.createBuffer(size, VALUE_USAGE, purpose);
   return watch(new Storage(device, buffer, size));

@@ -8,7 +8,7 @@ export { writeFileAtomic } from "./atomic.ts";
 export { type GridSize, resizeBicubic } from "./bicubic.ts";
 export { type Dtype, type DTYPE_BITS, type NamedTensor, type TensorData } from "./dtype.ts";
 export { type NameRule, type NameTable } from "./names.ts";
-export { albefNames, albefNamesForAnswers, albefNamesForTwoImages } from "./names_albef.ts";
+export { albefNames, albefNamesForAnswers, albefNamesForTwoImages, albefNamesOfTwoImages } from "./names_albef.ts";
 export { bertNames } from "./names_bert.ts";
 export { huggingFaceVitNames, timmNames } from "./names_vit.ts";
 export { openCheckpoint } from "./checkpoint.ts";

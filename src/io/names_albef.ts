@@ -17,14 +17,14 @@ const IGNORED: NameTable["ignored"] = [
 /** `text_encoder.bert.` in pre-training, `text_encoder.` in fine-tuning and in BLIP. */
 const TEXT_ENCODERS = ["text_encoder.bert.", "text_encoder."];
 
-function albefTable(title: string, first: readonly NameRule[]): NameTable {
+function albefTable(title: string, first: readonly NameRule[], tied: NameTable["tied"] = []): NameTable {
   const rules: NameRule[] = [
     ...first,
     { ours: "*", theirs: "*" },
     { ours: "text_encoder.bert.*", theirs: "text_encoder.*" },
     { ours: "text_encoder.*", theirs: "text_encoder.bert.*" },
   ];
-  return { title, rules, ignored: IGNORED, tied: TIED_DECODER };
+  return { title, rules, ignored: IGNORED, tied: [...TIED_DECODER, ...tied] };
 }
 
 /**
@@ -66,4 +66,22 @@ export function albefNamesForTwoImages(fusionLayer = 6): NameTable {
     return { ours: "text_encoder.encoder.layer.*.*", theirs: `${theirs}encoder.layer.*.*`, layer: pair };
   });
   return albefTable("ALBEF for two images", rules);
+}
+
+/**
+ * A checkpoint of two images (NLVR2), fine-tuned or pre-trained by text assignment: our own names. Of the keys and values that the two
+ * layers of a pair share it has two copies.
+ *
+ * @param fusionLayer The first fusion layer.
+ * @param layers Layers of the checkpoint, all of them counted.
+ */
+export function albefNamesOfTwoImages(fusionLayer = 6, layers = 18): NameTable {
+  const tied = [];
+  for (let second = fusionLayer + 1; second < layers; second += 2) {
+    for (const part of ["key", "value"]) {
+      const name = (layer: number): string => `text_encoder.*encoder.layer.${layer}.crossattention.self.${part}.*`;
+      tied.push({ theirs: name(second), equals: name(second - 1) });
+    }
+  }
+  return albefTable("ALBEF of two images", [], tied);
 }

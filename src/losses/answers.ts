@@ -17,7 +17,12 @@ const NO_TOKEN = -100;
 
 /** Vocabulary logits at all places of the answers but the last, A * (K - 1) rows that are never whole. */
 export function answerLogits(p: Vqa, decoding: Decoding, context: ModelContext): Logits {
-  const states = decodeAnswers(p, decoding, context), [count, length, width] = states.shape as [number, number, number];
+  return nextTokenLogits(p, decodeAnswers(p, decoding, context));
+}
+
+/** The same from the decoder's states [A, K, D]. */
+export function nextTokenLogits(p: Vqa, states: Tensor): Logits {
+  const [count, length, width] = states.shape as [number, number, number];
   return {
     queries: reshape(slice(states, 1, 0, length - 1), [count * (length - 1), width]),
     ...answerVocabulary(p),
@@ -29,10 +34,15 @@ export function answerLogits(p: Vqa, decoding: Decoding, context: ModelContext):
  * mixed in.
  */
 export function answerLosses(logits: Logits, ids: Tensor, padId: number, soft?: SoftTargets): Tensor {
+  return sum(tokenLosses(logits, ids, padId, soft), { axes: [1] });
+}
+
+/** The cross-entropy of each token but the first, [A, K - 1]; 0 at padding. */
+export function tokenLosses(logits: Logits, ids: Tensor, padId: number, soft?: SoftTargets): Tensor {
   const [count, length] = ids.shape as [number, number];
   const next = cast(reshape(slice(ids, 1, 1, length), [count * (length - 1)]), "i32");
   const isToken = subtract(1, equal(next, padId));
   const labels = cast(where(isToken, cast(next, "f32"), NO_TOKEN), "i32");
   const losses = softmaxLoss(logits, { targets: { labels }, ...distilled(soft?.logits, soft?.alpha ?? 0) });
-  return sum(reshape(multiply(losses, isToken), [count, length - 1]), { axes: [1] });
+  return reshape(multiply(losses, isToken), [count, length - 1]);
 }

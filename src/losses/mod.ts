@@ -23,5 +23,15 @@ export {
   type PairNegatives,
   pairNegatives,
 } from "./negatives.ts";
+export {
+  type Alignable,
+  type Alignment,
+  alignmentLoss,
+  innerPatches,
+  innerWords,
+  type TransportOptions,
+  transportPlan,
+  wordPatchAlignment,
+} from "./optimal_transport.ts";
 export { distilled, type Logits, softmaxLoss, type SoftmaxLossOptions, type Targets } from "./softmax_loss.ts";
 export { type Total, total } from "./total.ts";

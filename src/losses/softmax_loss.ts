@@ -175,12 +175,15 @@ function rowBlock(logits: Logits, options: SoftmaxLossOptions, tile: number): Te
   };
   const loss = customVjp(
     (...args) => forward(...args as [Tensor, Tensor, Tensor, Tensor]),
-    ([queries, keys, bias, scale], [, lse], [ct]) => {
+    ([queries, keys, bias, scale], [, lse], [ct, ctLse]) => { // the latter in second derivatives
       const own = { queries: queries!, keys: keys!, bias: bias!, scale: scale! };
       const grads = cuts.map((cut) => {
         const s = logitTile(own, cut);
-        const p = multiply(exp(subtract(s, column(lse!))), column(broadcastRow(mass(), count)));
-        const ds = multiply(subtract(p, weights(cut)), column(ct!)); // [R, C]
+        const p = exp(subtract(s, column(lse!)));
+        const fromLoss = ct &&
+          multiply(subtract(multiply(p, column(broadcastRow(mass(), count))), weights(cut)), column(ct));
+        const fromLse = ctLse && multiply(p, column(ctLse));
+        const ds = fromLoss && fromLse ? add(fromLoss, fromLse) : (fromLoss ?? fromLse)!; // [R, C]
         const scaled = multiply(ds, scale!);
         return {
           queries: matmul(scaled, slice(keys!, 0, cut.from, cut.to)),

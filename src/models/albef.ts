@@ -20,6 +20,8 @@ import {
   type BertSpec,
   bertSpec,
   bertText,
+  type CrossKeys,
+  crossKeys,
   mlmTransform,
 } from "./bert.ts";
 import type { AlbefConfig } from "./config.ts";
@@ -153,17 +155,18 @@ export function encodePairs(
   return { image, text, mask: tokens.mask, features: { image: image.features, text: text.features } };
 }
 
-/** Logits of (no match, match) for texts and images that have met: text states, their mask and image tokens -> [B, 2]. */
+/**
+ * Logits of (no match, match) for texts and images that have met: text states, their mask and image tokens, or the keys and values
+ * that {@linkcode crossKeys} makes of these -> [B, 2]. Of I images each meets B / I texts in a row.
+ */
 export function matchLogits(
   p: Pick<Matcher, "text_encoder" | "itm_head">,
   textStates: Tensor,
-  { mask, image }: { readonly mask: Tensor; readonly image: Tensor },
+  { mask, image }: { readonly mask: Tensor; readonly image: Tensor | CrossKeys },
   { config, key, remat }: ModelContext,
 ): Tensor {
-  return linear(
-    p.itm_head,
-    firstToken(bertFusion(p.text_encoder, textStates, { mask, image, key, remat }, config.text)),
-  );
+  const states = bertFusion(p.text_encoder, textStates, { mask, image, key, remat, first: true }, config.text);
+  return linear(p.itm_head, firstToken(states));
 }
 
 /**
@@ -186,8 +189,13 @@ export interface PairModel<P> {
   image(p: P, images: Tensor): Encoded;
   /** Encodes texts. */
   text(p: P, tokens: Tokens): Encoded;
-  /** Logit of "match" of texts and images, states of both and the texts' mask -> [B]. */
-  readonly match?: (p: P, text: Tensor, mask: Tensor, image: Tensor) => Tensor;
+  /** Logits of (no match, match) of texts and images: states of B texts, their mask, and states of the B images -> [B, 2]. */
+  match?(p: P, text: Tensor, mask: Tensor, image: Tensor | CrossKeys): Tensor;
+  /**
+   * What `match` reads of images, made once for all texts that meet them; then `match` takes it in the place of their states, and
+   * with I images B / I texts in a row for each.
+   */
+  keys?(p: P, image: Tensor): CrossKeys;
 }
 
 /** ALBEF as a model of pairs, without dropout. */
@@ -195,8 +203,8 @@ export function albefPairs(config: AlbefConfig): Required<PairModel<Matcher>> {
   return {
     image: (p, images) => encodeImage(p, imagePatches(images, config.vision), { config }),
     text: (p, tokens) => encodeText(p, tokens, { config }),
-    match: (p, text, mask, image) =>
-      reshape(slice(matchLogits(p, text, { mask, image }, { config }), 1, 1, 2), [text.shape[0]!]),
+    match: (p, text, mask, image) => matchLogits(p, text, { mask, image }, { config }),
+    keys: (p, image) => crossKeys(p.text_encoder, image, config.text),
   };
 }
 

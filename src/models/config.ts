@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { BertConfig } from "./bert.ts";
+import type { BertConfig } from "./bert_layer.ts";
 import type { VitConfig } from "./vit.ts";
 
 /** Sizes of ALBEF. */

@@ -9,6 +9,7 @@ export {
   type ActivationTap,
   vit,
   vitBlock,
+  type VitBlockContext,
   type VitBlockSpec,
   type VitConfig,
   type VitContext,
@@ -17,17 +18,17 @@ export {
 } from "./vit.ts";
 export {
   type Bert,
-  type BertAttentionSpec,
-  type BertConfig,
   type BertContext,
   type BertEncoder,
   bertFusion,
-  type BertLayerSpec,
   bertMultimodal,
   type BertSpec,
   bertSpec,
   bertText,
+  type CrossKeys,
+  crossKeys,
 } from "./bert.ts";
+export { type BertAttentionSpec, type BertConfig, type BertLayerSpec, type KeysAndValues } from "./bert_layer.ts";
 export {
   type Albef,
   albefPairs,
@@ -60,7 +61,16 @@ export {
   type MomentumPairs,
   startQueues,
 } from "./momentum.ts";
+export { loadOfficial, type OfficialModels, officialNames, type OfficialOptions, officialTasks } from "./official.ts";
 export { asMatcher, type Retrieval, type RetrievalSpec, retrievalSpec } from "./retrieval.ts";
+export {
+  type AnswerCache,
+  cacheQuestions,
+  decodeToken,
+  decodeWhole,
+  emptyAnswerCache,
+  type QuestionCache,
+} from "./answer_decoder.ts";
 export { decodeAnswers, type Decoding, encodeQuestions, type Vqa, type VqaSpec, vqaSpec } from "./vqa.ts";
 export {
   encodeTwoImages,
@@ -76,3 +86,25 @@ export {
 } from "./nlvr.ts";
 export { type ClassHeadSpec } from "./class_head.ts";
 export { type Entailment, entailmentLogits, type EntailmentSpec, entailmentSpec } from "./entailment.ts";
+export {
+  type Vilt,
+  type ViltConfig,
+  type ViltContext,
+  viltImageEmbed,
+  viltMatchLogits,
+  type ViltSpec,
+  viltSpec,
+  type ViltStates,
+  viltStates,
+  viltVocabularyLogits,
+} from "./vilt.ts";
+export { type ShortlistedVilt, viltPairs } from "./vilt_pairs.ts";
+export {
+  type CanvasImages,
+  type Grid,
+  ownPatches,
+  type PatchRule,
+  resizedPositions,
+  type SeenPatches,
+  seePatches,
+} from "./vilt_patches.ts";

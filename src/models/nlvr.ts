@@ -9,15 +9,8 @@ import type { ParametersOf } from "../nn/spec.ts";
 import { slice } from "../ops/shape.ts";
 import type { Tensor } from "../program/graph.ts";
 import type { ModelContext, PatchedPairs, Tokens } from "./albef.ts";
-import {
-  type BertAttentionSpec,
-  type BertEncoder,
-  bertLayers,
-  type BertLayerSpec,
-  type BertSpec,
-  bertSpec,
-  bertText,
-} from "./bert.ts";
+import { type BertEncoder, bertLayers, type BertSpec, bertSpec, bertText } from "./bert.ts";
+import type { BertAttentionSpec, BertLayerSpec } from "./bert_layer.ts";
 import { classHead, type ClassHeadSpec, classHeadSpec } from "./class_head.ts";
 import type { AlbefConfig } from "./config.ts";
 import { vit, type VitSpec, vitSpec } from "./vit.ts";

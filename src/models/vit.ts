@@ -26,6 +26,8 @@ export interface VitConfig {
   readonly depth: number;
   /** Attention heads of each block. */
   readonly heads: number;
+  /** Width of the hidden layer of the MLPs. @default 4 * width */
+  readonly intermediate?: number;
   /** LayerNorm epsilon. @default 1e-6 */
   readonly eps: number;
   /** Standard deviation of the linear maps' starting weights. The 0.02 of width 768 is small for narrow models. @default 0.02 */
@@ -63,7 +65,8 @@ const tokens = { normal: 0.02, truncated: true } as const;
 
 /** Shapes and starting values; the patch projection starts as PyTorch's convolution does. */
 export function vitSpec(config: VitConfig): VitSpec {
-  const { width, patch, depth, init = 0.02 } = config, features = 3 * patch * patch, uniform = 1 / Math.sqrt(features);
+  const { width, patch, depth, intermediate = 4 * width, init = 0.02 } = config;
+  const features = 3 * patch * patch, uniform = 1 / Math.sqrt(features);
   const weights = { normal: init, truncated: true };
   return {
     cls_token: new Spec([1, 1, width], tokens),
@@ -75,7 +78,7 @@ export function vitSpec(config: VitConfig): VitSpec {
       norm1: layerNormSpec(width),
       attn: { qkv: linearSpec(width, 3 * width, weights), proj: linearSpec(width, width, weights) },
       norm2: layerNormSpec(width),
-      mlp: { fc1: linearSpec(width, 4 * width, weights), fc2: linearSpec(4 * width, width, weights) },
+      mlp: { fc1: linearSpec(width, intermediate, weights), fc2: linearSpec(intermediate, width, weights) },
     })),
     norm: layerNormSpec(width),
   };
@@ -112,24 +115,32 @@ export function vit(
   let x = add(concat([cls, tokens], 1), p.pos_embed); // [B, P + 1, D]
   for (const [i, block] of p.blocks.entries()) {
     const shown = attentionTap?.layer === i ? attentionTap : undefined;
-    const run = (b: typeof block, h: Tensor): Tensor => vitBlock(b, h, config, shown);
+    const run = (b: typeof block, h: Tensor): Tensor => vitBlock(b, h, config, { tap: shown });
     x = (remat ? checkpoint(run) : run)(block, x);
     tap?.(`block${i}`, x);
   }
   return layerNorm(p.norm, x, eps);
 }
 
-/** x + attention(LN(x)), then x + MLP(LN(x)): [B, T, D] -> [B, T, D]. The attention is shown to `tap`, whatever its layer. */
+/** What a block does beside its arithmetic. */
+export interface VitBlockContext {
+  /** Is shown the attention, whatever its layer. */
+  readonly tap?: AttentionTap | undefined;
+  /** f32 [B, T], added to the scores: large negative numbers at tokens that must not be seen. Default: all are seen. */
+  readonly mask?: Tensor | undefined;
+}
+
+/** x + attention(LN(x)), then x + MLP(LN(x)): [B, T, D] -> [B, T, D]. */
 export function vitBlock(
   p: ParametersOf<VitBlockSpec>,
   x: Tensor,
-  { heads, eps }: VitConfig,
-  tap?: AttentionTap,
+  { heads, eps }: Pick<VitConfig, "heads" | "eps">,
+  { tap, mask }: VitBlockContext = {},
 ): Tensor {
   const h = layerNorm(p.norm1, x, eps);
   const weights = split(p.attn.qkv.weight, 3), biases = split(p.attn.qkv.bias, 3);
   const [q, k, v] = weights.map((weight, i) => linear({ weight, bias: biases[i]! }, h)) as [Tensor, Tensor, Tensor];
-  const context = tap ? shownAttention(q, k, v, { heads }, tap) : attention(q, k, v, { heads });
+  const context = tap ? shownAttention(q, k, v, { heads, mask }, tap) : attention(q, k, v, { heads, mask });
   x = add(x, linear(p.attn.proj, context));
   const hidden = gelu(linear(p.mlp.fc1, layerNorm(p.norm2, x, eps)));
   return add(x, linear(p.mlp.fc2, hidden));

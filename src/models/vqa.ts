@@ -7,7 +7,8 @@
 import type { ParametersOf } from "../nn/spec.ts";
 import type { Tensor } from "../program/graph.ts";
 import type { ModelContext, PatchedPairs } from "./albef.ts";
-import { type BertConfig, bertMultimodal, type BertSpec, bertSpec, mlmTransform } from "./bert.ts";
+import { bertMultimodal, type BertSpec, bertSpec, mlmTransform } from "./bert.ts";
+import type { BertConfig } from "./bert_layer.ts";
 import type { AlbefConfig } from "./config.ts";
 import { vit, type VitSpec, vitSpec } from "./vit.ts";
 

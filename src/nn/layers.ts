@@ -8,7 +8,8 @@ import type { PerAxis } from "../ops/_window.ts";
 import { add } from "../ops/elementwise.ts";
 import { layerNorm as normalize } from "../ops/layer_norm.ts";
 import { matmul } from "../ops/matmul.ts";
-import { type Init, type ParametersOf, Spec } from "./spec.ts";
+import type { Init, Initializer } from "./init.ts";
+import { type ParametersOf, Spec } from "./spec.ts";
 
 /** Spec of weight and bias. */
 export type AffineSpec = { weight: Spec; bias: Spec };
@@ -21,8 +22,8 @@ export function defaultLinearSpec(inputs: number, outputs: number): AffineSpec {
   return { weight: new Spec([outputs, inputs], { uniform }), bias: new Spec([outputs], { uniform }) };
 }
 
-/** A linear map that starts with the given weights and a zero bias. */
-export function linearSpec(inputs: number, outputs: number, init: Init): AffineSpec {
+/** A linear map that starts with the given weights and a zero bias: `linearSpec(32, 64, kaimingUniform())`. */
+export function linearSpec(inputs: number, outputs: number, init: Init | Initializer): AffineSpec {
   return { weight: new Spec([outputs, inputs], init), bias: new Spec([outputs], { constant: 0 }) };
 }
 

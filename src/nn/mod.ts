@@ -18,4 +18,19 @@ export {
   linearSpec,
   rmsNormSpec,
 } from "./layers.ts";
-export { countParameters, type Init, initialize, type ParametersOf, Spec, specEntries, type SpecTree } from "./spec.ts";
+export {
+  type Fans,
+  fans,
+  type GainOptions,
+  type Init,
+  type Initializer,
+  kaimingNormal,
+  type KaimingOptions,
+  kaimingUniform,
+  lecunNormal,
+  lecunUniform,
+  type NormalInitOptions,
+  xavierNormal,
+  xavierUniform,
+} from "./init.ts";
+export { countParameters, initialize, mapSpecs, type ParametersOf, Spec, specEntries, type SpecTree } from "./spec.ts";

@@ -6,17 +6,17 @@
 import { Random } from "../random/random.ts";
 import { sizeOf, type Tensor } from "../program/graph.ts";
 import { tensor } from "../program/compile.ts";
-
-/** How a parameter starts: a constant, a normal of that deviation (cut at 2 deviations if truncated), or uniform in [-bound, bound]. */
-export type Init =
-  | { readonly constant: number }
-  | { readonly normal: number; readonly truncated?: boolean }
-  | { readonly uniform: number };
+import { type Init, type Initializer, orthonormalRows } from "./init.ts";
 
 /** One parameter to be. */
 export class Spec {
-  /** A parameter of this shape with these starting values. */
-  constructor(readonly shape: readonly number[], readonly init: Init) {}
+  /** How it starts. */
+  readonly init: Init;
+
+  /** A parameter of this shape with these starting values, or with those that an initialiser has for the shape. */
+  constructor(readonly shape: readonly number[], init: Init | Initializer) {
+    this.init = typeof init === "function" ? init(shape) : init;
+  }
 }
 
 /** Parameters to be, in nested records and lists. */
@@ -65,6 +65,17 @@ export function initialValues({ shape, init }: Spec, seed: number, stream: numbe
   const out = new Float32Array(sizeOf(shape));
   if ("constant" in init) return out.fill(init.constant);
   const random = new Random(seed).fork(0x1417, stream);
+  if ("orthogonal" in init) return orthogonalValues(shape, init.orthogonal, () => random.normal());
   if ("uniform" in init) return out.map(() => (2 * random.uniform() - 1) * init.uniform);
   return out.map(() => init.normal * (init.truncated ? random.truncatedNormal() : random.normal()));
+}
+
+function orthogonalValues(shape: readonly number[], gain: number, draw: () => number): Float32Array {
+  if (shape.length < 2) {
+    throw new RangeError(`Cannot start an orthogonal parameter: it must have at least 2 axes: its shape is [${shape}]`);
+  }
+  const size = sizeOf(shape), rows = shape[0]!, columns = size / rows, wide = rows <= columns;
+  const matrix = Float64Array.from({ length: size }, draw);
+  orthonormalRows(matrix, Math.min(rows, columns), Math.max(rows, columns));
+  return Float32Array.from(matrix, (_, i) => gain * matrix[wide ? i : i % columns * rows + Math.floor(i / columns)]!);
 }

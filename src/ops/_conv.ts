@@ -8,6 +8,7 @@ import convKernel from "../../kernels/conv.wgsl" with { type: "text" };
 import weightGradKernel from "../../kernels/conv_weight_grad.wgsl" with { type: "text" };
 import { apply, type Aval, type Op, sizeOf, type Tensor } from "../program/graph.ts";
 import type { Lowering } from "../program/lowering.ts";
+import { type BatchRule, folded, unfolded } from "./_batch.ts";
 import { checkInput } from "./_check.ts";
 import { flatKernel } from "./_rows.ts";
 import type { Window } from "./_window.ts";
@@ -33,9 +34,14 @@ function check(conv: Conv, [a, b]: readonly Aval[], roles: readonly [string, str
   checkInput(conv.name, roles[1], b, "f32", shapes[1]!);
 }
 
+/** Images of all elements of a batch in one convolution, if the weight is the same for all. */
+const images: BatchRule<Conv> = ([x, weight], conv, { size, batched, apply }) =>
+  batched[1] ? undefined : unfolded(apply([...folded([x!]), weight!], { ...conv, batch: size * conv.batch }), size);
+
 /** x and weight to the result. */
 export const convOp: Op<Conv> = {
   name: "conv",
+  batch: images,
   emits: true,
   infer(inputs, conv): Aval[] {
     check(conv, inputs, ["the input", "weight"], [inputShape(conv), weightShape(conv)]);
@@ -50,6 +56,7 @@ export const convOp: Op<Conv> = {
 /** A gradient of the result and weight to that of x: the transposed convolution. */
 export const convInputGradOp: Op<Conv> = {
   name: "convInputGrad",
+  batch: images,
   emits: true,
   infer(inputs, conv): Aval[] {
     check(conv, inputs, ["the input", "weight"], [resultShape(conv), weightShape(conv)]);

@@ -4,11 +4,13 @@
  * @module
  */
 import { apply, type Op, type Tensor } from "../program/graph.ts";
+import { leadingAxis } from "./_batch.ts";
 
 /** As `cast` does; a file of its own, for the ops below the element-wise ones need it. */
 const widenOp: Op<null> = {
   name: "cast",
   infer: ([x]) => [{ shape: x!.shape, dtype: "f32" }],
+  batch: leadingAxis,
   expression: () => ({ text: "V($0)" }),
   vjp: (_, [ct]) => [ct!],
 };

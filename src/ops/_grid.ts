@@ -34,6 +34,7 @@ const takeOp: Op<{ readonly grid: Grid }> = {
     stridedCopy(ctx, "takeGrid", axes, grid.reduce((at, { start }, i) => at + start * strides[i]!, 0));
   },
   vjp: ({ inputs: [x], attrs: { grid } }, [ct]) => [putGrid(ct!, x!.shape, grid)],
+  batch: (inputs, { grid }, batch) => batch.apply(inputs, { grid: [...wholeGrid([batch.size]), ...grid] }),
 };
 
 const putOp: Op<PutAttrs> = {
@@ -61,6 +62,8 @@ const putOp: Op<PutAttrs> = {
     ctx.dispatch(kernel.over(count, { x: ctx.inputs[0], y: ctx.outputs[0], u }));
   },
   vjp: ({ attrs: { grid } }, [ct]) => [takeGrid(ct!, grid)],
+  batch: (inputs, { grid, shape, fill }, batch) =>
+    batch.apply(inputs, { grid: [...wholeGrid([batch.size]), ...grid], shape: [batch.size, ...shape], fill }),
 };
 
 /** An axis of the result of `putOp`: `held` elements of x, `stride` apart there, from place `first` on, `step` apart. */

@@ -9,6 +9,7 @@ import { UnsupportedError } from "../gpu/errors.ts";
 import { apply, type Aval, type Node, type Op, sizeOf, Tensor } from "../program/graph.ts";
 import { clear } from "../program/copy_rows.ts";
 import type { Lowering } from "../program/lowering.ts";
+import { leadingAxis } from "./_batch.ts";
 import { flatKernel, MOST_TURNS } from "./_rows.ts";
 import { moveColumns } from "./_take_columns.ts";
 import type { Window } from "./_window.ts";
@@ -16,6 +17,7 @@ import type { Window } from "./_window.ts";
 /** x [..., height, width] to the largest elements and their places in the image, u32, [..., lines, columns] both. */
 export const maxPoolOp: Op<Window> = {
   name: "maxPool",
+  batch: leadingAxis,
   infer([x], { to }) {
     const shape = [...x!.shape.slice(0, -2), ...to];
     return [{ shape, dtype: "f32" }, { shape, dtype: "u32" }];
@@ -32,6 +34,7 @@ export const maxPoolOp: Op<Window> = {
 /** Gradients of the largest elements, and their places, to the gradient of the image. */
 export const maxPoolGradOp: Op<Window> = {
   name: "maxPoolGrad",
+  batch: leadingAxis,
   infer: ([g], { from }) => [{ shape: [...g!.shape.slice(0, -2), ...from], dtype: "f32" }],
   lower(ctx, { inputs: [, places], avals: [dx], attrs }): void {
     if (areApart(attrs)) {
@@ -47,6 +50,7 @@ export const maxPoolGradOp: Op<Window> = {
 /** The elements of images x at places: the gradient of the gradient. */
 const pickOp: Op<Window> = {
   name: "maxPoolPick",
+  batch: leadingAxis,
   infer: ([, places]) => [{ shape: places!.shape, dtype: "f32" }],
   lower: (ctx, { inputs: [, places], attrs }) => moveColumns(ctx, rowsOf(places!, attrs), false),
   vjp: ({ inputs: [, places], attrs }, [ct]) => [apply(maxPoolGradOp, [ct!, places!], attrs), null],

@@ -45,7 +45,7 @@ export function sortIds(ctx: Lowering, count: number): SortedIds {
 }
 
 /** An id that no row has. */
-const NO_ID = 0xffffffff;
+export const NO_ID = 0xffffffff;
 
 /** Loads of a stripe that a lane takes at most. */
 const STRIPE_LOADS = 16;

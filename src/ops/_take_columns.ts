@@ -7,6 +7,7 @@ import source from "../../kernels/take_columns.wgsl" with { type: "text" };
 import { clear } from "../program/copy_rows.ts";
 import { apply, type Op, type Tensor } from "../program/graph.ts";
 import type { Lowering } from "../program/lowering.ts";
+import { firstAxis } from "./_batch.ts";
 import { flatKernel } from "./_rows.ts";
 
 /** Rows of `length` columns, and the longer rows that are taken from or put into. */
@@ -25,6 +26,7 @@ export function moveColumns(ctx: Lowering, { rows, length, long }: Rows, PUT: bo
 
 const takeOp: Op<null> = {
   name: "takeColumns",
+  batch: firstAxis,
   infer: ([x, columns]) => [{ shape: columns!.shape, dtype: x!.dtype }],
   lower(ctx, { inputs: [x, columns] }): void {
     const [rows, length] = columns!.shape as [number, number];
@@ -35,6 +37,7 @@ const takeOp: Op<null> = {
 
 const putOp: Op<{ readonly length: number }> = {
   name: "putColumns",
+  batch: firstAxis,
   infer: ([x], { length }) => [{ shape: x!.shape.with(1, length), dtype: x!.dtype }],
   lower(ctx, { inputs: [, columns], attrs: { length: long } }): void {
     const [rows, length] = columns!.shape as [number, number];

@@ -4,6 +4,7 @@
  * @module
  */
 import { apply, type Op, type Tensor } from "../program/graph.ts";
+import { leadingAxis } from "./_batch.ts";
 import { asF32 } from "./_float.ts";
 import { max, min } from "./max.ts";
 import type { ReduceOptions } from "./reduce.ts";
@@ -13,6 +14,7 @@ const bits: Record<string, string> = { f32: "(bitcast<U>($0) & U(0x7fffffffu))",
 const truthOp: Op<null> = {
   name: "truth",
   infer: ([x]) => [{ shape: x!.shape, dtype: "f32" }],
+  batch: leadingAxis,
   expression: (_, [x]) => ({ text: `select(V(0.0), V(1.0), ${bits[x!.dtype]} != U(0u))` }),
   vjp: () => [null],
 };

@@ -5,6 +5,7 @@
  */
 import source from "../../kernels/argmax.wgsl" with { type: "text" };
 import { apply, type Op, type Tensor } from "../program/graph.ts";
+import { firstAxis } from "./_batch.ts";
 import { rowsAlong } from "./_axis.ts";
 import { checkInput } from "./_check.ts";
 import { asF32 } from "./_float.ts";
@@ -24,6 +25,7 @@ export interface ArgmaxOptions {
 function define(name: string, descending: boolean): Op<void> {
   return {
     name,
+    batch: firstAxis,
     infer([x]) {
       checkInput(name, "the input", x, ORDERED, ["rows", "columns"]);
       return [{ shape: [x!.shape[0]!, 1], dtype: "u32" }];

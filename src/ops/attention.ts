@@ -16,6 +16,7 @@ import {
   dropoutThreshold,
   sizesUniform,
 } from "./attention_kernel.ts";
+import { batchHeads } from "./_attention_parts.ts";
 import { attentionGradOp } from "./attention_grad.ts";
 import source from "../../kernels/attention_forward.wgsl" with { type: "text" };
 
@@ -73,6 +74,7 @@ export const attentionOp: Op<AttentionAttrs> = {
     const grads = [dq!, ...shared.map((x) => sumShared(x, node.inputs[1]!.shape, width))];
     return node.inputs.map((_, i) => grads[i] ?? null);
   },
+  batch: (_, attrs, batch) => batchHeads(batch, attrs),
   lower(ctx, node): void {
     const { attrs } = node;
     const sizes = attentionSizes(node);

@@ -13,6 +13,7 @@ import {
   attentionSizes,
   sizesUniform,
 } from "./attention_kernel.ts";
+import { attentionGradients, batchHeads } from "./_attention_parts.ts";
 import source from "../../kernels/attention_backward.wgsl" with { type: "text" };
 
 /** The buffers of one gradient, by name. */
@@ -33,7 +34,8 @@ interface Buffers {
 /**
  * Inputs: those of attention (q, k, v, the mask and the key if there are), its results (out, norms) and the gradient of
  * out. Results: the gradients of q, k and v, the latter two for every head of q, also where those of k are shared. Two kernels: dq by
- * rows, then dk and dv by columns; nothing of Tq x Tk is stored.
+ * rows, then dk and dv by columns; nothing of Tq x Tk is stored. Second derivatives are those of {@linkcode attentionGradients}, which
+ * store it.
  */
 export const attentionGradOp: Op<AttentionAttrs> = {
   name: "attentionGrad",
@@ -50,6 +52,8 @@ export const attentionGradOp: Op<AttentionAttrs> = {
     lowerRows(ctx, attrs, sizes, buffers);
     lowerColumns(ctx, attrs, sizes, buffers);
   },
+  compose: attentionGradients,
+  batch: (_, attrs, batch) => batchHeads(batch, attrs),
 };
 
 /** dq, and the row sums that the other kernel needs. */

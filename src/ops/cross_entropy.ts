@@ -8,9 +8,11 @@ import lseUpdateKernel from "../../kernels/lse_update.wgsl" with { type: "text" 
 import pickKernel from "../../kernels/pick_labels.wgsl" with { type: "text" };
 import gradKernel from "../../kernels/softmax_tile_grad.wgsl" with { type: "text" };
 import { apply, applyAll, type Aval, type Node, type Op, Tensor } from "../program/graph.ts";
+import { firstAxis } from "./_batch.ts";
 import { checkInput } from "./_check.ts";
 import { flatKernel, lastAxis, rowKernel } from "./_rows.ts";
-import { add, multiply } from "./elementwise.ts";
+import { notEqual } from "./comparisons.ts";
+import { add, cast, equal, exp, iota, multiply, subtract, where } from "./elementwise.ts";
 import { reshape } from "./shape.ts";
 import { softmax } from "./softmax.ts";
 
@@ -33,6 +35,7 @@ function checkTile(name: string, role: string, tile: Aval, labels: Aval): void {
 
 const crossEntropyOp: Op<{ readonly ignoreIndex: number }> = {
   name: "crossEntropy",
+  batch: firstAxis,
   infer([logits, labels]): Aval[] {
     checkTile("crossEntropy", "logits", logits!, labels!);
     const rows: Aval = { shape: labels!.shape, dtype: "f32" };
@@ -57,6 +60,7 @@ const crossEntropyOp: Op<{ readonly ignoreIndex: number }> = {
 
 const softmaxTileGradOp: Op<TileAttrs> = {
   name: "softmaxTileGrad",
+  batch: firstAxis,
   infer([tile, lse, labels, scale]): Aval[] {
     checkTile("softmaxTileGrad", "the tile", tile!, labels!);
     checkInput("softmaxTileGrad", "lse", lse, "f32", labels!.shape);
@@ -70,10 +74,17 @@ const softmaxTileGradOp: Op<TileAttrs> = {
     const u = { rows, length: kernel.loads, offset, ignored: ignoreIndex };
     ctx.dispatch(kernel.over(rows, { tile: tileRef, lse, labels, scales, d: ctx.outputs[0], u }));
   },
+  compose([tile, lse, labels, scale], { offset, ignoreIndex }): Tensor[] {
+    const column = (x: Tensor): Tensor => reshape(x, [x.size, 1]), own = cast(labels!, "i32");
+    const labelled = equal(column(own), add(cast(iota([1, lastAxis(tile!)], 1), "i32"), offset));
+    const d = multiply(subtract(exp(subtract(tile!, column(lse!))), labelled), column(scale!));
+    return [where(column(notEqual(own, ignoreIndex)), d, 0)];
+  },
 };
 
 const lseUpdateOp: Op<void> = {
   name: "lseUpdate",
+  batch: firstAxis,
   infer([state, tile]): Aval[] {
     checkInput("lseUpdate", "the tile", tile, "f32", ["rows", "columns"]);
     checkInput("lseUpdate", "state", state, "f32", [tile!.shape[0]!, 2]);
@@ -90,6 +101,7 @@ const lseUpdateOp: Op<void> = {
 
 const pickLabelsOp: Op<{ readonly offset: number }> = {
   name: "pickLabels",
+  batch: firstAxis,
   infer([tile, labels]): Aval[] {
     checkTile("pickLabels", "the tile", tile!, labels!);
     return [{ shape: labels!.shape, dtype: "f32" }];
@@ -140,7 +152,7 @@ export function pickLabels(tile: Tensor, labels: Tensor, offset: number): Tensor
 
 /**
  * Gradient of cross-entropy for a tile of columns: `(exp(tile - lse) - onehot(label - offset)) * scale`; rows with the
- * label `ignoreIndex` get 0. No gradient rule.
+ * label `ignoreIndex` get 0.
  *
  * @param tile f32 [rows, columns]: columns from `offset` on.
  * @param lse f32 [rows]: log-sum-exp of whole rows.

@@ -11,6 +11,7 @@
  * @module
  */
 import { apply, type Aval, type DType, type Node, type Op, Tensor } from "../program/graph.ts";
+import { elementwise } from "./_batch.ts";
 import { broadcastShapes } from "./_broadcast.ts";
 import { ANY_TYPE, checkAxis, checkInput } from "./_check.ts";
 import { full } from "./full.ts";
@@ -44,6 +45,7 @@ export function define(name: string, text: string | Texts, rule?: Rule, dtype?: 
       const common = commonType(name, inputs), shape = attrs.shape ?? broadcastShapes(name, inputs.map((i) => i.shape));
       return [{ shape, dtype: attrs.dtype ?? dtype ?? common }];
     },
+    batch: elementwise,
     expression: ({ uniforms }, [x]) => ({ text: textFor(text, x), ...(uniforms ? { uniforms } : {}) }),
     ...(rule
       ? {

@@ -8,7 +8,10 @@ import takeKernel from "../../kernels/take.wgsl" with { type: "text" };
 import { apply, type Aval, bytesPerElement, type Op, sizeOf, type Tensor } from "../program/graph.ts";
 import { ANY_TYPE, checkAxis, checkInput } from "./_check.ts";
 import { flatKernel, widthOf } from "./_rows.ts";
-import { checkIds, lowerSums, sortIds } from "./_sums_by_id.ts";
+import { folded, unfolded } from "./_batch.ts";
+import { moveAxis } from "./axes.ts";
+import { add, cast, equal, iota, less, minimum, multiply, where } from "./elementwise.ts";
+import { checkIds, lowerSums, NO_ID, sortIds } from "./_sums_by_id.ts";
 
 /** Options of {@linkcode gather} and {@linkcode scatterAdd}. */
 export interface GatherOptions {
@@ -50,6 +53,13 @@ const gatherOp: Op<GatherOptions> = {
     const u = { count, words: words / width, rows: table!.shape[0]! };
     ctx.dispatch(kernel.over(count, { table: ctx.inputs[0], ids: ctx.inputs[1], y: ctx.outputs[0], u }));
   },
+  batch([table, ids], attrs, { batched, whole }): Tensor[] | undefined {
+    if (!batched[0]) return [gather(table!, ids!, attrs)];
+    if (attrs.paddingIndex !== undefined) return undefined;
+    const [own, rows] = [whole()[1]!, table!.shape[1]!];
+    const inside = minimum(cast(own, "u32"), rows - 1); // as the kernel takes them
+    return [gather(...folded([table!]) as [Tensor], add(inside, multiply(element(own), rows)))];
+  },
   vjp: ({ inputs: [table, ids], attrs }, [ct]) => [scatterAdd(ct!, ids!, table!.shape[0]!, attrs), null],
 };
 
@@ -65,6 +75,13 @@ const takeOp: Op<TakeAttrs> = {
     const kernel = flatKernel("take", takeKernel, { device: ctx.device, consts: { VECTOR: width === 4 } });
     const u = { count, length: x!.shape[axis]!, many, inner, fill };
     ctx.dispatch(kernel.over(count, { x: ctx.inputs[0], indices: ctx.inputs[1], y: ctx.outputs[0], u }));
+  },
+  batch([x, indices], { axis, fill }, { batched, whole }): Tensor[] {
+    if (!batched[1]) return [takeOrFill(x!, indices!, axis + 1, fill)];
+    if (!batched[0]) return [moveAxis(takeOrFill(x!, indices!, axis, fill), axis, 0)];
+    const rows = moveAxis(x!, axis + 1, 1), places = idsApart(whole()[1]!, rows.shape[1]!);
+    const axes = indices!.shape.slice(1).map((_, i) => 1 + i);
+    return [moveAxis(takeOrFill(...folded([rows]) as [Tensor], places, 0, fill), axes, axes.map((i) => axis + i))];
   },
   vjp: (
     { inputs: [x, indices], attrs: { axis } },
@@ -96,11 +113,33 @@ const scatterAddOp: Op<ScatterAttrs> = {
       padding: paddingIndex,
     });
   },
+  batch([x, ids], attrs, { size, batched, whole }): Tensor[] | undefined {
+    const { rows, axis = 0, paddingIndex } = attrs;
+    if (!batched[1]) return [apply(scatterAddOp, [x!, ids!], { ...attrs, axis: axis + 1 })];
+    if (axis > 0) return undefined;
+    const places = idsApart(without(ids!, paddingIndex), rows);
+    return unfolded([scatterAdd(whole()[0]!, places, size * rows)], size);
+  },
   vjp({ inputs: [, ids], attrs: { axis = 0, paddingIndex } }, [ct]) {
-    if (paddingIndex !== undefined) throw new Error("Cannot differentiate scatterAdd: it must have no paddingIndex");
-    return [takeOrFill(ct!, ids!, axis, 0), null];
+    return [takeOrFill(ct!, without(ids!, paddingIndex), axis, 0), null];
   },
 };
+
+/** Ids with `id`, if there is one, as one that no row has. */
+function without(ids: Tensor, id: number | undefined): Tensor {
+  return id === undefined ? ids : where(equal(ids, id), NO_ID, cast(ids, "u32"));
+}
+
+/** Ids [batch, ...] of one list of rows for each element of a batch as ids of these lists one after the other. */
+function idsApart(ids: Tensor, rows: number): Tensor {
+  const own = cast(ids, "u32");
+  return where(less(own, rows), add(own, multiply(element(ids), rows)), NO_ID);
+}
+
+/** The number of the element of the batch, for each id of [batch, ...]. */
+function element(ids: Tensor): Tensor {
+  return iota([ids.shape[0]!, ...ids.shape.slice(1).map(() => 1)], 0);
+}
 
 function rowBytes({ shape, dtype }: Aval): number {
   return sizeOf(shape.slice(1)) * bytesPerElement(dtype);

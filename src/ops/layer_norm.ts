@@ -11,7 +11,11 @@ import type { Lowering } from "../program/lowering.ts";
 import { checkInput } from "./_check.ts";
 import { asF32 } from "./_float.ts";
 import { flatKernel, lastAxis, rowKernel, widthOf } from "./_rows.ts";
-import { columnChunks, reduceColumns } from "./reduce.ts";
+import { full } from "./full.ts";
+import { reshape } from "./shape.ts";
+import { add, multiply, square, subtract } from "./elementwise.ts";
+import { rsqrt } from "./math.ts";
+import { columnChunks, mean, reduceColumns, sumTo } from "./reduce.ts";
 
 interface Attrs {
   readonly eps: number;
@@ -32,6 +36,15 @@ export const layerNormOp: Op<Attrs> = {
     const rows: Aval = { shape: x!.shape.slice(0, -1), dtype: "f32" };
     return [{ shape: x!.shape, dtype: "f32" }, rows, rows];
   },
+  batch([given, weight, bias], attrs, { size, batched, apply, whole }): Tensor[] {
+    const x = batched[0] ? given : whole()[0];
+    if (!batched[1] && !batched[2]) return apply([x!, weight!, bias!], attrs);
+    // Statistics once, then the parameters of each element of the batch.
+    const length = lastAxis(x!), [normal, ...rest] = apply([x!, full([length], 1), full([length], 0)], attrs);
+    const own = (p: Tensor, i: number): Tensor =>
+      batched[i] ? reshape(p, [size, ...normal!.shape.slice(1, -1).map(() => 1), length]) : p;
+    return [add(multiply(normal!, own(weight!, 1)), own(bias!, 2)), ...rest];
+  },
   lower(ctx, { inputs: [x], attrs: { eps } }): void {
     const length = lastAxis(x!), rows = sizeOf(x!.shape) / length;
     const emit = ctx.emit(widthOf(length));
@@ -43,12 +56,12 @@ export const layerNormOp: Op<Attrs> = {
   vjp(node, [dy]) {
     const [x, gamma] = node.inputs;
     const statistics = [1, 2].map((i) => new Tensor(node as Node, i));
-    return dy ? applyAll(layerNormGradOp, [x!, gamma!, ...statistics, dy], undefined) : [null, null, null];
+    return dy ? applyAll(layerNormGradOp, [x!, gamma!, ...statistics, dy], node.attrs) : [null, null, null];
   },
 };
 
 /** (x, gamma, offset, rstd, dy) to (dx, dgamma, dbeta). */
-export const layerNormGradOp: Op<void> = {
+export const layerNormGradOp: Op<Attrs> = {
   name: "layerNormGrad",
   emits: true,
   infer: ([x, gamma]) => [x!, gamma!, gamma!].map(({ shape }) => ({ shape, dtype: "f32" })),
@@ -61,7 +74,16 @@ export const layerNormGradOp: Op<void> = {
     ctx.dispatch(kernel.over(rows, { x: xRef, gamma, offsets, rstds, dy, u, ...emit.bindings }));
     lowerParameters(ctx, rows, length);
   },
+  compose([x, gamma, , , dy], { eps }): Tensor[] {
+    const centred = subtract(x!, rowMean(x!)), scale = rsqrt(add(rowMean(square(centred)), eps));
+    const normal = multiply(centred, scale), g = multiply(dy!, gamma!);
+    const projected = add(rowMean(g), multiply(normal, rowMean(multiply(g, normal))));
+    const dx = multiply(scale, subtract(g, projected));
+    return [dx, sumTo(multiply(dy!, normal), gamma!.shape), sumTo(dy!, gamma!.shape)];
+  },
 };
+
+const rowMean = (x: Tensor): Tensor => mean(x, { axes: [-1], keepDims: true });
 
 /** Gradients of gamma and beta: partial sums over chunks of rows, then over the chunks. */
 function lowerParameters(ctx: Lowering, rows: number, length: number): void {

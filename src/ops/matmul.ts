@@ -42,6 +42,12 @@ export const matmulOp: Op<MatmulAttrs> = {
       : matmul(x, y, { transposeA: !transposeA });
     return [sumTo(da, a.shape), sumTo(db, b.shape)];
   },
+  batch([a, b], attrs, { size, batched }): Tensor[] {
+    const rank = Math.max(...[a!, b!].map((x, i) => x.shape.length - Number(batched[i])));
+    const align = (x: Tensor, i: 0 | 1): Tensor =>
+      batched[i] ? reshape(x, [size, ...Array<number>(rank + 1 - x.shape.length).fill(1), ...x.shape.slice(1)]) : x;
+    return [matmul(align(a!, 0), align(b!, 1), attrs)];
+  },
   lower(ctx, node): void {
     const [a, b] = node.inputs as [Tensor, Tensor];
     const half = { halfA: a.dtype === "f16", halfB: b.dtype === "f16" };

@@ -34,7 +34,7 @@ export { greater, isFinite, isInf, isNaN, lessEqual, notEqual } from "./comparis
 export { logicalAnd, logicalNot, logicalOr, logicalXor } from "./logic.ts";
 export { floorDivide, fmod, remainder } from "./division.ts";
 export { bitwiseAnd, bitwiseNot, bitwiseOr, bitwiseXor, leftShift, rightShift } from "./bitwise.ts";
-export { ceil, exp2, expm1, floor, log1p, log2, pow, reciprocal, round, rsqrt, trunc } from "./math.ts";
+export { ceil, erfInv, exp2, expm1, floor, log1p, log2, pow, reciprocal, round, rsqrt, trunc } from "./math.ts";
 export { acos, acosh, asin, asinh, atan, atan2, atanh, cos, cosh, sin, sinh, tan } from "./trigonometry.ts";
 export {
   elu,
@@ -85,7 +85,29 @@ export { dot, outer, tensordot, vdot } from "./dot.ts";
 export { logSoftmax, logSumExp, softmax, type SoftmaxOptions } from "./softmax.ts";
 export { layerNorm } from "./layer_norm.ts";
 export { batchNorm, type BatchNormOptions, type BatchNormState, groupNorm, instanceNorm, rmsNorm } from "./norms.ts";
-export { dropout, foldIn, type Key, randomKey, uniform } from "./random.ts";
+export {
+  dropout,
+  foldIn,
+  gumbel,
+  type Key,
+  randint,
+  randomBits,
+  randomKey,
+  splitKey,
+  uniform,
+  type UniformOptions,
+} from "./random.ts";
+export {
+  bernoulli,
+  categorical,
+  choice,
+  type ChoiceOptions,
+  normal,
+  type NormalOptions,
+  permutation,
+  shuffle,
+  truncatedNormal,
+} from "./distributions.ts";
 export { attention, type AttentionDropout, type AttentionOptions } from "./attention.ts";
 export { rotaryEmbedding, type RotaryEmbeddingOptions } from "./rotary_embedding.ts";
 export { crossEntropy, type CrossEntropyOptions } from "./cross_entropy.ts";

@@ -5,6 +5,7 @@
  */
 import source from "../../kernels/patchify_bytes.wgsl" with { type: "text" };
 import { apply, type Aval, type Op, sizeOf, type Tensor } from "../program/graph.ts";
+import { firstAxis } from "./_batch.ts";
 import { ANY_TYPE, checkInput } from "./_check.ts";
 import { flatKernel } from "./_rows.ts";
 import { reshape } from "./shape.ts";
@@ -38,6 +39,7 @@ function checkPatch(name: string, height: number, width: number, patch: number):
 /** Packed bytes [batch, height * width * 3 / 4] to patches [batch, tokens, 3 * patch * patch]. */
 export const patchifyBytesOp: Op<PatchifyBytesOptions> = {
   name: "patchifyBytes",
+  batch: firstAxis,
   infer([images], { height, width, patch }): Aval[] {
     checkPatch("patchifyBytes", height, width, patch);
     const bytes = height * width * 3;

@@ -7,6 +7,7 @@ import columnsKernel from "../../kernels/reduce_columns.wgsl" with { type: "text
 import rowsKernel from "../../kernels/reduce_rows.wgsl" with { type: "text" };
 import { apply, type Aval, type DType, type Op, sameShape, sizeOf, type Tensor } from "../program/graph.ts";
 import { type BufferRef, f32Bits, type Lowering } from "../program/lowering.ts";
+import { type BatchRule, elementwise, nextAxis } from "./_batch.ts";
 import { broadcastShapes } from "./_broadcast.ts";
 import { checkAxes, checkInput, FLOATS } from "./_check.ts";
 import { asF32 } from "./_float.ts";
@@ -147,6 +148,7 @@ export function reduction(kind: ReduceKind, vjp: NonNullable<Op<ReduceAttrs>["vj
     infer: (inputs, attrs) => inferReduce(kind, inputs, attrs),
     lower: (ctx, node) => lowerReduce(kind, ctx, node.inputs[0]!, node.attrs),
     vjp,
+    batch: nextAxis,
   };
 }
 
@@ -167,6 +169,7 @@ const broadcastOp: Op<BroadcastAttrs> = {
   expression: ({ scale }) =>
     scale === 1 ? { text: "$0" } : { text: "($0 * V(bitcast<f32>(#0)))", uniforms: [f32Bits(scale)] },
   vjp: ({ inputs: [x], attrs: { scale } }, [ct]) => [sumTo(ct!, x!.shape, scale)],
+  batch: elementwise as BatchRule<BroadcastAttrs>,
 };
 
 /** x times `scale`, broadcast. Without an axis to broadcast, `scale` is 1: it is the factor of a sum over those axes. */

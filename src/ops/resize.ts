@@ -7,6 +7,7 @@ import source from "../../kernels/resize.wgsl" with { type: "text" };
 import { UnsupportedError } from "../gpu/errors.ts";
 import { apply, type Aval, type Node, type Op, sizeOf, type Tensor } from "../program/graph.ts";
 import type { Lowering } from "../program/lowering.ts";
+import { type BatchRule, nextAxis } from "./_batch.ts";
 import { checkInput, FLOATS } from "./_check.ts";
 import { asF32 } from "./_float.ts";
 import { flatKernel, MOST_TURNS, widthOf } from "./_rows.ts";
@@ -38,6 +39,7 @@ const resizeOp: Op<Axis> = {
   name: "resize",
   infer: ([x], { axis, to }): Aval[] => [{ shape: x!.shape.with(axis, to), dtype: "f32" }],
   lower: (ctx, node) => lowerResize(ctx, node, false),
+  batch: nextAxis as BatchRule<Axis>,
   vjp: ({ attrs }, [ct]) => [apply(resizeGradOp, [ct!], attrs)],
 };
 
@@ -46,6 +48,7 @@ const resizeGradOp: Op<Axis> = {
   name: "resizeGrad",
   infer: ([g], { axis, from }): Aval[] => [{ shape: g!.shape.with(axis, from), dtype: "f32" }],
   lower: (ctx, node) => lowerResize(ctx, node, true),
+  batch: nextAxis as BatchRule<Axis>,
   vjp: ({ attrs }, [ct]) => [apply(resizeOp, [ct!], attrs)],
 };
 

@@ -11,6 +11,7 @@ import { type AxisOrAxes, distinctAxes } from "./axes.ts";
 const rollOp: Op<{ readonly turns: readonly number[] }> = {
   name: "roll",
   infer: ([x]) => [{ shape: x!.shape, dtype: x!.dtype }],
+  batch: (inputs, { turns }, batch) => batch.apply(inputs, { turns: [0, ...turns] }),
   lower(ctx, { inputs: [x], attrs: { turns } }): void {
     const strides = stridesOf(x!.shape);
     stridedCopy(ctx, "roll", x!.shape.map((length, i) => ({ length, stride: strides[i]!, turn: turns[i]! })));

@@ -10,6 +10,7 @@ import carriesKernel from "../../kernels/scan_carries.wgsl" with { type: "text" 
 import scanKernel from "../../kernels/scan.wgsl" with { type: "text" };
 import { apply, type Node, type Op, sizeOf, Tensor } from "../program/graph.ts";
 import type { BufferRef, Lowering } from "../program/lowering.ts";
+import { type BatchRule, nextAxis } from "./_batch.ts";
 import { checkAxis, checkInput, FLOATS } from "./_check.ts";
 import { asF32 } from "./_float.ts";
 import { flatKernel } from "./_rows.ts";
@@ -41,6 +42,7 @@ function define(
       return [{ shape: inputs[0]!.shape, dtype: inputs[0]!.dtype }];
     },
     lower: (ctx, node) => lowerScan(name, ctx, node),
+    batch: nextAxis as BatchRule<Attrs>,
     vjp: (node, [ct]) => vjp(node, ct!, new Tensor(node as Node)),
   };
 }

@@ -21,6 +21,7 @@ const reshapeOp: Op<{ shape: readonly number[] }> = {
     return [{ shape, dtype: x!.dtype }];
   },
   vjp: (node, [ct]) => [reshape(ct!, node.inputs[0]!.shape)],
+  batch: ([x], { shape }, { size }) => [reshape(x!, [size, ...shape])],
   view: () => ({ input: 0, offset: 0 }),
 };
 
@@ -40,6 +41,7 @@ const identityOp: Op<null> = {
   name: "identity",
   infer: ([x]) => [{ shape: x!.shape, dtype: x!.dtype }],
   vjp: (_, [ct]) => [ct!],
+  batch: (inputs, attrs, batch) => batch.apply(inputs, attrs),
   view: () => ({ input: 0, offset: 0 }),
 };
 
@@ -86,6 +88,7 @@ const sliceOp: Op<SliceAttrs> = {
     const zeros = (n: number) => n > 0 ? [full(shape.with(axis, n), 0, ct!.dtype)] : [];
     return [concat([...zeros(start), ct!, ...zeros(shape[axis]! - end)], axis)];
   },
+  batch: ([x], { axis, start, end }) => [slice(x!, axis + 1, start, end)],
   lower: (ctx, node) => {
     const { axis, start, end } = node.attrs, shape = node.inputs[0]!.shape;
     const inner = sizeOf(shape.slice(axis + 1)), columns = (end - start) * inner;
@@ -125,6 +128,10 @@ const splitOp: Op<{ parts: number }> = {
     return Array.from({ length: parts }, () => ({ shape: [length / parts, ...rest], dtype: x!.dtype }));
   },
   vjp: ({ avals }, cts) => [concat(cts.map((ct, i) => ct ?? full(avals[i]!.shape, 0, avals[i]!.dtype)), 0)],
+  batch: ([x], { parts }) => {
+    const length = x!.shape[1]! / parts;
+    return Array.from({ length: parts }, (_, i) => slice(x!, 1, i * length, (i + 1) * length));
+  },
   view: ({ avals }, result) => ({ input: 0, offset: result * sizeOf(avals[0]!.shape) }),
 };
 
@@ -156,6 +163,7 @@ const concatOp: Op<{ axis: number }> = {
     let at = 0;
     return node.inputs.map((x) => slice(ct!, node.attrs.axis, at, at += x.shape[node.attrs.axis]!));
   },
+  batch: (_, { axis }, batch) => [concat(batch.whole(), axis + 1)],
   lower: (ctx, node) => {
     const { axis } = node.attrs, shape = node.avals[0]!.shape;
     const inner = sizeOf(shape.slice(axis + 1)), rows = sizeOf(shape.slice(0, axis));
@@ -200,6 +208,18 @@ const packOp: Op<{ offsets: readonly number[]; size: number }> = {
       const from = node.attrs.offsets[i]!;
       return reshape(slice(ct!, 0, from, from + x.size), x.shape);
     }),
+  batch: (_, { offsets, size }, batch) => {
+    const parts: Tensor[] = [];
+    let at = 0;
+    const fill = (to: number) => to > at && parts.push(full([batch.size, to - at], 0, parts[0]?.dtype ?? "f32"));
+    for (const [i, x] of batch.whole().entries()) {
+      fill(offsets[i]!);
+      parts.push(reshape(x, [batch.size, x.size / batch.size]));
+      at = offsets[i]! + x.size / batch.size;
+    }
+    fill(size);
+    return [concat(parts, 1)];
+  },
   packs: (node) => node.attrs.offsets,
 };
 
@@ -235,6 +255,18 @@ const customOp: Op<CustomAttrs> = {
     const outs = node.avals.map((_, i) => new Tensor(node as Node, i));
     const grads = backward(node.inputs.slice(results), outs, cotangents);
     return [...outs.map(() => null), ...grads];
+  },
+  batch: (_, { results, backward }, batch) => {
+    const whole = batch.whole();
+    return withBackward(whole.slice(0, results), whole.slice(results), (args, outs, cotangents) => {
+      const given = cotangents.flatMap((ct) => ct ? [ct] : []);
+      const ofExample = (...all: Tensor[]): (Tensor | null)[] => {
+        const own = all.slice(args.length + results);
+        const cts = cotangents.map((ct) => ct ? own.shift()! : null);
+        return backward(all.slice(0, args.length), all.slice(args.length, args.length + results), cts);
+      };
+      return batch.map(ofExample, [...args, ...outs, ...given]);
+    });
   },
   view: (_, result) => ({ input: result, offset: 0 }),
 };

@@ -8,6 +8,7 @@ import forwardKernel from "../../kernels/softmax.wgsl" with { type: "text" };
 import gradKernel from "../../kernels/softmax_grad.wgsl" with { type: "text" };
 import { apply, type Aval, type Node, type Op, sizeOf, Tensor } from "../program/graph.ts";
 import type { Bindings, Lowering } from "../program/lowering.ts";
+import { leadingAxis } from "./_batch.ts";
 import { rowsAlong } from "./_axis.ts";
 import { checkAxes, checkAxis, checkInput, FLOATS } from "./_check.ts";
 import { asF32 } from "./_float.ts";
@@ -38,6 +39,7 @@ function define(name: string, consts: Consts, vjp: NonNullable<Op<void>["vjp"]>)
       lowerRows(ctx, name, forwardKernel, x!, consts, { x: ctx.inputs[0], y: ctx.outputs[0] });
     },
     vjp,
+    batch: leadingAxis,
   };
 }
 
@@ -50,6 +52,7 @@ function defineGrad(name: string, consts: Consts, vjp: NonNullable<Op<void>["vjp
       lowerRows(ctx, name, gradKernel, x!, consts, { y, dy, dx });
     },
     vjp,
+    batch: leadingAxis,
   };
 }
 

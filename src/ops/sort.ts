@@ -6,6 +6,7 @@
 import mergeKernel from "../../kernels/sort_merge.wgsl" with { type: "text" };
 import startKernel from "../../kernels/sort_start.wgsl" with { type: "text" };
 import { apply, type Op, type Tensor } from "../program/graph.ts";
+import { firstAxis } from "./_batch.ts";
 import { type Rows, rowsAlong } from "./_axis.ts";
 import { checkInput } from "./_check.ts";
 import { asF32 } from "./_float.ts";
@@ -27,6 +28,7 @@ const FIRST_RUN = 16;
 /** x [rows, length] to the columns of its elements in their order, u32 [rows, length]. */
 export const argsortOp: Op<{ readonly descending: boolean }> = {
   name: "argsort",
+  batch: firstAxis,
   infer([x]) {
     checkInput("argsort", "the input", x, ORDERED, ["rows", "length"]);
     return [{ shape: x!.shape, dtype: "u32" }];

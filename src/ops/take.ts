@@ -8,6 +8,7 @@
  */
 import source from "../../kernels/take.wgsl" with { type: "text" };
 import { apply, type DType, type Op, sizeOf, type Tensor } from "../program/graph.ts";
+import { type BatchRule, firstAxis, leadingAxis, nextAxis } from "./_batch.ts";
 import { rowsAlong } from "./_axis.ts";
 import { checkAxis, checkInput } from "./_check.ts";
 import { asF32 } from "./_float.ts";
@@ -30,6 +31,7 @@ const defaultFill: Readonly<Record<DType, number>> = { f32: NaN, f16: NaN, i32: 
 const fromFrontOp: Op<{ readonly length: number }> = {
   name: "indicesFromFront",
   infer: ([indices]) => [{ shape: indices!.shape, dtype: "u32" }],
+  batch: leadingAxis,
   expression: ({ length }) => ({
     text: "select(bitcast<U>($0), bitcast<U>($0) + U(#0), $0 < I(0))", // what is too low stays beyond the length
     uniforms: [length],
@@ -45,6 +47,7 @@ function fromFront(op: string, indices: Tensor, length: number): Tensor {
 
 const alongOp: Op<{ readonly axis: number; readonly fill: number }> = {
   name: "takeAlongAxis",
+  batch: nextAxis as BatchRule<{ readonly axis: number; readonly fill: number }>,
   infer: ([x, indices]) => [{ shape: indices!.shape, dtype: x!.dtype }],
   lower(ctx, { inputs: [x, indices], attrs: { axis, fill } }): void {
     const kernel = flatKernel("takeAlongAxis", source, { device: ctx.device, consts: { VECTOR: false, EACH: true } });
@@ -58,6 +61,7 @@ const alongOp: Op<{ readonly axis: number; readonly fill: number }> = {
 /** Rows x and indices, both [rows, many], indices in order and where each was, to sums [rows, length]. */
 const sumsOp: Op<{ readonly length: number }> = {
   name: "scatterAddAlongAxis",
+  batch: firstAxis,
   infer: ([x], { length }) => [{ shape: [x!.shape[0]!, length], dtype: "f32" }],
   lower(ctx, { inputs: [x], attrs: { length } }): void {
     const [outer, ids] = x!.shape as [number, number], [, , sorted, order] = ctx.inputs;

@@ -5,6 +5,7 @@
  */
 import source from "../../kernels/top_k.wgsl" with { type: "text" };
 import { applyAll, type Node, type Op, Tensor } from "../program/graph.ts";
+import { firstAxis } from "./_batch.ts";
 import { rowsAlong } from "./_axis.ts";
 import { checkInput } from "./_check.ts";
 import { asF32 } from "./_float.ts";
@@ -18,6 +19,7 @@ const PASSES = 33 + 8;
 /** x [rows, columns] to values [rows, k], of x's type, and columns u32 [rows, k]. */
 export const topKOp: Op<{ readonly k: number }> = {
   name: "topK",
+  batch: firstAxis,
   infer([x], { k }) {
     checkInput("topK", "the input", x, ORDERED, ["rows", "columns"]);
     const [rows, columns] = x!.shape as [number, number];

@@ -23,6 +23,7 @@ export const transposeOp: Op<Attrs> = {
   lower(ctx, { inputs: [x], attrs: { permutation } }): void {
     stridedCopy(ctx, "transpose", copyAxes(x!.shape, permutation));
   },
+  batch: ([x], { permutation }) => [transpose(x!, [0, ...permutation.map((axis) => axis + 1)])],
   vjp: ({ attrs: { permutation } }, [ct]) => [transpose(ct!, permutation.map((_, axis) => permutation.indexOf(axis)))],
 };
 

@@ -18,7 +18,7 @@ import {
 import { sum } from "../ops/reduce.ts";
 import { stopGradient } from "../ops/shape.ts";
 import type { Tensor } from "../program/graph.ts";
-import { entries, mapTree, type Tree } from "../program/tree.ts";
+import { entries, leaves, mapTree, type Tree } from "../program/tree.ts";
 import type { ParameterBuffer } from "./layout.ts";
 
 /** Constants of AdamW. */
@@ -64,7 +64,7 @@ export function stepInputs(
  * One step: values * (1 - rate * decay) - rate * mu / (sqrt(nu) + eps), with bias-corrected moments. Where `apply` (a scalar) is 0,
  * everything stays as it is.
  */
-export function adamw(
+export function flatAdamW(
   state: AdamWState,
   gradients: readonly Tensor[],
   buffers: readonly ParameterBuffer[],
@@ -89,13 +89,13 @@ function inBounds(x: Tensor, bounds: readonly [number, number] | undefined): Ten
   return bounds ? minimum(maximum(x, bounds[0]), bounds[1]) : x;
 }
 
-/** The Euclidean norm of all gradients together, a scalar. */
-export function globalNorm(gradients: readonly Tensor[]): Tensor {
-  return sqrt(gradients.map((g) => sum(square(g))).reduce((a, b) => add(a, b)));
+/** The Euclidean norm of all tensors of a tree together, a scalar. */
+export function globalNorm(gradients: Tree): Tensor {
+  return sqrt(leaves(gradients).map((g) => sum(square(g))).reduce((a, b) => add(a, b)));
 }
 
 /** Gradients scaled so that their global norm is at most `limit` (Pascanu et al. 2013). */
-export function clipByGlobalNorm(gradients: readonly Tensor[], norm: Tensor, limit: number): Tensor[] {
+export function clipToNorm(gradients: readonly Tensor[], norm: Tensor, limit: number): Tensor[] {
   const factor: Operand = minimum(divide(limit, maximum(norm, 1e-6)), 1);
   return gradients.map((g) => multiply(g, factor));
 }

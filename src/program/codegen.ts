@@ -127,7 +127,7 @@ class Writer {
     for (const { source, call } of LIBRARY.toReversed()) {
       if ([body, ...parts].some((text) => call.test(text))) parts.unshift(source);
     }
-    if (/\brandom_uniform\(/.test(body)) parts.push(randomSource, this.width === 4 ? RANDOM_VECTOR : RANDOM_SCALAR);
+    if (/\brandom_\w+\(/.test(body)) parts.push(randomSource, this.width === 4 ? RANDOM_VECTOR : RANDOM_SCALAR);
     if (/\bindex_along\(/.test(body)) parts.push(this.width === 4 ? INDEX_VECTOR : INDEX_SCALAR);
     return parts.join("\n");
   }
@@ -241,13 +241,38 @@ export function broadcastRuns(from: readonly number[], shape: readonly number[])
 
 /** 2^-24: a random number in [0, 1) has 24 bits, as many as an f32 keeps. */
 const RANDOM_UNIT = "5.9604644775390625e-8";
-const RANDOM_VECTOR = `fn random_uniform(i: u32, stream: u32, key: vec2<u32>) -> vec4<f32> {
-  return vec4<f32>(philox4x32(vec4<u32>(i / 4u, stream, 0u, 0u), key) >> vec4<u32>(8u)) * ${RANDOM_UNIT};
+const RANDOM_VECTOR = `fn random_bits(i: u32, stream: u32, key: vec2<u32>) -> vec4<u32> {
+  return philox4x32(vec4<u32>(i / 4u, stream, 0u, 0u), key);
+}
+fn random_uniform(i: u32, stream: u32, key: vec2<u32>) -> vec4<f32> {
+  return vec4<f32>(random_bits(i, stream, key) >> vec4<u32>(8u)) * ${RANDOM_UNIT};
+}
+fn random_below(i: u32, stream: u32, range: u32, key: vec2<u32>) -> vec4<u32> {
+  let a = philox4x32(vec4<u32>(i / 2u, stream, 1u, 0u), key);
+  let b = philox4x32(vec4<u32>(i / 2u + 1u, stream, 1u, 0u), key);
+  return vec4<u32>(
+    scale_words(a.x, a.y, range),
+    scale_words(a.z, a.w, range),
+    scale_words(b.x, b.y, range),
+    scale_words(b.z, b.w, range),
+  );
 }
 `;
-const RANDOM_SCALAR = `fn random_uniform(i: u32, stream: u32, key: vec2<u32>) -> f32 {
+const RANDOM_SCALAR = `fn random_bits(i: u32, stream: u32, key: vec2<u32>) -> u32 {
   let words = philox4x32(vec4<u32>(i / 4u, stream, 0u, 0u), key);
-  return f32(words[i % 4u] >> 8u) * ${RANDOM_UNIT};
+  return words[i % 4u];
+}
+fn random_uniform(i: u32, stream: u32, key: vec2<u32>) -> f32 {
+  return f32(random_bits(i, stream, key) >> 8u) * ${RANDOM_UNIT};
+}
+fn random_below(i: u32, stream: u32, range: u32, key: vec2<u32>) -> u32 {
+  let words = philox4x32(vec4<u32>(i / 2u, stream, 1u, 0u), key);
+  let at = 2u * (i % 2u);
+  return scale_words(words[at], words[at + 1u], range);
+}
+fn random_key(i: u32, stream: u32, data: u32, key: vec2<u32>) -> u32 {
+  let words = philox4x32(vec4<u32>(data, stream, 2u, 0u), key);
+  return words[i % 2u];
 }
 `;
 const INDEX_VECTOR = `fn index_along(i: u32, inner: u32, length: u32) -> vec4<u32> {

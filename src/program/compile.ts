@@ -5,9 +5,12 @@
  */
 import { defaultDevice, type Device } from "../gpu/device.ts";
 import { readBack, upload } from "../gpu/storage.ts";
-import { type Aval, type DType, type HostArray, type Node, sameShape, sizeOf, Tensor } from "./graph.ts";
+import { type Aval, disposedError, type DType, type HostArray, type Node, sameShape, sizeOf, Tensor } from "./graph.ts";
+import { ProgramCache, type Traced } from "./_program_cache.ts";
+import { forgetInputs } from "./fuse.ts";
 import { fromNumbers, hostArrays, naturalType, type NestedNumbers, shapeOf } from "./host_array.ts";
 import { type CompileProgress, type KernelTime, placeholder, Program } from "./program.ts";
+import { staticKey } from "./static_key.ts";
 import { entries, fromLeaves, leaves, mapTree, programKey, type Tree } from "./tree.ts";
 
 /** Options of {@linkcode tensor}. */
@@ -54,6 +57,11 @@ export function tensor(
 export interface CompileOptions {
   /** Numbers of the arguments whose memory the results may take over; those arguments must not be used afterwards. */
   readonly donate?: readonly number[];
+  /**
+   * Numbers of the arguments that are no tensors but values that the function is traced for: numbers, strings, booleans, functions, lists
+   * and records of these. Every other value of them makes another program, which is kept.
+   */
+  readonly static?: readonly number[];
   /** Told of each kernel as it is compiled on the first call. */
   readonly progress?: CompileProgress;
   /** The device to run on; otherwise the one that is the default at the time of a call. */
@@ -61,7 +69,7 @@ export interface CompileOptions {
 }
 
 /** A function that runs as a replayed program. */
-export interface Compiled<A extends readonly Tree[], R extends Tree> {
+export interface Compiled<A extends readonly unknown[], R extends Tree> {
   (...args: A): Promise<R>;
   /** The program for arguments of these shapes, as text or for its memory, without running it. */
   program(...args: A): Promise<Program>;
@@ -73,73 +81,94 @@ export interface Compiled<A extends readonly Tree[], R extends Tree> {
 
 /**
  * Traces `fn` once per device and structure of its arguments and replays the program afterwards: no graph, no allocation, one
- * submit. `fn` sees tensors without values, must be a pure function of them, and returns tensors in records and lists.
- * Arguments may be on the host or on the device that runs the program; those on another one are refused.
+ * submit. The programs of the last 128 structures are kept. `fn` sees tensors without values, must be a pure function of them, and
+ * returns tensors in records and lists. Arguments may be on the host, on the device that runs the program (those on another one are
+ * refused), or still to be computed.
+ *
+ * Arguments that `static` lists are passed to `fn` as they are, and it is traced anew for each of their values.
+ *
+ * @throws {RangeError} if `donate` or `static` lists something that is no argument.
  */
 export function compile<A extends readonly Tree[], R extends Tree>(
   fn: (...args: A) => R,
+  options?: CompileOptions,
+): Compiled<A, R>;
+/** Traces `fn` once per device, structure of its arguments and value of its static arguments. */
+export function compile<A extends readonly unknown[], R extends Tree>(
+  fn: (...args: A) => R,
+  options: CompileOptions & { readonly static: readonly number[] },
+): Compiled<A, R>;
+export function compile<A extends readonly unknown[], R extends Tree>(
+  fn: (...args: A) => R,
   options: CompileOptions = {},
 ): Compiled<A, R> {
-  const { donate = [] } = options;
-  if (donate.some((i) => !Number.isInteger(i) || i < 0)) {
-    throw new RangeError(`Cannot compile: donate must list numbers of arguments, from 0 on: it is [${donate}]`);
+  const { donate = [] } = options, constant = new Set(options.static);
+  checkNumbers("donate", donate);
+  checkNumbers("static", [...constant]);
+  const both = donate.find((i) => constant.has(i));
+  if (both !== undefined) {
+    throw new RangeError(`Cannot compile: argument ${both} must be static or donated: it is listed as both`);
   }
-  const cache = new Map<Device, Map<string, { program: Program; result: R }>>();
-  const lookUp = async (args: A): Promise<{ program: Program; result: R }> => {
-    const key = args.map((tree) => programKey(tree)).join("|"), device = options.device ?? await defaultDevice();
-    let entries = cache.get(device);
-    if (!entries) cache.set(device, entries = new Map());
-    let entry = entries.get(key);
-    if (!entry) entries.set(key, entry = trace(fn, args, donate, device));
-    return entry;
+  const tensorsOf = (args: A): Tensor[] => args.flatMap((arg, i) => constant.has(i) ? [] : leaves(arg as Tree));
+  const keyOf = (arg: unknown, i: number): string =>
+    constant.has(i) ? staticKey(arg, String(i)) : programKey(arg as Tree);
+  const cache = new ProgramCache<R>();
+  const use = async <T>(args: A, body: (traced: Traced<R>) => Promise<T>): Promise<T> => {
+    const key = args.map(keyOf).join("|"), device = options.device ?? await defaultDevice();
+    return await cache.use(device, key, () => trace(fn, args, donate, constant, device), body);
   };
-  const ready = async (args: A): Promise<{ program: Program; result: R }> => {
-    const entry = await lookUp(args);
-    checkDonation(args, donate);
-    await entry.program.build(options.progress);
-    return entry;
-  };
-  const call = async (...args: A): Promise<R> => {
-    const { program, result } = await ready(args);
-    return fromLeaves(result, await program.run(args.flatMap(leaves)));
-  };
-  const profile = async (...args: A): Promise<{ result: R; times: KernelTime[] }> => {
-    const { program, result } = await ready(args);
-    const { results, times } = await program.profile(args.flatMap(leaves));
-    return { result: fromLeaves(result, results), times };
-  };
+  const useReady = <T>(args: A, body: (traced: Traced<R>, tensors: Tensor[]) => Promise<T>): Promise<T> =>
+    use(args, async (traced) => {
+      const { program } = traced, tensors = tensorsOf(args);
+      await evaluateOn(tensors, () => Promise.resolve(program.device));
+      checkDonation(args, donate, constant);
+      await program.build(options.progress);
+      return await body(traced, tensors);
+    });
+  const call = (...args: A): Promise<R> =>
+    useReady(args, async ({ program, result }, tensors) => fromLeaves(result, await program.run(tensors)));
+  const profile = (...args: A): Promise<{ result: R; times: KernelTime[] }> =>
+    useReady(args, async ({ program, result }, tensors) => {
+      const { results, times } = await program.profile(tensors);
+      return { result: fromLeaves(result, results), times };
+    });
   return Object.assign(call, {
-    program: async (...args: A) => (await lookUp(args)).program,
+    program: (...args: A) => use(args, ({ program }) => Promise.resolve(program)),
     profile,
-    destroy: () => {
-      for (const entries of cache.values()) for (const { program } of entries.values()) program.destroy();
-      cache.clear();
-    },
+    destroy: () => cache.clear(),
   });
 }
 
-function trace<A extends readonly Tree[], R extends Tree>(
+function checkNumbers(option: string, numbers: readonly number[]): void {
+  if (numbers.every((i) => Number.isInteger(i) && i >= 0)) return;
+  throw new RangeError(`Cannot compile: ${option} must list numbers of arguments, from 0 on: it is [${numbers}]`);
+}
+
+function trace<A extends readonly unknown[], R extends Tree>(
   fn: (...args: A) => R,
   args: A,
   donate: readonly number[],
+  constant: ReadonlySet<number>,
   device: Device,
-): { program: Program; result: R } {
+): Traced<R> {
   const missing = donate.find((i) => i >= args.length);
   if (missing !== undefined) {
     throw new RangeError(
       `Cannot donate argument ${missing}: there are ${args.length} arguments, the first is number 0`,
     );
   }
-  const traced = args.map((tree) => mapTree(tree, (leaf: Aval) => placeholder(leaf))) as unknown as A;
-  const result = fn(...traced);
-  const donated = donate.flatMap((i) => leaves(traced[i]!));
-  return { program: new Program(device, traced.flatMap(leaves), leaves(result), donated), result };
+  const traced = args.map((arg, i) => constant.has(i) ? arg : mapTree(arg as Tree, (leaf: Aval) => placeholder(leaf)));
+  const result = fn(...traced as unknown as A);
+  const donated = donate.flatMap((i) => leaves(traced[i] as Tree));
+  const parameters = traced.flatMap((arg, i) => constant.has(i) ? [] : leaves(arg as Tree));
+  return { program: new Program(device, parameters, leaves(result), donated), result };
 }
 
-function checkDonation(args: readonly Tree[], donate: readonly number[]): void {
+function checkDonation(args: readonly unknown[], donate: readonly number[], constant: ReadonlySet<number>): void {
   const seen = new Map<unknown, string>();
-  args.forEach((tree, i) => {
-    for (const [path, leaf] of entries(tree, String(i))) {
+  args.forEach((arg, i) => {
+    if (constant.has(i)) return;
+    for (const [path, leaf] of entries(arg as Tree, String(i))) {
       const storage = leaf.node.storage[leaf.index];
       if (!storage) continue;
       const other = seen.get(storage);
@@ -164,15 +193,21 @@ export async function evaluate<T extends Tree>(tree: T): Promise<T> {
 
 /** As {@linkcode evaluate}, with another device for what is computed from host values alone. */
 async function evaluateOn(tree: Tree, other: () => Promise<Device>): Promise<void> {
-  const pending = [...new Set(leaves(tree))].filter((t) => !t.node.storage[t.index] && !t.node.host);
+  const all = leaves(tree), disposed = all.find((t) => t.isDisposed);
+  if (disposed) throw disposedError(disposed);
+  const pending = [...new Set(all)].filter((t) => !t.node.storage[t.index] && !t.node.host);
   if (!pending.length) return;
   const apart = sourceDevices(pending).size > 1 ? pending.map((t) => [t]) : [pending];
   for (const tensors of apart) {
     const [device = await other()] = sourceDevices(tensors);
     const program = new Program(device, [], tensors);
-    const values = await program.run([]);
-    tensors.forEach((t, i) => t.node.storage[t.index] = values[i]!.node.storage[0]);
-    program.destroy();
+    try {
+      const values = await program.run([]);
+      tensors.forEach((t, i) => t.node.storage[t.index] = values[i]!.node.storage[0]);
+    } finally {
+      program.destroy();
+    }
+    for (const { node } of tensors) forgetInputs(node);
   }
 }
 
@@ -221,13 +256,17 @@ export async function toHost(tensors: Tensor | readonly Tensor[]): Promise<HostA
 async function readAll(tensors: readonly Tensor[]): Promise<HostArray[]> {
   await evaluate(tensors as Tensor[]);
   const storages = tensors.map((t) => t.node.storage[t.index]);
-  const donated = tensors.find((_, i) => storages[i]?.donated);
-  if (donated) throw new Error(`Cannot read a ${donated}: its memory was donated to a later call`);
+  const refuse = (gone: Tensor | undefined): void => {
+    if (gone?.isDisposed) throw disposedError(gone);
+    if (gone) throw new Error(`Cannot read a ${gone}: its memory was donated to a later call`);
+  };
+  refuse(tensors.find((_, i) => storages[i]?.gone));
   const values = tensors.map((t) => t.node.host!);
   for (const device of new Set(storages.flatMap((s) => s?.device ?? []))) {
     const own = [...tensors.keys()].filter((i) => storages[i]?.device === device);
     const ranges = own.map((i) => ({ buffer: storages[i]!.buffer, bytes: hostBytes(tensors[i]!) }));
     const parts = await readBack(device, ranges);
+    refuse(tensors.find((_, i) => storages[i]?.gone)); // while it was read, which nobody awaited
     own.forEach((i, k) => values[i] = new hostArrays[tensors[i]!.dtype](parts[k]!));
   }
   return values;

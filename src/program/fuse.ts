@@ -43,12 +43,23 @@ export function valueKey(t: Tensor): number {
 }
 
 /** A function of a node's structure, which does not change, computed once per node. */
-function remembered<T>(compute: (node: Node) => T): (node: Node) => T {
+function remembered<T>(compute: (node: Node) => T): { (node: Node): T; forget(node: Node): void } {
   const known = new WeakMap<Node, T>();
-  return (node) => {
+  const of = (node: Node): T => {
     if (!known.has(node)) known.set(node, compute(node));
     return known.get(node)!;
   };
+  return Object.assign(of, { forget: (node: Node) => void known.delete(node) });
+}
+
+/**
+ * Lets go of what a node was computed from, once all its results are there, so that memory of a long chain of values comes back.
+ * What is computed anew wherever it is used keeps it, and so does what a gradient may still be taken through.
+ */
+export function forgetInputs(node: Node): void {
+  if (node.pinned || node.inline || node.avals.some((_, i) => !node.storage[i])) return;
+  node.inputs = [];
+  loads.forget(node);
 }
 
 /** Whether an inline node depends on positions, so that it can only be computed where its own shape is the kernel's. */
@@ -75,7 +86,7 @@ export function reachable(outputs: readonly Tensor[]): Node[] {
 }
 
 /** The tensors that a node reads from memory: its inputs, through those that it computes itself. */
-export const loads: (node: Node) => readonly Tensor[] = remembered((node) =>
+export const loads: { (node: Node): readonly Tensor[]; forget(node: Node): void } = remembered((node) =>
   node.inputs.flatMap((t) => canInline(t, node) ? loads(resolve(t).base.node) : [t])
 );
 
@@ -107,13 +118,26 @@ export function fuse(nodes: readonly Node[], outputs: readonly Tensor[], maxBind
     }
     return found;
   };
+  const readers = readersOf(nodes);
+  /** The last node among those of a group and of all groups that it waits for, which may be later than its own. */
+  const ends = new Map<Group, number>();
+  const endOf = (g: Group): number => ends.get(g) ?? lastId(g);
+  const raiseEnd = (g: Group, end: number): void => {
+    const stack = [g];
+    while (stack.length) {
+      const top = stack.pop()!;
+      if (endOf(top) >= end) continue;
+      ends.set(top, end);
+      for (const node of nodesOf(top)) for (const reader of readers.get(node) ?? []) stack.push(groups.get(reader)!);
+    }
+  };
   const leadsAround = (from: Group, to: Group): boolean => {
     const first = Math.min(...nodesOf(from).map((n) => n.id)), seen = new Set<Group>();
     const stack = [...inputsOf(to)].filter((g) => g !== from);
     while (stack.length) {
       const g = stack.pop()!;
       if (g === from) return true;
-      if (seen.has(g) || lastId(g) < first) continue;
+      if (seen.has(g) || endOf(g) < first) continue;
       seen.add(g);
       stack.push(...inputsOf(g));
     }
@@ -137,6 +161,9 @@ export function fuse(nodes: readonly Node[], outputs: readonly Tensor[], maxBind
       from.root ??= to.root;
       from.members = [...from.members, ...to.members].sort((a, b) => a.id - b.id);
       for (const n of nodesOf(to)) groups.set(n, from);
+      const end = Math.max(endOf(from), endOf(to));
+      ends.set(from, 0); // so that it is told, and those that wait for it
+      raiseEnd(from, end);
     }
   }
   return order([...new Set(groups.values())], inputsOf);
@@ -175,18 +202,24 @@ function lastId(g: Group): number {
 /** Storage buffers that a root binds beside its inputs, at most: further results and scratch memory. */
 const ROOT_BINDINGS = 4;
 
-/** Counts the storage buffers that nodes bind when they run together: what they read of others, and what others read of them. */
-function bindingCounter(
-  nodes: readonly Node[],
-  outputs: readonly Tensor[],
-): (group: readonly Node[], root: Node | null) => number {
-  const readers = new Map<Node, Node[]>(), kept = new Set(outputs.map((t) => resolve(t).base.node));
+/** The nodes that read the results of each node from memory. */
+function readersOf(nodes: readonly Node[]): Map<Node, Node[]> {
+  const readers = new Map<Node, Node[]>();
   for (const node of nodes) {
     for (const t of loads(node)) {
       const { node: from } = resolve(t).base;
       if (!readers.get(from)?.push(node)) readers.set(from, [node]);
     }
   }
+  return readers;
+}
+
+/** Counts the storage buffers that nodes bind when they run together: what they read of others, and what others read of them. */
+function bindingCounter(
+  nodes: readonly Node[],
+  outputs: readonly Tensor[],
+): (group: readonly Node[], root: Node | null) => number {
+  const readers = readersOf(nodes), kept = new Set(outputs.map((t) => resolve(t).base.node));
   return (group, root) => {
     const own = new Set(group), read = new Set<string>();
     for (const t of group.flatMap(loads)) {

@@ -30,6 +30,20 @@ export interface View {
   readonly offset: number;
 }
 
+/** One op applied to every element of a batch: what a batching rule is told, see {@linkcode Op}. */
+export interface Batch<A = unknown> {
+  /** Elements of the batch: the length of the first axis of the inputs that are batched. */
+  readonly size: number;
+  /** Which inputs have that axis; the others are the same for all elements. */
+  readonly batched: readonly boolean[];
+  /** All inputs with that axis. */
+  whole(): Tensor[];
+  /** Applies the op. */
+  apply(inputs: readonly Tensor[], attrs: A): Tensor[];
+  /** `fn` of the elements of inputs that all have that axis; what it closes over may be batched, too. */
+  map(fn: (...inputs: Tensor[]) => (Tensor | null)[], inputs: readonly Tensor[]): (Tensor | null)[];
+}
+
 /** One kind of computation: its shape rule, its gradient rule and its lowering to kernels. */
 export interface Op<A = unknown> {
   /** Name in printed programs and errors. */
@@ -41,6 +55,16 @@ export interface Op<A = unknown> {
    * results (null where a result does not reach the loss).
    */
   vjp?(node: Node<A>, cotangents: readonly (Tensor | null)[]): (Tensor | null)[];
+  /**
+   * The same results by other ops: what is differentiated, or batched, where there is no rule. An input that another one determines
+   * (statistics of rows that are inputs too) may be left unused; the gradient then flows to that one.
+   */
+  compose?(inputs: readonly Tensor[], attrs: A): Tensor[];
+  /**
+   * Batching rule: the results for all elements of a batch, along a new first axis, of inputs of which some have that axis; undefined
+   * where there is no rule for these inputs. Then `compose` is batched, or the op is applied to each element by itself.
+   */
+  batch?(inputs: readonly Tensor[], attrs: A, batch: Batch<A>): Tensor[] | undefined;
   /** Emits the dispatches that compute the results. Absent on views, element-wise ops and leaves. */
   lower?(ctx: Lowering, node: Node<A>): void;
   /** Element-wise ops: one result element as a WGSL expression of input elements. Planned into generated kernels. */
@@ -49,6 +73,8 @@ export interface Op<A = unknown> {
   view?(node: Node<A>, result: number): View;
   /** Results made of inputs: the element offset of each in the result. They are computed in place where they can be; gaps are 0. */
   packs?(node: Node<A>): readonly number[];
+  /** Results that are left out where nobody reads them: what is lowered for them has 0 bytes, and must not be bound. */
+  optional?(node: Node<A>, result: number): boolean;
   /** [result, input] pairs that may share one buffer because each element is read before it is written by the same thread. */
   readonly inPlace?: readonly (readonly [number, number])[];
   /** The kernel writes result 0 through `ctx.emit`, so that following element-wise ops can be fused onto it. */
@@ -72,11 +98,17 @@ export class Node<A = unknown> {
   storage: (Storage | undefined)[] = [];
   /** Host data of a leaf that has not been uploaded. */
   host: HostArray | undefined;
+  /** Whether the inputs must stay when all results have been computed: gradients are still to be taken through the node. */
+  pinned = false;
+  /** Which results were disposed, if any. */
+  disposed: boolean[] | undefined;
   /** Whether it costs nothing to compute again: constants, indices, random numbers, and what is made of these alone. */
   readonly inline: boolean;
 
   /** Infers the results; use {@linkcode apply}. */
-  constructor(readonly op: Op<A>, readonly inputs: readonly Tensor[], readonly attrs: A) {
+  constructor(readonly op: Op<A>, public inputs: readonly Tensor[], readonly attrs: A) {
+    const gone = inputs.find((t) => t.isDisposed);
+    if (gone) throw disposedError(gone);
     this.avals = op.infer(inputs, attrs);
     this.firstResult = nextResult;
     nextResult += this.avals.length;
@@ -108,10 +140,34 @@ export class Tensor implements Aval {
   get size(): number {
     return sizeOf(this.shape);
   }
+  /**
+   * Gives the GPU memory of the value back now. An option, never a duty: memory of tensors that nobody refers to comes back by
+   * itself, when the garbage collector finds them. The tensor must not be used any more; results that have been awaited keep their
+   * values. `using t = ...` does the same at the end of a block.
+   */
+  dispose(): void {
+    (this.node.disposed ??= [])[this.index] = true;
+    this.node.storage[this.index]?.release();
+  }
+  /** As {@linkcode Tensor.dispose}. */
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+  /** Whether it was disposed. */
+  get isDisposed(): boolean {
+    return this.node.disposed?.[this.index] ?? false;
+  }
   /** "f32[2,3]". */
   toString(): string {
     return `${this.dtype}[${this.shape.join(",")}]`;
   }
+}
+
+/** What is thrown where a disposed tensor is used. */
+export function disposedError(t: Tensor): Error {
+  return new Error(
+    `Cannot use a ${t}: it must not have been disposed: it was, by dispose() or at the end of a "using" block`,
+  );
 }
 
 /** Applies `op` and returns its first result. */

@@ -350,7 +350,9 @@ class Planner {
       device: this.device,
       inputs: root.inputs.map((t) => this.#load(t)),
       outputs: results.map((t, i) =>
-        i === 0 && emits && !this.#wanted.has(valueKey(t)) ? this.#nowhere(t) : this.#output(t)
+        ((i === 0 && emits) || root.op.optional?.(root, i)) && !this.#wanted.has(valueKey(t))
+          ? this.#nowhere(t)
+          : this.#output(t)
       ),
       scratch: (bytes, dtype: DType = "f32") => {
         const size = Math.max(4, Math.ceil(bytes / 4) * 4);
@@ -364,7 +366,7 @@ class Planner {
     root.op.lower(ctx, root);
   }
 
-  /** An emitted result that nobody stores; binding it would be a mistake of the kernel. */
+  /** A result that nobody stores; binding it would be a mistake of the kernel. */
   #nowhere(t: Tensor): BufferRef {
     return { value: -1, offset: 0, bytes: 0, dtype: t.dtype };
   }

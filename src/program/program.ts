@@ -4,11 +4,11 @@
  * @module
  */
 import type { Device } from "../gpu/device.ts";
-import { formatBytes, KernelError } from "../gpu/errors.ts";
+import { formatBytes, KernelError, UnsupportedError } from "../gpu/errors.ts";
 import { allocate, type Storage, upload, writeWords } from "../gpu/storage.ts";
 import { TimeStamps } from "../gpu/timestamps.ts";
 import { BufferUsage, VALUE_USAGE } from "../gpu/usage.ts";
-import { type Aval, Node, type Op, Tensor } from "./graph.ts";
+import { type Aval, disposedError, Node, type Op, Tensor } from "./graph.ts";
 import type { BufferRef, Dispatch, Uniform } from "./lowering.ts";
 import { type Plan, plan } from "./plan.ts";
 import type { Avals, Tree } from "./tree.ts";
@@ -66,7 +66,6 @@ export interface KernelTime {
 export class Program {
   /** What runs, over which memory. */
   readonly plan: Plan;
-  #device: Device;
   #arenas: GPUBuffer[] = [];
   #uniforms: GPUBuffer | undefined;
   #uniformAt = new Map<Uniform, number>();
@@ -81,12 +80,12 @@ export class Program {
 
   /** Plans the computation of `outputs`; use {@linkcode compile}. */
   constructor(
-    device: Device,
+    /** Where it runs. */
+    readonly device: Device,
     readonly parameters: readonly Tensor[],
     outputs: readonly Tensor[],
     readonly donated: readonly Tensor[] = [],
   ) {
-    this.#device = device;
     this.plan = plan(outputs, donated, device.profile, device.gpu.limits.maxBufferSize);
     this.#avals = outputs.map(({ shape, dtype }) => ({ shape, dtype }));
     this.#parameters = parameters.map((p) => this.plan.leaves.indexOf(p));
@@ -115,9 +114,10 @@ export class Program {
   async #build(progress?: CompileProgress): Promise<void> {
     if (this.#steps) return;
     const { layout, steps } = this.plan;
+    for (const dispatch of steps) this.#checkBindings(dispatch);
     for (const [i, bytes] of layout.arenas.entries()) {
       this.#arenas.push(
-        await this.#device.createBuffer(bytes, VALUE_USAGE, `the intermediates of a program (arena ${i})`),
+        await this.device.createBuffer(bytes, VALUE_USAGE, `the intermediates of a program (arena ${i})`),
       );
     }
     await this.#writeUniforms();
@@ -130,8 +130,21 @@ export class Program {
     this.#steps = built;
   }
 
+  /** Throws if a kernel reads or writes more of one value than the adapter can bind. */
+  #checkBindings({ name, bindings }: Dispatch): void {
+    const most = this.device.gpu.limits.maxStorageBufferBindingSize;
+    for (const b of bindings) {
+      if ("words" in b || b.bytes <= most) continue;
+      const value = this.plan.slots[b.value]!.name.replace(/^leaf /, "input ");
+      throw new UnsupportedError(
+        `Cannot run the kernel "${name}": each value must have at most ${most} bytes, all that "${this.device.adapter}" can bind: ` +
+          `"${value}" has ${b.bytes}; lower the batch size, the resolution or the width, or split the value`,
+      );
+    }
+  }
+
   async #step(dispatch: Dispatch): Promise<Step> {
-    const pipeline = await this.#device.pipeline(dispatch);
+    const pipeline = await this.device.pipeline(dispatch);
     const slots = dispatch.bindings.flatMap((b) => "words" in b ? [] : [this.#rootSlot(b.value).leaf]);
     const leaves = [...new Set(slots.filter((l) => l !== undefined))];
     return { dispatch, pipeline, size: foldWorkgroups(dispatch.workgroups), leaves, group: undefined };
@@ -146,17 +159,19 @@ export class Program {
   /** Uploads a captured host tensor; to a buffer of the program if the tensor is on another device already. */
   async #placeCaptured(t: Tensor, leaf: number): Promise<void> {
     const { host, storage } = t.node;
-    if (!host || this.parameters.includes(t) || storageOn(t, this.#device)) return;
-    if (storage[0]) writeWords(this.#device, await this.#ownBuffer(leaf, host.byteLength), host);
-    else storage[0] = await upload(this.#device, host, `a captured ${t}`);
+    if (!host || this.parameters.includes(t) || storageOn(t, this.device)) return;
+    if (storage[0]) writeWords(this.device, await this.#ownBuffer(leaf, host.byteLength), host);
+    else storage[0] = await upload(this.device, host, `a captured ${t}`);
   }
 
   /** Gives every uniform an offset in one buffer; returns its size. */
   #placeUniforms(): number {
-    const align = this.#device.gpu.limits.minUniformBufferOffsetAlignment;
+    const align = this.device.gpu.limits.minUniformBufferOffsetAlignment;
     let size = 0;
     for (const b of this.plan.steps.flatMap((d) => d.bindings)) {
-      if ("words" in b) this.#uniformAt.set(b, size), size += Math.ceil(uniformBytes(b) / align) * align;
+      if ("words" in b && !this.#uniformAt.has(b)) {
+        this.#uniformAt.set(b, size), size += Math.ceil(uniformBytes(b) / align) * align;
+      }
     }
     return size;
   }
@@ -166,8 +181,8 @@ export class Program {
     const words = new Uint32Array(this.constantBytes / 4);
     for (const [u, at] of this.#uniformAt) words.set(u.words, at / 4);
     const usage = BufferUsage.UNIFORM | BufferUsage.STORAGE | BufferUsage.COPY_DST;
-    this.#uniforms = await this.#device.createBuffer(this.constantBytes, usage, "the constants of a program");
-    this.#device.gpu.queue.writeBuffer(this.#uniforms, 0, words);
+    this.#uniforms = await this.device.createBuffer(this.constantBytes, usage, "the constants of a program");
+    this.device.gpu.queue.writeBuffer(this.#uniforms, 0, words);
   }
 
   /** Runs the program once. Donated arguments must not be used afterwards. */
@@ -177,11 +192,13 @@ export class Program {
 
   async #run(args: readonly Tensor[], encode = (e: GPUCommandEncoder) => this.#encode(e)): Promise<Tensor[]> {
     await this.#build();
-    this.#device.check();
+    this.device.check();
     const storages = await this.#bindLeaves(args);
     const results = await this.#allocateResults(storages);
-    if (this.#device.poison) this.#poison();
-    const { gpu } = this.#device, proven = this.#proven;
+    const disposed = storages.findIndex((s) => s?.gone === "disposed"); // while memory was allocated: nobody awaited this call
+    if (disposed >= 0) throw disposedError(this.plan.leaves[disposed]!);
+    if (this.device.poison) this.#poison();
+    const { gpu } = this.device, proven = this.#proven;
     if (!proven) gpu.pushErrorScope("validation");
     const encoder = gpu.createCommandEncoder();
     encode(encoder);
@@ -197,7 +214,7 @@ export class Program {
 
   #poison(): void {
     for (const arena of this.#arenas) {
-      this.#device.gpu.queue.writeBuffer(arena, 0, new Uint32Array(arena.size / 4).fill(0x7fc0dead));
+      this.device.gpu.queue.writeBuffer(arena, 0, new Uint32Array(arena.size / 4).fill(0x7fc0dead));
     }
   }
 
@@ -207,7 +224,7 @@ export class Program {
   }
 
   async #profile(args: readonly Tensor[]): Promise<{ results: Tensor[]; times: KernelTime[] }> {
-    const stamps = await TimeStamps.create(this.#device, this.plan.steps.length);
+    const stamps = await TimeStamps.create(this.device, this.plan.steps.length);
     const results = await this.#run(args, (encoder) => {
       for (const step of this.#steps!) stamps.measure(encoder, (pass) => this.#dispatch(pass, step));
     });
@@ -224,7 +241,7 @@ export class Program {
 
   /** Finds the buffers of all leaves; a changed buffer invalidates the bind groups that name it. */
   async #bindLeaves(args: readonly Tensor[]): Promise<(Storage | undefined)[]> {
-    const storages = this.plan.leaves.map((t) => storageOn(t, this.#device));
+    const storages = this.plan.leaves.map((t) => storageOn(t, this.device));
     const changed = new Set<number>();
     const bind = (leaf: number, buffer: GPUBuffer): void => {
       if (this.#leafBuffers[leaf] === buffer) return;
@@ -239,10 +256,12 @@ export class Program {
     const bound = new Set<Storage>();
     for (const [leaf, storage] of storages.entries()) {
       if (!storage) {
-        bind(leaf, this.#ownBuffers.get(leaf)!);
+        const own = this.#ownBuffers.get(leaf);
+        if (!own) throw leakedError(this.plan.leaves[leaf]!);
+        bind(leaf, own);
         continue;
       }
-      if (storage.donated) throw donatedError(this.plan.leaves[leaf]!);
+      if (storage.gone) throw goneError(this.plan.leaves[leaf]!, storage);
       bind(leaf, bound.has(storage) ? await this.#copyOf(storage, leaf) : storage.buffer);
       bound.add(storage);
     }
@@ -254,23 +273,21 @@ export class Program {
 
   /** The memory of an argument. Host data goes to a buffer of the program, or to memory of its own if it is donated. */
   async #argument(arg: Tensor, leaf: number): Promise<Storage | undefined> {
-    const storage = storageOn(arg, this.#device);
-    if (storage?.donated) throw donatedError(arg);
+    const storage = storageOn(arg, this.device);
+    if (storage?.gone) throw goneError(arg, storage);
     if (storage) return storage;
     const host = arg.node.host;
-    if (!host) {
-      throw new Error(`Cannot use a ${arg} as an argument: its value has not been computed; await evaluate() first`);
-    }
-    if (this.donated.includes(this.plan.leaves[leaf]!)) return await upload(this.#device, host, `a donated ${arg}`);
-    writeWords(this.#device, await this.#ownBuffer(leaf, host.byteLength), host);
+    if (!host) throw leakedError(arg);
+    if (this.donated.includes(this.plan.leaves[leaf]!)) return await upload(this.device, host, `a donated ${arg}`);
+    writeWords(this.device, await this.#ownBuffer(leaf, host.byteLength), host);
     return undefined;
   }
 
   /** A copy of a tensor that is already bound as another leaf: WebGPU refuses a kernel that binds one range twice. */
   async #copyOf({ buffer, bytes }: Storage, leaf: number): Promise<GPUBuffer> {
-    const copy = await this.#ownBuffer(leaf, bytes), encoder = this.#device.gpu.createCommandEncoder();
+    const copy = await this.#ownBuffer(leaf, bytes), encoder = this.device.gpu.createCommandEncoder();
     encoder.copyBufferToBuffer(buffer, 0, copy, 0, bytes);
-    this.#device.gpu.queue.submit([encoder.finish()]);
+    this.device.gpu.queue.submit([encoder.finish()]);
     return copy;
   }
 
@@ -278,7 +295,7 @@ export class Program {
     let buffer = this.#ownBuffers.get(leaf);
     if (!buffer) {
       const purpose = `an argument ${this.plan.leaves[leaf]!}`;
-      this.#ownBuffers.set(leaf, buffer = await this.#device.createBuffer(bytes, VALUE_USAGE, purpose));
+      this.#ownBuffers.set(leaf, buffer = await this.device.createBuffer(bytes, VALUE_USAGE, purpose));
     }
     return buffer;
   }
@@ -290,7 +307,7 @@ export class Program {
     for (const [i, r] of this.plan.results.entries()) {
       const aval = this.#avals[i]!;
       const storage = r.donated === undefined
-        ? await allocate(this.#device, r.ref.bytes, `a result ${aval.dtype}[${aval.shape}]`)
+        ? await allocate(this.device, r.ref.bytes, `a result ${aval.dtype}[${aval.shape}]`)
         : storages[r.donated]!.handOver();
       out.push({
         tensor: stored(aval, storage),
@@ -323,9 +340,9 @@ export class Program {
   }
 
   #dispatch(pass: GPUComputePassEncoder, step: Step): void {
-    const { gpu } = this.#device;
+    const { gpu } = this.device;
     step.group ??= gpu.createBindGroup({
-      layout: this.#device.layout(step.dispatch.bindings.map((b) => "words" in b ? "u" : "s").join("")),
+      layout: this.device.layout(step.dispatch.bindings.map((b) => "words" in b ? "u" : "s").join("")),
       entries: step.dispatch.bindings.map((b, binding) => ({ binding, resource: this.#resource(b) })),
     });
     pass.setPipeline(step.pipeline);
@@ -342,7 +359,7 @@ export class Program {
 
   /** Finds the dispatch that WebGPU refuses, by encoding each alone, and throws an error that names it. */
   async #blame(refusal: GPUError): Promise<never> {
-    const { gpu } = this.#device;
+    const { gpu } = this.device;
     const scopes = this.#steps!.map((step) => {
       gpu.pushErrorScope("validation");
       const encoder = gpu.createCommandEncoder(), pass = encoder.beginComputePass();
@@ -365,7 +382,7 @@ export class Program {
   /** Frees the memory of the program; its results stay valid. */
   destroy(): void {
     for (const b of [...this.#arenas, ...this.#ownBuffers.values(), ...(this.#uniforms ? [this.#uniforms] : [])]) {
-      this.#device.destroyBuffer(b);
+      this.device.destroyBuffer(b);
     }
     this.#arenas = [];
     this.#ownBuffers.clear();
@@ -397,15 +414,24 @@ export class Program {
 function storageOn(t: Tensor, device: Device): Storage | undefined {
   const storage = t.node.storage[t.index];
   if (!storage || storage.device === device) return storage;
-  if (t.node.host && !storage.donated) return undefined;
+  if (t.node.host && !storage.gone) return undefined;
   throw new Error(
     `Cannot use a ${t} on the device "${device.adapter}": it must be on that device: it is on another one, ` +
       `"${storage.device.adapter}"; move it with toDevice(tensors, device)`,
   );
 }
 
-function donatedError(t: Tensor): Error {
-  return new Error(`Cannot use a ${t}: its memory was donated to an earlier call; use that call's result instead`);
+function goneError(t: Tensor, { gone }: Storage): Error {
+  return gone === "disposed"
+    ? disposedError(t)
+    : new Error(`Cannot use a ${t}: its memory was donated to an earlier call; use that call's result instead`);
+}
+
+function leakedError(t: Tensor): Error {
+  return new Error(
+    `Cannot use a ${t} without a value: it must be used inside of the function that compile() traced it for: it is used ` +
+      `outside; return it from that function, and use the result`,
+  );
 }
 
 function uniformBytes(u: Uniform): number {

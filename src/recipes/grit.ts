@@ -109,13 +109,13 @@ export const grit: PairRecipe<typeof gritFields, AlbefSpec, NoExtra, MlmBatch> =
   objective({ config, batch, textLength, view, tokenizer, remat = false }, given) {
     const { mask, ...options } = withDefaults(gritFields, given);
     const collate = mlmCollate({ view, maxLength: textLength, tokenizer, probability: mask });
-    const { match, ...encoders } = albefPairs(config);
+    const model = albefPairs(config), { image, text } = model;
     return {
       spec: albefSpec(config),
       bounds: { temp: TEMPERATURE_BOUNDS },
       collate,
       input: collate.shapes(batch),
-      model: options.itmWeight > 0 ? { ...encoders, match } : encoders, // an untrained head must not rank
+      model: options.itmWeight > 0 ? model : { image, text }, // an untrained head must not rank
       loss(p, _, input, { key, step, epoch }) {
         const from = options.itcSmoothingFrom, smoothing = options.itcSmoothing;
         const { loss, terms, features, negatives } = gritLoss(

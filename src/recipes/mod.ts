@@ -58,8 +58,10 @@ export {
   retrievalLoss,
   type RetrievalMomentum,
 } from "./retrieval.ts";
+export { shuffled, type ShuffledOptions } from "./shuffled.ts";
 export { siglip, siglipFields, type SiglipSpec, sigmoidLoss } from "./siglip.ts";
 export { type AlignmentTerms, alignmentTerms, tcl, type TclLoss, tclLoss, type TwoViewPairs } from "./tcl.ts";
+export { drawFalsePairs, vilt, type ViltBatch, viltFields, type ViltLoss, viltLoss, type ViltOptions } from "./vilt.ts";
 export { vqa, type VqaExtra, vqaFields, vqaLoss, type VqaMomentum } from "./vqa.ts";
 
 /** The recipes on images and captions by name; a new one is a line here. */

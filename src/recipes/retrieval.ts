@@ -126,6 +126,7 @@ export const retrieval: PairRecipe<typeof retrievalFields, RetrievalSpec, Retrie
         image: (p, images) => pairs.image(asMatcher(p), images),
         text: (p, tokens) => pairs.text(asMatcher(p), tokens),
         match: (p, text, mask, image) => pairs.match(asMatcher(p), text, mask, image),
+        keys: (p, image) => pairs.keys(asMatcher(p), image),
       },
       extra: (p) =>
         values.momentumKeys

@@ -3,7 +3,7 @@
  *
  * @module
  */
-export { type SavedCheckpoint } from "./checkpoint.ts";
+export { listCheckpoints, type SavedCheckpoint } from "./checkpoint.ts";
 export {
   type BatchRange,
   describeMemory,

@@ -7,11 +7,11 @@
 import { valueAndGradAux } from "../autograd/grad.ts";
 import type { ParametersOf, SpecTree } from "../nn/spec.ts";
 import {
-  adamw,
   type AdamWOptions,
   type AdamWState,
   type AdamWStep,
-  clipByGlobalNorm,
+  clipToNorm,
+  flatAdamW,
   globalNorm,
 } from "../optim/adamw.ts";
 import type { ParameterLayout } from "../optim/layout.ts";
@@ -106,10 +106,10 @@ export function buildStep<S extends SpecTree, X extends Tree, B extends Tree>(
   }, settings) as Step<X, B>["gradients"];
   const update = compile((state: TrainState<X>, input: UpdateInput): TrainState<X> => {
     const norm = globalNorm(state.gradients), healthy = multiply(state.healthy, isFinite(norm));
-    const clipped = clip === undefined ? state.gradients : clipByGlobalNorm(state.gradients, norm, clip);
+    const clipped = clip === undefined ? state.gradients : clipToNorm(state.gradients, norm, clip);
     return {
       ...state,
-      optimizer: adamw(state.optimizer, clipped, layout.buffers, input.adamw, { ...options.adamw, apply: healthy }),
+      optimizer: flatAdamW(state.optimizer, clipped, layout.buffers, input.adamw, { ...options.adamw, apply: healthy }),
       healthy,
       norms: ringUpdate(state.norms, reshape(norm, [1, 1]), input.row),
     };

@@ -9,6 +9,7 @@
  *     deno run -A tests/bench/bench.ts itc N d [KEYS]           contrastive loss, forward and backward
  *     deno run -A tests/bench/bench.ts vocab TOKENS D V         vocabulary loss, forward and backward
  *     deno run -A tests/bench/bench.ts startup [CONFIG BATCH]   from the start of the process to the end of the first step
+ *     deno run -A tests/bench/bench.ts official TASK [f16]      vqa, retrieval, nlvr, grounding: from a file to an answer
  *     deno run -A tests/bench/bench.ts peak                     what the adapter can do at most; later lines show the share
  *
  * Reports, as text; compare, suite and scaling also keep their figures in tests/bench/results:
@@ -30,6 +31,7 @@ import { compare } from "./compare.ts";
 import { groupingLine } from "./grouping.ts";
 import { type Line, line, measure, round } from "./measure.ts";
 import { memoryReport } from "./memory.ts";
+import { official, type OfficialTask } from "./official.ts";
 import { keepPeak, knownPeak, measurePeak } from "./peak.ts";
 import { scaling } from "./scaling.ts";
 import { startup } from "./startup.ts";
@@ -59,6 +61,7 @@ const reports: Record<string, (args: readonly string[]) => Promise<void>> = {
   startup: async ([config = "tiny", batch = "32"]) =>
     console.log(JSON.stringify(await startup(configName(config), Number(batch)))),
   grouping: async (args) => console.log(JSON.stringify(await groupingLine(...numbers(args, 4)))),
+  official: ([task = "vqa", precision = "f32"]) => official(task as OfficialTask, precision as "f32" | "f16"),
   profile: async ([config, batch, path]) => {
     const times = await profileStep(configName(config), Number(batch));
     console.log(profileTable(times));

@@ -80,6 +80,14 @@ Deno.test("encode() cuts to maxLength and appends [SEP] only on request", () => 
   assertThrows(() => bert.encode("a", 1), RangeError, "at least 2");
 });
 
+Deno.test("decode() gives the text of ids, without special tokens", () => {
+  const tokenizer = buildTokenizer(["abab abba"], { size: 9, sep: true });
+  for (const text of ["abab abba", "a abba"]) {
+    assertEquals(tokenizer.decode([...tokenizer.encode(text, 20), tokenizer.padId, tokenizer.maskId]), text);
+  }
+  assertEquals(tokenizer.decode([]), "");
+});
+
 Deno.test("encodeBatch() pads with padId and masks the padding", () => {
   const tokenizer = buildTokenizer(captions);
   const { ids, mask } = tokenizer.encodeBatch(["a red ring", "cube"], 5);

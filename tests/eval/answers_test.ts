@@ -1,5 +1,6 @@
 import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
 import type { AnswerTensors } from "../../src/data/vqa_collate.ts";
+import { AnswerScorer } from "../../src/eval/answer_scores.ts";
 import { type Candidates, rankAnswers, type RankOptions } from "../../src/eval/answers.ts";
 import type { PatchedPairs } from "../../src/models/albef.ts";
 import { type Vqa, vqaSpec } from "../../src/models/vqa.ts";
@@ -73,4 +74,18 @@ Deno.test("rankAnswers() counts the first token twice only if it is told to", as
     const probability = first(Math.floor(i / 4))[i % 4]!;
     assertAlmostEquals(score, plain.scores![i]! + Math.log(probability), 1e-4);
   });
+});
+
+Deno.test("AnswerScorer gives the likelihood of every answer of a list, tile by tile", async () => {
+  const expected = (await likelihoods()).flat().map((loss) => -loss), told: number[] = [];
+  const scorer = new AnswerScorer({ config, tile: 3, progress: (done) => told.push(done) });
+  const scores = await scorer.score(params, questions(2), candidates);
+  assertEquals([scores.length, told], [16, [3, 6, 8]]);
+  scores.forEach((score, i) => assertAlmostEquals(score, expected[i]!, 1e-4 * Math.abs(expected[i]!)));
+  scorer.destroy();
+
+  const official = new AnswerScorer({ config, countFirstTokenTwice: true });
+  const twice = await official.score(params, questions(2), candidates), { firstToken } = await rank({ k: 8 });
+  twice.forEach((score, i) => assertAlmostEquals(score, scores[i]! + Math.log(firstToken![i]!), 1e-3));
+  official.destroy();
 });

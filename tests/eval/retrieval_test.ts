@@ -6,6 +6,7 @@ import {
   type RetrievalOptions,
   type RetrievalSet,
 } from "../../src/eval/retrieval.ts";
+
 import {
   type Albef,
   albefPairs,
@@ -78,7 +79,8 @@ Deno.test("with shortlists of everything the second stage scores every pair, in 
   const { cosine, match } = await scores;
   for (const batch of [3, 64]) {
     const result = await evaluateRetrieval(params, model, setOf(), { k: 100, batch, keepScores: true });
-    assertEquals(result.candidates, { images: imageCount, texts: textCount, k: 100 });
+    const note = "k is 100, but there are only 11 texts and 5 images: all of them are re-ranked";
+    assertEquals(result.candidates, { images: imageCount, texts: textCount, k: 100, note });
     assertEquals(result.cosine, recallFromScores(cosine, transposed(cosine), imageOf));
     assertEquals(result.reranked, recallFromScores(match, transposed(match), imageOf));
     result.scores!.i2t.forEach((s, i) => assertAlmostEquals(s, match[i]!, 1e-5));
@@ -116,8 +118,26 @@ Deno.test("an evaluator serves again, in whole batches only, and tells its progr
   const first = await evaluator.evaluate(params, setOf(loads)), second = await evaluator.evaluate(params, setOf());
   assertEquals(first, second);
   assertEquals(loads, [[0, 1], [2, 3], [4, 4], [0, 1], [2, 3], [4, 4]]);
-  assertEquals(told.slice(0, 3), [[2, 5], [4, 5], [5, 5]]);
+  // 5 shortlists of 3 texts and 11 of 3 images; 11 texts in batches of 2 are one block.
+  assertEquals(told, [[48, 48], [48, 48]]);
   evaluator.destroy();
+});
+
+Deno.test("results do not depend on how much is held at a time, nor on whether a model reads images once for all texts", async () => {
+  const { keys: _, ...withoutKeys } = model, told: number[] = [];
+  const whole = await evaluateRetrieval(params, model, setOf(), { k: 4, batch: 32, keepScores: true });
+  const progress = (done: number) => void told.push(done);
+  const others = [
+    await evaluateRetrieval(params, model, setOf(), { k: 4, batch: 1, keysMib: 0, keepScores: true, progress }),
+    await evaluateRetrieval(params, withoutKeys, setOf(), { k: 4, batch: 7, keepScores: true }),
+  ];
+  assert(told.length >= imageCount && told.at(-1) === 4 * (imageCount + textCount), `image by image: ${told}`);
+  for (const other of others) {
+    assertEquals([other.cosine, other.reranked], [whole.cosine, whole.reranked]);
+    for (const side of ["i2t", "t2i"] as const) {
+      other.scores![side].forEach((s, i) => assertAlmostEquals(s, whole.scores![side][i]!, 1e-5));
+    }
+  }
 });
 
 Deno.test("with k = 0 there is no second stage", async () => {
@@ -145,5 +165,7 @@ Deno.test("evaluateRetrieval() refuses sets whose parts do not fit", async () =>
     [on(imageOf.with(0, 9)), "belongs to image 9"],
     [on(imageOf.map((i) => i === 2 ? 1 : i)), "image 2 has none"],
     [on(imageOf.slice(1)), "must hold 10 texts of 6 tokens"],
+    [() => evaluateRetrieval(params, model, setOf(), { batch: 0 }), "batch one of at least 1: they are 0 and 0"],
+    [() => evaluateRetrieval(params, model, setOf(), { k: 1.5 }), "they are 1.5 and 32"],
   );
 });

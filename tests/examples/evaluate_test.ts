@@ -137,9 +137,10 @@ testInFolder("evaluate.ts nlvr-accuracy prints one line, or names the line that 
 });
 
 Deno.test("evaluate.ts refuses flags that it does not know, and lists those that it does", async () => {
-  const first = "The first argument must be one of vqa-accuracy, nlvr-accuracy: ";
+  const first =
+    "The first argument must be one of retrieval, vqa, nlvr2, entailment, grounding, vqa-accuracy, nlvr-accuracy: ";
   await assertRefused([], `${first}nothing is given`, true);
-  await assertRefused(["vqa"], `${first}it is "vqa"`, true);
+  await assertRefused(["vga"], `${first}it is "vga"`, true);
   await assertRefused(["vqa-accuracy"], "--questions is missing: give the path of a file", true);
   await assertRefused(
     ["vqa-accuracy", "--result", "r"],

@@ -53,6 +53,11 @@ export interface Printed {
 
 /** Runs the command in this process, where kernels that an earlier run has compiled are compiled no more. */
 export async function inProcess(...args: string[]): Promise<Printed> {
+  return await printed(main, args);
+}
+
+/** What a command prints in this process. */
+export async function printed(main: (args: string[]) => Promise<void>, args: string[]): Promise<Printed> {
   const out: string[] = [], err: string[] = [], { log, error } = console, { writeSync } = Deno.stderr;
   console.log = (text: string) => void out.push(`${text}\n`);
   console.error = (text: string) => void err.push(`${text}\n`);

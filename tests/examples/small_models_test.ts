@@ -1,26 +1,32 @@
 import { assert } from "@std/assert";
 
 /** What a script prints first, and that it is short. */
-async function losses(name: string, steps: number): Promise<{ first: number; last: number }> {
+async function printed(
+  name: string,
+  steps: number,
+): Promise<{ loss: { first: number; last: number }; equal?: boolean }> {
   const script = new URL(`../../examples/${name}.ts`, import.meta.url).pathname, text = await Deno.readTextFile(script);
-  const code = text.replace(/^import \{[^}]*\}.*;\n/m, "").replace(/\/\*\*[\s\S]*?\*\//g, "").split("\n").filter((l) =>
-    l.trim()
-  );
+  const code = text.replace(/\/\*\*[\s\S]*?\*\//g, "").split("\n").filter((line) => line.trim());
   assert(code.length <= 60, `${name} has ${code.length} lines`);
   const { stdout, stderr, success } = await new Deno.Command("deno", {
     args: ["run", "--quiet", "--no-check", "-A", script, `${steps}`],
     env: { XDG_RUNTIME_DIR: Deno.env.get("XDG_RUNTIME_DIR") ?? "/tmp", NO_COLOR: "1" },
   }).output();
   assert(success, new TextDecoder().decode(stderr));
-  return JSON.parse(new TextDecoder().decode(stdout).split("\n")[0]!).loss;
+  return JSON.parse(new TextDecoder().decode(stdout).split("\n")[0]!);
 }
 
 // Short runs: what the scripts reach with their own number of steps is in their head.
-for (
-  const [name, steps, share] of [["autoencoder", 300, 0.6], ["character_model", 40, 0.9], ["digits", 20, 1.05]] as const
-) {
+const runs = [
+  ["autoencoder", 300, 0.6],
+  ["character_model", 40, 0.9],
+  ["digits", 20, 1.05],
+  ["dual_encoder", 60, 0.7],
+] as const;
+for (const [name, steps, share] of runs) {
   Deno.test(`examples/${name}.ts learns in at most 60 lines`, async () => {
-    const { first, last } = await losses(name, steps);
+    const { loss: { first, last }, equal } = await printed(name, steps);
     assert(last < share * first, `${first} to ${last}`);
+    assert(equal !== false, "a resumed run must give the numbers of a whole one");
   });
 }

@@ -17,7 +17,7 @@ import { bertEmbed, bertFusion, bertMultimodal, bertText, mlmTransform } from ".
 import type { AlbefConfig } from "../../src/models/config.ts";
 import { vit } from "../../src/models/vit.ts";
 import { layerNorm } from "../../src/nn/layers.ts";
-import { adamw, type AdamWState, stepInputs } from "../../src/optim/adamw.ts";
+import { type AdamWState, flatAdamW, stepInputs } from "../../src/optim/adamw.ts";
 import { ParameterLayout } from "../../src/optim/layout.ts";
 import { crossEntropy } from "../../src/ops/cross_entropy.ts";
 import { add, divide, multiply, subtract } from "../../src/ops/elementwise.ts";
@@ -318,7 +318,7 @@ async function trainOn(setting: Setting, rate: number, steps: number): Promise<L
       return [r.loss, r];
     })(p);
     return {
-      state: adamw(state, layout.pack(grads), layout.buffers, hyper.step),
+      state: flatAdamW(state, layout.pack(grads), layout.buffers, hyper.step),
       loss,
       r: r as Loose,
       grads: grads as Loose,
@@ -431,7 +431,7 @@ async function lnEpsSet({ verdict, config, params, input }: Setting): Promise<Ve
       };
       return {
         vit: layerNorm(v.blocks[0]!.norm1, x, config.vision.eps),
-        bert: bertEmbed(shrunken, c.ids, { mask: c.mask }, config.text),
+        bert: bertEmbed(shrunken, c.ids, {}, config.text),
         unused: full([], 0),
       };
     },

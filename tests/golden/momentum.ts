@@ -12,7 +12,7 @@ import {
 import { bertMultimodal } from "../../src/models/bert.ts";
 import type { AlbefConfig } from "../../src/models/config.ts";
 import { encodeKeys, type KeyQueues, type MomentumEncoders, momentumEncoders } from "../../src/models/momentum.ts";
-import { adamw, type AdamWState, type AdamWStep, ema, stepInputs } from "../../src/optim/adamw.ts";
+import { type AdamWState, type AdamWStep, ema, flatAdamW, stepInputs } from "../../src/optim/adamw.ts";
 import { ParameterLayout } from "../../src/optim/layout.ts";
 import { add, divide, equal, iota, multiply, negate } from "../../src/ops/elementwise.ts";
 import { gather } from "../../src/ops/gather.ts";
@@ -143,7 +143,7 @@ function makeStep(
     const mlmAt = (alpha: number): Tensor => loss({ itc: 0, itm: 0 }, alpha)(p)[0];
     return {
       state: {
-        optimizer: adamw(state.optimizer, layout.pack(grads), layout.buffers, hyper.adamw),
+        optimizer: flatAdamW(state.optimizer, layout.pack(grads), layout.buffers, hyper.adamw),
         momentum,
         queues: r.queues,
       },

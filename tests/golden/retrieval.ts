@@ -54,11 +54,12 @@ function compareRecalls(verdict: Verdict, name: string, ours: Recalls): void {
 
 /** The retrieval model on images as floats [B, 3, H, W], not on packed bytes. */
 function modelOf(config: AlbefConfig): PairModel<Retrieval> {
-  const { text, match } = albefPairs(config);
+  const { text, match, keys } = albefPairs(config);
   return {
     image: (p, x) => encodeImage(asMatcher(p), patchify(x, config.vision.patch), { config }),
     text: (p, tokens) => text(asMatcher(p), tokens),
     match: (p, states, mask, image) => match(asMatcher(p), states, mask, image),
+    keys: (p, states) => keys(asMatcher(p), states),
   };
 }
 

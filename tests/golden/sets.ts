@@ -11,6 +11,7 @@ import { epochSet, groupSet, tiesSet } from "./sampler.ts";
 import { tableSets } from "./tables.ts";
 import { tclSets } from "./tcl.ts";
 import { entailmentSets } from "./ve.ts";
+import { viltSets } from "./vilt.ts";
 import { vqaSets } from "./vqa.ts";
 
 type Check = (golden: Golden, file: string) => Promise<Verdict>;
@@ -25,6 +26,7 @@ const checks: Readonly<Record<string, Check>> = {
   ...nlvrSets,
   ...entailmentSets,
   ...groundingSets,
+  ...viltSets,
   grouping_ties: tiesSet,
 };
 

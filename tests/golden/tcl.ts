@@ -5,7 +5,7 @@ import type { PairNegatives } from "../../src/losses/negatives.ts";
 import type { Albef, AlbefSpec } from "../../src/models/albef.ts";
 import type { AlbefConfig } from "../../src/models/config.ts";
 import { encodeKeys, type MomentumEncoders } from "../../src/models/momentum.ts";
-import { adamw, type AdamWStep, ema, stepInputs } from "../../src/optim/adamw.ts";
+import { type AdamWStep, ema, flatAdamW, stepInputs } from "../../src/optim/adamw.ts";
 import type { ParameterLayout } from "../../src/optim/layout.ts";
 import { patchify } from "../../src/ops/patchify.ts";
 import { randomKey } from "../../src/ops/random.ts";
@@ -169,7 +169,7 @@ async function compareCurve(
       const r = loss(p);
       return [r.loss, r];
     })(p);
-    const optimizer = adamw(state.optimizer, layout.pack(grads), layout.buffers, hyper);
+    const optimizer = flatAdamW(state.optimizer, layout.pack(grads), layout.buffers, hyper);
     const { temp } = layout.unpack(optimizer.values) as Albef, { mlm, itc, itm } = r.terms;
     return {
       state: { optimizer, momentum, queues: r.queues },

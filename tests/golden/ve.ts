@@ -5,7 +5,7 @@ import { bertMultimodal } from "../../src/models/bert.ts";
 import type { AlbefConfig } from "../../src/models/config.ts";
 import { type Entailment, entailmentSpec } from "../../src/models/entailment.ts";
 import { vit } from "../../src/models/vit.ts";
-import { adamw, type AdamWState, type AdamWStep, ema, stepInputs } from "../../src/optim/adamw.ts";
+import { type AdamWState, type AdamWStep, ema, flatAdamW, stepInputs } from "../../src/optim/adamw.ts";
 import { ParameterLayout } from "../../src/optim/layout.ts";
 import { patchify } from "../../src/ops/patchify.ts";
 import { compile, tensor, toHost } from "../../src/program/compile.ts";
@@ -125,7 +125,7 @@ async function compareCurve(setting: Setting, name: string): Promise<void> {
   const train = compile((state: State, batch: Loose, hyper: AdamWStep) => {
     const p = layout.unpack(state.optimizer.values) as Entailment;
     const { loss, grads, model } = step(setting, p, batch, state.model as Entailment | undefined);
-    const optimizer = adamw(state.optimizer, layout.pack(grads), layout.buffers, hyper);
+    const optimizer = flatAdamW(state.optimizer, layout.pack(grads), layout.buffers, hyper);
     return { state: { optimizer, ...(model ? { model } : {}) }, loss: loss as Tensor };
   });
   const losses: number[] = [];

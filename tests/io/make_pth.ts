@@ -102,15 +102,16 @@ function int16(value: number): number[] {
   return int32(value).slice(0, 2);
 }
 
-/** A ZIP archive of stored entries; `wide` writes the 64-bit records even though they are not needed. */
-export function makeZip(
-  files: readonly (readonly [name: string, bytes: Uint8Array])[],
-  wide = false,
-): Uint8Array<ArrayBuffer> {
-  const parts: (Uint8Array | number[])[] = [], directory: number[] = [];
+/** A file of a ZIP archive: its bytes, or what makes them when it is their turn. */
+type ZipFile = readonly [name: string, bytes: Uint8Array | (() => Uint8Array)];
+
+/** The pieces of a ZIP archive of stored entries; `wide` writes the 64-bit records even though they are not needed. */
+export function* zipPieces(files: readonly ZipFile[], wide = false): Generator<Uint8Array<ArrayBuffer>> {
+  const directory: number[] = [];
   let at = 0;
-  for (const [name, bytes] of files) {
-    const sums = [...int32(crc32(bytes)), ...int32(bytes.length), ...int32(bytes.length)];
+  for (const [name, given] of files) {
+    const bytes = typeof given === "function" ? given() : given;
+    const sum = int32(crc32(bytes)), size = bytes.length, sums = [...sum, ...int32(size), ...int32(size)];
     const local = [
       ...OP("PK\x03\x04"),
       20,
@@ -123,14 +124,15 @@ export function makeZip(
       0,
       ...OP(name),
     ];
-    const widths = [bytes.length, 0, bytes.length, 0, at, 0].flatMap(int32);
+    const widths = [size, 0, size, 0, at, 0].flatMap(int32);
     const extra = wide ? [1, 0, ...int16(widths.length), ...widths] : [];
-    const short = wide ? [...int32(crc32(bytes)), ...int32(-1), ...int32(-1)] : sums;
+    const short = wide ? [...sum, ...int32(-1), ...int32(-1)] : sums;
     directory.push(...OP("PK\x01\x02"), 20, 0, 20, 0, ...int32(0), ...int32(0), ...short);
     directory.push(...int16(OP(name).length), ...int16(extra.length), ...int16(0), ...int32(0), ...int32(0));
     directory.push(...int32(wide ? -1 : at), ...OP(name), ...extra);
-    parts.push(local, bytes);
-    at += local.length + bytes.length;
+    yield Uint8Array.from(local);
+    yield bytes as Uint8Array<ArrayBuffer>;
+    at += local.length + size;
   }
   const count = files.length, length = directory.length;
   const wideEnd = [...OP("PK\x06\x06"), ...int32(44), ...int32(0), 45, 0, 45, 0, ...int32(0), ...int32(0)];
@@ -139,20 +141,30 @@ export function makeZip(
   const [shortCount, shortLength, shortAt] = wide ? [-1, -1, -1] : [count, length, at];
   const end = [...OP("PK\x05\x06"), ...int32(0), ...int16(shortCount), ...int16(shortCount), ...int32(shortLength)];
   end.push(...int32(shortAt), 0, 0);
-  return concat([...parts, directory, ...(wide ? [wideEnd, locator] : []), end]);
+  yield concat([directory, ...(wide ? [wideEnd, locator] : []), end]);
 }
 
-/** A `.pth` archive: a value and the storages that it refers to. */
-export function makePth(
+/** A whole ZIP archive. */
+export function makeZip(files: readonly ZipFile[], wide = false): Uint8Array<ArrayBuffer> {
+  return concat([...zipPieces(files, wide)]);
+}
+
+/** The pieces of a `.pth` archive: a value and the storages that it refers to. */
+export function pthPieces(
   value: unknown,
-  storages: Readonly<Record<string, Float32Array | Uint8Array>> = {},
+  storages: Readonly<Record<string, Float32Array | Uint8Array | (() => Uint8Array)>> = {},
   wide = false,
-): Uint8Array<ArrayBuffer> {
-  const data = Object.entries(storages).map(([key, elements]) => {
-    return [`archive/data/${key}`, new Uint8Array(elements.buffer)] as const;
+): Generator<Uint8Array<ArrayBuffer>> {
+  const data = Object.entries(storages).map(([key, elements]): ZipFile => {
+    return [`archive/data/${key}`, typeof elements === "function" ? elements : new Uint8Array(elements.buffer)];
   });
-  return makeZip(
+  return zipPieces(
     [["archive/data.pkl", makePickle(value)], ...data, ["archive/version", new Uint8Array(OP("3\n"))]],
     wide,
   );
+}
+
+/** A whole `.pth` archive. */
+export function makePth(...given: Parameters<typeof pthPieces>): Uint8Array<ArrayBuffer> {
+  return concat([...pthPieces(...given)]);
 }

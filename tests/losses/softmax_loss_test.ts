@@ -4,6 +4,7 @@ import { softmaxLoss, type SoftmaxLossOptions } from "../../src/losses/softmax_l
 import { sum } from "../../src/ops/reduce.ts";
 import { compile, tensor, toHost } from "../../src/program/compile.ts";
 import type { Tensor } from "../../src/program/graph.ts";
+import { checkSecondDerivatives } from "../testing/second_derivative.ts";
 import { checkOp, type CheckOptions, type Edges, type Values } from "../testing/check_op.ts";
 import { randomTensor } from "../testing/reference.ts";
 import type { HostTensor } from "../testing/run_op.ts";
@@ -138,4 +139,15 @@ Deno.test("softmaxLoss() keeps one tile of logits at a time, not those of a bloc
   );
   const program = await loss.program(zeros(rows, width), zeros(columns, width), tensor(new Int32Array(rows)));
   assert(program.arenaBytes < 1.5 * 4 * tile, `${program.arenaBytes} bytes for tiles of ${4 * tile}`);
+});
+
+Deno.test("softmaxLoss() has the right second derivatives, in tiles of one row and four columns", async () => {
+  const targets = { labels: tensor(Int32Array.of(4, -1)) };
+  await checkSecondDerivatives(
+    (queries, keys, bias, scale) =>
+      softmaxLoss({ queries: queries!, keys: keys!, bias: bias!, scale: scale! }, { targets, uniform: 0.2, tile: 4 }),
+    inputsOf(2, 5, 1),
+    (queries, keys, bias, scale) =>
+      crossEntropies(logits(queries!, keys!, bias!, scale!), (r, c) => Number(r === 0 && c === 4) + 0.2 / 5),
+  );
 });

@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { backpropagate } from "../../src/autograd/grad.ts";
+import { backpropagate } from "../../src/autograd/backpropagate.ts";
 import { shownAttention } from "../../src/models/attention_tap.ts";
 import { multiply } from "../../src/ops/elementwise.ts";
 import { randomKey } from "../../src/ops/random.ts";

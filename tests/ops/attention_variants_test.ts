@@ -4,6 +4,7 @@ import { philox } from "../../src/random/philox.ts";
 import { compile, tensor, toHost } from "../../src/program/compile.ts";
 import { sizeOf, type Tensor } from "../../src/program/graph.ts";
 import { checkOp, type Values } from "../testing/check_op.ts";
+import { checkSecondDerivatives } from "../testing/second_derivative.ts";
 import { randomTensor, testOnEachKind } from "../testing/reference.ts";
 import type { HostTensor } from "../testing/run_op.ts";
 
@@ -172,4 +173,34 @@ testOnEachKind("attention() that gives 0 in masked rows hides their values, and 
     ...Array(8).fill(0),
   ]);
   run.destroy();
+});
+
+Deno.test("attention() has the right second derivatives: grouped, causal, masked and with dropout", async () => {
+  const bias = mask([1, 1, 3, 2], (i) => i < 2 ? -Infinity : Math.sin(i)),
+    small = { batch: 1, tq: 3, tk: 2, heads: 2, width: 2 };
+  const variants: readonly Case[] = [
+    { ...small, keyHeads: 1, causal: true },
+    { ...small, keyHeads: 2, mask: bias, maskedRows: "zero", dropout: 0.4, scale: 0.9 },
+    { ...small, keyHeads: 2, batch: 2, mask: mask([2, 2], (i) => i === 1 ? -1e4 : i / 10) },
+  ];
+  for (const { mask, dropout, heads, causal, maskedRows, scale, ...sizes } of variants) {
+    const options: AttentionOptions = {
+      ...{ heads, causal: !!causal, maskedRows: maskedRows ?? "mean", scale: scale ?? 1 },
+      ...(mask ? { mask: tensor(mask.data, mask.shape) } : {}),
+      ...(dropout ? { dropout: { probability: dropout, key: tensor(key), stream } } : {}),
+    };
+    const c = {
+      ...sizes,
+      heads,
+      causal: !!causal,
+      scale: scale ?? 1,
+      ...(mask ? { mask } : {}),
+      ...(dropout ? { dropout } : {}),
+    };
+    await checkSecondDerivatives(
+      (q, k, v) => attention(q!, k!, v!, options),
+      inputsOf(c),
+      (q, k, v) => reference({ ...c, maskedRows: maskedRows ?? "mean" }, q!, k!, v!),
+    );
+  }
 });

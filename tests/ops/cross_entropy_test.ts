@@ -1,8 +1,10 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { add, multiply } from "../../src/ops/elementwise.ts";
 import { crossEntropy, crossEntropyOps } from "../../src/ops/cross_entropy.ts";
+import { tensor } from "../../src/program/compile.ts";
 import type { Tensor } from "../../src/program/graph.ts";
 import { checkOp } from "../testing/check_op.ts";
+import { checkSecondDerivatives } from "../testing/second_derivative.ts";
 import { type HostTensor, placeholder, runOp } from "../testing/run_op.ts";
 import * as reference from "../testing/reference.ts";
 import { assertClose, assertGradient, eachRow, randomIds, randomTensor, testOnEachKind } from "../testing/reference.ts";
@@ -117,4 +119,22 @@ Deno.test("crossEntropy() names what does not fit", () => {
     TypeError,
     "labels must be (i32 or u32)[4]: it is f32[4]",
   );
+});
+
+Deno.test("crossEntropy() has the right second derivatives, of the loss and the log-sum-exp", async () => {
+  for (const dtype of ["i32", "u32"] as const) {
+    const logits = randomTensor([4, 5], 1, 2),
+      labels = dtype === "i32" ? someLabels(4, 5) : randomIds([4], 3, 0, 5, dtype);
+    await checkSecondDerivatives(
+      (x) => {
+        const [loss, lse] = crossEntropy(x!, tensor(labels.data, [4], dtype));
+        return add(loss, multiply(lse, 0.5));
+      },
+      [logits],
+      (x) => {
+        const loss = reference.crossEntropy(x!.data, labels.data, 5);
+        return eachRow(x!.data, 5, (row, i) => [loss[i]! + 0.5 * reference.logSumExp(row)]);
+      },
+    );
+  }
 });

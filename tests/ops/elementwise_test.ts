@@ -35,21 +35,11 @@ import { concat, reshape, slice } from "../../src/ops/shape.ts";
 import { compile, tensor, toHost } from "../../src/program/compile.ts";
 import type { Tensor } from "../../src/program/graph.ts";
 import { checkOp, type CheckOptions, type Edges, elementwise } from "../testing/check_op.ts";
+import { erfReference } from "../testing/normal.ts";
 import { assertClose, randomTensor } from "../testing/reference.ts";
 import { placeholder } from "../testing/run_op.ts";
 import { testWhere } from "../testing/where.ts";
 
-/** Abramowitz and Stegun 7.1.5 (series) and 7.1.14 (continued fraction). */
-function erfReference(x: number): number {
-  if (Math.abs(x) > 3) {
-    let fraction = 0;
-    for (let k = 60; k > 0; k--) fraction = k / 2 / (Math.abs(x) + fraction);
-    return Math.sign(x) * (1 - Math.exp(-x * x) / (Math.sqrt(Math.PI) * (Math.abs(x) + fraction)));
-  }
-  let term = x, total = x;
-  for (let n = 1; n < 80; n++) total += (term *= -x * x / n) / (2 * n + 1);
-  return 2 / Math.sqrt(Math.PI) * total;
-}
 const density = (x: number): number => Math.exp(-x * x / 2) / Math.sqrt(2 * Math.PI);
 const geluReference = (x: number): number => x * (1 + erfReference(x / Math.SQRT2)) / 2;
 const sigmoidReference = (x: number): number => 1 / (1 + Math.exp(-x));

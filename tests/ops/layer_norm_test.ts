@@ -1,9 +1,14 @@
-import { assertEquals, assertThrows } from "@std/assert";
-import { add } from "../../src/ops/elementwise.ts";
+import { grad } from "../../src/autograd/grad.ts";
+import { full } from "../../src/ops/full.ts";
+import { sum } from "../../src/ops/reduce.ts";
+import { slice } from "../../src/ops/shape.ts";
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import { add, multiply } from "../../src/ops/elementwise.ts";
 import { layerNorm, layerNormGradOp, layerNormOp } from "../../src/ops/layer_norm.ts";
-import { compile } from "../../src/program/compile.ts";
+import { compile, tensor, toHost } from "../../src/program/compile.ts";
 import type { Tensor } from "../../src/program/graph.ts";
-import { checkOp } from "../testing/check_op.ts";
+import { checkOp, type Values } from "../testing/check_op.ts";
+import { checkSecondDerivatives } from "../testing/second_derivative.ts";
 import { type HostTensor, placeholder, runOp } from "../testing/run_op.ts";
 import * as reference from "../testing/reference.ts";
 import { assertClose, assertGradient, randomTensor, testOnEachKind } from "../testing/reference.ts";
@@ -54,7 +59,7 @@ testOnEachKind("layerNormGrad equals finite differences of the reference", async
     const [, offset, rstd] = await runOp(layerNormOp, [x, gamma, beta], { eps: 1e-6 }, device);
     const statistics = [offset, rstd].map((data) => ({ data: data!, shape: [rows] }));
     const inputs = [x, gamma, ...statistics, dy];
-    const [dx, dgamma, dbeta] = await runOp(layerNormGradOp, inputs, undefined, device);
+    const [dx, dgamma, dbeta] = await runOp(layerNormGradOp, inputs, { eps: 1e-6 }, device);
     const f = (a: ArrayLike<number>, b: ArrayLike<number>, c: ArrayLike<number>) => reference.layerNorm(a, b, c, 1e-6);
     assertGradient((v) => f(v, gamma.data, beta.data), x.data, dy.data, dx!);
     assertGradient((v) => f(x.data, v, beta.data), gamma.data, dy.data, dgamma!);
@@ -68,7 +73,7 @@ testOnEachKind("layerNormGrad adds up thousands of rows in stages", async (devic
   const [gamma, beta] = parameters(length);
   const [, offset, rstd] = await runOp(layerNormOp, [x, gamma, beta], { eps: 1e-6 }, device);
   const statistics = [offset, rstd].map((data) => ({ data: data!, shape: [rows] }));
-  const [, dgamma, dbeta] = await runOp(layerNormGradOp, [x, gamma, ...statistics, dy], undefined, device);
+  const [, dgamma, dbeta] = await runOp(layerNormGradOp, [x, gamma, ...statistics, dy], { eps: 1e-6 }, device);
   const normal = reference.layerNorm(x.data, new Float32Array(length).fill(1), new Float32Array(length), 1e-6);
   const columnSums = (v: ArrayLike<number>) => reference.reduceMiddle(v, [1, rows, length], (a, b) => a + b, 0);
   assertClose(dgamma!, columnSums(normal.map((v, i) => v * dy.data[i]!)), 1e-6, 1e-5);
@@ -82,6 +87,31 @@ Deno.test("layerNorm() has the right gradients for x, gamma and beta", async () 
       ...parameters(length),
     ], (x, gamma, beta) => reference.layerNorm(x!.data, gamma!.data, beta!.data, 1e-6));
   }
+});
+
+Deno.test("layerNorm() has the right second derivatives, and third ones", async () => {
+  const f = (x: Tensor, gamma: Tensor, beta: Tensor): Tensor => layerNorm(x, gamma, beta, 1e-3);
+  const expected = (x: Values, gamma: Values, beta: Values) => reference.layerNorm(x.data, gamma.data, beta.data, 1e-3);
+  const inputs = [randomTensor([2, 3, 5], 1), ...parameters(5)];
+  await checkSecondDerivatives(f, inputs, (x, gamma, beta) => expected(x!, gamma!, beta!));
+  const third = compile((x: Tensor) => {
+    let g = (v: Tensor): Tensor => sum(multiply(f(v, full([4], 1), full([4], 0)), tensor([1, -2, 0.5, 3])));
+    for (let i = 0; i < 3; i++) {
+      const before = g;
+      g = (v) => slice(grad((u: Tensor) => sum(before(u)))(v), 0, i, i + 1);
+    }
+    return g(x);
+  });
+  const at = [0.3, -1, 0.7, 0.2], weights = [1, -2, 0.5, 3];
+  const value = (x: number[]): number =>
+    reference.layerNorm(x, [1, 1, 1, 1], [0, 0, 0, 0], 1e-3).reduce((s, y, i) => s + y * weights[i]!, 0);
+  const difference = (g: (x: number[]) => number, i: number) => (x: number[]): number => {
+    const moved = (h: number): number => g(x.with(i, x[i]! + h));
+    return (moved(0.004) - moved(-0.004)) / 0.008;
+  };
+  const [result] = await toHost(await third(tensor(at)));
+  const wanted = difference(difference(difference(value, 0), 1), 2)(at);
+  assert(Math.abs(result! - wanted) < 1e-3 * Math.abs(wanted), `${result} is not ${wanted}`);
 });
 
 Deno.test("an element-wise op after layerNorm() is written by its kernel", async () => {

@@ -1,11 +1,25 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { grad } from "../../src/autograd/grad.ts";
 import { multiply } from "../../src/ops/elementwise.ts";
-import { ceil, exp2, expm1, floor, log1p, log2, pow, reciprocal, round, rsqrt, trunc } from "../../src/ops/math.ts";
+import {
+  ceil,
+  erfInv,
+  exp2,
+  expm1,
+  floor,
+  log1p,
+  log2,
+  pow,
+  reciprocal,
+  round,
+  rsqrt,
+  trunc,
+} from "../../src/ops/math.ts";
 import { sum } from "../../src/ops/reduce.ts";
 import { tensor, toHost } from "../../src/program/compile.ts";
 import type { Tensor } from "../../src/program/graph.ts";
 import { checkOp, type Edges, elementwise } from "../testing/check_op.ts";
+import { erfInvReference } from "../testing/normal.ts";
 import { randomSource, randomTensor } from "../testing/reference.ts";
 import { placeholder } from "../testing/run_op.ts";
 import { assertRelative, flat, ratios, steps, testUnary, type UnaryCase } from "../testing/unary.ts";
@@ -103,6 +117,14 @@ const unary: Record<string, UnaryCase> = {
     ],
     exact: Float32Array.of(...ratios(1e-30, 0.9999999), ...ratios(1e-5, 3e38).map(Math.abs)),
   },
+  erfInv: {
+    op: erfInv,
+    reference: erfInvReference,
+    range: [0, 0.9],
+    derivative: (x) => Math.sqrt(Math.PI) / 2 * Math.exp(erfInvReference(x) ** 2),
+    edges: { domain: (x) => Math.sin(x) / 2 },
+    values: [[0, 0], [1, Infinity], [-1, -Infinity], [1.0000001, NaN], [-Infinity, NaN]],
+  },
   floor: { op: floor, reference: Math.floor, edges: flat, values: [...wholes, [-0.5, -1], [2.75, 2]] },
   ceil: { op: ceil, reference: Math.ceil, edges: flat, values: [...wholes, [1e-30, 1], [-2.75, -2]] },
   trunc: { op: trunc, reference: Math.trunc, edges: flat, values: [...wholes, [-2.75, -2], [2.75, 2]] },
@@ -115,6 +137,11 @@ const unary: Record<string, UnaryCase> = {
 };
 
 for (const [name, one] of Object.entries(unary)) testUnary(name, one);
+
+Deno.test("erfInv() is exact to a relative error of 2e-6", async () => {
+  const x = Float32Array.of(...ratios(1e-30, 0.9, 301), ...steps(0.9, 0.999999, 200));
+  assertRelative(x, await toHost(erfInv(tensor(x))), erfInvReference, 2e-6);
+});
 
 Deno.test("exp2() of -149 to -127, powers below the smallest normal number, is right or 0", async () => {
   const x = Array.from({ length: 23 }, (_, i) => -149 + i), y = await host(exp2(tensor(x)));

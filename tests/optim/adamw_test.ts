@@ -2,12 +2,12 @@ import { assert, assertAlmostEquals, assertEquals, assertThrows } from "@std/ass
 import { grad } from "../../src/autograd/grad.ts";
 import { sum } from "../../src/ops/reduce.ts";
 import {
-  adamw,
   type AdamWOptions,
   type AdamWState,
   type AdamWStep,
-  clipByGlobalNorm,
+  clipToNorm,
   ema,
+  flatAdamW,
   globalNorm,
   stepInputs,
 } from "../../src/optim/adamw.ts";
@@ -60,9 +60,9 @@ function inputs(rate: number, t: number, options?: AdamWOptions): AdamWStep {
 for (
   const options of [{}, { beta1: 0.8, beta2: 0.98, eps: 1e-4, weightDecay: 0.3 }, { weightDecay: 0 }] as AdamWOptions[]
 ) {
-  Deno.test(`adamw() is PyTorch's, with ${JSON.stringify(options)}`, async () => {
+  Deno.test(`flatAdamW() is PyTorch's, with ${JSON.stringify(options)}`, async () => {
     const update = compile((state: AdamWState, gradients: Tensor[], step: AdamWStep) =>
-      adamw(state, gradients, flats, step, options)
+      flatAdamW(state, gradients, flats, step, options)
     );
     const { weightDecay = 0.02 } = options;
     const references = flats.map(({ decay }, i) =>
@@ -84,9 +84,9 @@ for (
   });
 }
 
-Deno.test("adamw() decays only the buffers that are to decay", async () => {
+Deno.test("flatAdamW() decays only the buffers that are to decay", async () => {
   const update = compile((state: AdamWState, gradients: Tensor[], step: AdamWStep) =>
-    adamw(state, gradients, flats, step, { weightDecay: 0.5 })
+    flatAdamW(state, gradients, flats, step, { weightDecay: 0.5 })
   );
   const zeros = flats.map(() => tensor(new Float32Array(SIZE)));
   const [decayed, kept] = await toHost((await update(start(), zeros, inputs(0.1, 1))).values);
@@ -95,10 +95,10 @@ Deno.test("adamw() decays only the buffers that are to decay", async () => {
   update.destroy();
 });
 
-Deno.test("adamw() puts values back into their bounds", async () => {
+Deno.test("flatAdamW() puts values back into their bounds", async () => {
   const bounded: readonly ParameterBuffer[] = [{ size: 3, decay: true, bounds: [0.001, 0.5] }];
   const update = compile((state: AdamWState, gradients: Tensor[], step: AdamWStep) =>
-    adamw(state, gradients, bounded, step)
+    flatAdamW(state, gradients, bounded, step)
   );
   const zeros = (): Tensor[] => [tensor(new Float32Array(3))];
   const state = { values: [tensor([0.07, 0.49, 0.07])], mu: zeros(), nu: zeros() };
@@ -109,9 +109,9 @@ Deno.test("adamw() puts values back into their bounds", async () => {
   update.destroy();
 });
 
-Deno.test("adamw() leaves every bit as it is where apply is 0, whatever the gradients are", async () => {
+Deno.test("flatAdamW() leaves every bit as it is where apply is 0, whatever the gradients are", async () => {
   const update = compile((state: AdamWState, gradients: Tensor[], step: AdamWStep, apply: Tensor) =>
-    adamw(state, gradients, flats, step, { apply })
+    flatAdamW(state, gradients, flats, step, { apply })
   );
   const good = flats.map((_, i) => tensor(values(i + 5)));
   const one = await update(start(), good, inputs(0.1, 1), tensor(1));
@@ -141,8 +141,8 @@ Deno.test("globalNorm() is the length of all gradients together", async () => {
   norm.destroy();
 });
 
-Deno.test("clipByGlobalNorm() shortens long gradients to the limit and leaves short ones", async () => {
-  const clip = compile((a: Tensor, b: Tensor) => clipByGlobalNorm([a, b], globalNorm([a, b]), 2));
+Deno.test("clipToNorm() shortens long gradients to the limit and leaves short ones", async () => {
+  const clip = compile((a: Tensor, b: Tensor) => clipToNorm([a, b], globalNorm([a, b]), 2));
   const [a, b] = await toHost(await clip(tensor([3, 0]), tensor([0, 4])));
   assertClose([...a!, ...b!], [1.2, 0, 0, 1.6], 1e-6);
   const short = await toHost(await clip(tensor([0.3, 0]), tensor([0, 0.4])));

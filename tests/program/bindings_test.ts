@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { adamw, type AdamWState, type AdamWStep } from "../../src/optim/adamw.ts";
+import { type AdamWState, type AdamWStep, flatAdamW } from "../../src/optim/adamw.ts";
 import { add, tanh } from "../../src/ops/elementwise.ts";
 import { compile, tensor, toHost } from "../../src/program/compile.ts";
 import type { Tensor } from "../../src/program/graph.ts";
@@ -15,7 +15,7 @@ Deno.test("AdamW is one kernel per buffer, constants bind nothing", async () => 
   const layout = [4096, 640].map((size, i) => ({ size, decay: i === 0, bounds: undefined }));
   const update = compile(
     (state: AdamWState, gradients: Tensor[], input: AdamWStep, apply: Tensor) =>
-      adamw(state, gradients, layout, input, { apply }),
+      flatAdamW(state, gradients, layout, input, { apply }),
     { donate: [0] },
   );
   const step = { rate: scalar(), correction1: scalar(), correction2: scalar() };

@@ -6,13 +6,14 @@ import { full } from "../../src/ops/full.ts";
 import { matmul } from "../../src/ops/matmul.ts";
 import { dropout, foldIn, randomKey } from "../../src/ops/random.ts";
 import { mean, sum } from "../../src/ops/reduce.ts";
+import { cos, sin } from "../../src/ops/trigonometry.ts";
 import { reshape } from "../../src/ops/shape.ts";
 import { compile, evaluate, tensor, toHost } from "../../src/program/compile.ts";
 import type { Tensor } from "../../src/program/graph.ts";
 import { placeholder } from "../../src/program/program.ts";
 import type { Program } from "../../src/program/program.ts";
 import { checkOp, elementwise, type Values } from "../testing/check_op.ts";
-import { randomTensor } from "../testing/reference.ts";
+import { assertClose, randomTensor } from "../testing/reference.ts";
 
 const f32 = (...shape: number[]): Tensor => placeholder({ shape, dtype: "f32" });
 
@@ -207,3 +208,18 @@ const hostOps: Ops<Float64Array> = {
   tanh: (a) => a.map(Math.tanh),
   scaleBySum: (a, b) => a.map((v) => v * Math.tanh(b.reduce((x, y) => x + y))),
 };
+
+Deno.test("kernels that wait for one another through a third are not joined", async () => {
+  const f = (x: Tensor, y: Tensor): Tensor[] => {
+    const first = sin(x), total = sum(first, { axes: [0] }), other = cos(y);
+    return [add(first, other), add(total, other)]; // the former joins `first`, so the latter must not join `other`
+  };
+  const x = randomTensor([3, 3], 1), y = randomTensor([3], 2);
+  const [wide, narrow] = await toHost(await compile(f)(tensor(x.data, x.shape), tensor(y.data)));
+  const expected = [...x.data].map((v, i) => Math.sin(v) + Math.cos(y.data[i % 3]!));
+  assertClose(wide!, expected);
+  assertClose(
+    narrow!,
+    [0, 1, 2].map((i) => [0, 3, 6].reduce((s, r) => s + Math.sin(x.data[r + i]!), Math.cos(y.data[i]!))),
+  );
+});

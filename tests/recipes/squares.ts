@@ -134,10 +134,10 @@ export async function valuesOf<A extends Tree[]>(
 export async function trainOn<E extends Example, S extends SpecTree, X extends Tree, B extends Tree>(
   objective: RecipeObjective<E, S, X, B>,
   examples: readonly E[],
-  { batch, steps }: { readonly batch: number; readonly steps: number },
+  { batch, steps, rate = 1e-2 }: { readonly batch: number; readonly steps: number; readonly rate?: number },
 ): Promise<TrainResult<S>> {
   const inputs = await batchesOf(examples, objective.collate, batch, examples.length);
   const next = ({ step }: { step: number }) =>
     Promise.resolve({ input: inputs[step % inputs.length]!, examples: batch, label: `${step}`, epoch: 0 });
-  return await train({ ...objective, data: { next } }, { steps, learningRate: () => 1e-2, progress: false });
+  return await train({ ...objective, data: { next } }, { steps, learningRate: () => rate, progress: false });
 }
