@@ -27,6 +27,8 @@ export {
   type PairBatch,
   pairCollate,
   type PairCollateOptions,
+  type TwoViewBatch,
+  twoViewCollate,
 } from "./pair_collate.ts";
 export { type NlvrBatch, nlvrCollate, type NlvrExample } from "./nlvr_collate.ts";
 export { type EntailmentBatch, entailmentCollate } from "./entailment_collate.ts";

@@ -48,6 +48,12 @@ export type PairBatch = TokenTensors & {
 /** B images and their captions, which there are with and without masks. */
 export type MlmBatch = PairBatch & MaskedTensors;
 
+/** The same with every image once more, drawn anew from its file. */
+export type TwoViewBatch = MlmBatch & {
+  /** u32 [B, H * W * 3 / 4]: the second view of the images. */
+  readonly secondImages: Tensor;
+};
+
 /**
  * Images and captions.
  *
@@ -87,5 +93,20 @@ export function mlmCollate(options: MlmCollateOptions): Collate<CaptionPair, Mlm
       const batch = pair.collate(pairs, images, random);
       return { ...batch, ...maskedTokens(batch, givenTokenizer(tokenizer), probability, random) };
     },
+  };
+}
+
+/**
+ * Images in two views, whose crops and augmentations are drawn apart, and captions with and without masks. The first view is that of
+ * {@linkcode mlmCollate}.
+ *
+ * @throws {RangeError} If `maxLength` is no length or `probability` none.
+ */
+export function twoViewCollate(options: MlmCollateOptions): Collate<CaptionPair, TwoViewBatch> {
+  const mlm = mlmCollate(options);
+  return {
+    views: [...mlm.views, options.view],
+    shapes: (count) => ({ ...mlm.shapes(count), secondImages: imageShape(options.view, count) }),
+    collate: (pairs, images, random) => ({ ...mlm.collate(pairs, images, random), secondImages: images[1]! }),
   };
 }

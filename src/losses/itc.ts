@@ -59,16 +59,33 @@ export function itcMomentumLoss(
   { image, text }: PairFeatures,
   temperature: Tensor,
   keys: MomentumKeys,
+  options: MomentumItcOptions,
+): Tensor {
+  const own = keys.features;
+  const i2t = momentumDirection({ queries: image, momentum: own.image, keys: keys.text }, temperature, options);
+  const t2i = momentumDirection({ queries: text, momentum: own.text, keys: keys.image }, temperature, options);
+  return multiply(add(i2t, t2i), 0.5);
+}
+
+/** Features of one direction of a contrastive loss with momentum encoders. */
+export interface MomentumQueries {
+  /** f32 [B, d]. */
+  readonly queries: Tensor;
+  /** The momentum encoder's features of the queries, [B, d]: soft targets are their similarities to the keys. */
+  readonly momentum: Tensor;
+  /** f32 [B + Q, d]; without ids key b is the one of query b. Constants. */
+  readonly keys: Tensor;
+}
+
+/** One direction of {@linkcode itcMomentumLoss}, of any features to any keys; a scalar. */
+export function momentumDirection(
+  { queries, momentum, keys }: MomentumQueries,
+  temperature: Tensor,
   { alpha, ids }: MomentumItcOptions,
 ): Tensor {
-  const scale = divide(1, temperature), targets = pairTargets(image.shape[0]!, ids);
-  const direction = (queries: Tensor, momentumQueries: Tensor, all: Tensor): Tensor => {
-    const constant = stopGradient(all), soft = { queries: momentumQueries, keys: constant, scale };
-    return mean(softmaxLoss({ queries, keys: constant, scale }, { targets, ...distilled(soft, alpha) }));
-  };
-  const i2t = direction(image, keys.features.image, keys.text);
-  const t2i = direction(text, keys.features.text, keys.image);
-  return multiply(add(i2t, t2i), 0.5);
+  const scale = divide(1, temperature), constant = stopGradient(keys), targets = pairTargets(queries.shape[0]!, ids);
+  const soft = { queries: momentum, keys: constant, scale };
+  return mean(softmaxLoss({ queries, keys: constant, scale }, { targets, ...distilled(soft, alpha) }));
 }
 
 function pairTargets(count: number, ids: MomentumItcOptions["ids"]): Targets {

@@ -3,8 +3,16 @@
  *
  * @module
  */
-export { itcLoss, itcMomentumLoss, type ItcOptions, type MomentumItcOptions } from "./itc.ts";
+export {
+  itcLoss,
+  itcMomentumLoss,
+  type ItcOptions,
+  momentumDirection,
+  type MomentumItcOptions,
+  type MomentumQueries,
+} from "./itc.ts";
 export { itmLoss } from "./itm.ts";
+export { imageLocals, localLoss, type Locals, textLocals } from "./local.ts";
 export { maskedLogits, type MaskedTexts, mlmLoss, type SoftTargets } from "./mlm.ts";
 export {
   chooseNegatives,

@@ -95,10 +95,12 @@ export interface MomentumKeys {
   readonly text: Tensor;
 }
 
-/** What the momentum encoders make of a batch: keys, and the image tokens [B, P + 1, D]. */
+/** What the momentum encoders make of a batch: keys, and the states of tokens. */
 export interface MomentumPairs extends MomentumKeys {
   /** Image tokens [B, P + 1, D] of the momentum encoder. */
   readonly imageStates: Tensor;
+  /** Text tokens [B, L, D] of the momentum encoder, without the image. */
+  readonly textStates: Tensor;
 }
 
 /** Runs the momentum encoders and puts their features before the queues'. No gradient flows. */
@@ -115,5 +117,6 @@ export function encodeKeys(
     image: concat([image, queues.images], 0), // [B + Q, d]
     text: concat([text, queues.texts], 0),
     imageStates: stopGradient(pairs.image.states),
+    textStates: stopGradient(pairs.text.states),
   };
 }

@@ -9,6 +9,7 @@ import { albefQueue } from "./albef_queue.ts";
 import { grit } from "./grit.ts";
 import { retrieval } from "./retrieval.ts";
 import { siglip } from "./siglip.ts";
+import { tcl } from "./tcl.ts";
 
 export {
   albef,
@@ -59,8 +60,9 @@ export {
 } from "./retrieval.ts";
 export { shuffled, type ShuffledOptions } from "./shuffled.ts";
 export { siglip, siglipFields, type SiglipSpec, sigmoidLoss } from "./siglip.ts";
+export { type AlignmentTerms, alignmentTerms, tcl, type TclLoss, tclLoss, type TwoViewPairs } from "./tcl.ts";
 export { drawFalsePairs, vilt, type ViltBatch, viltFields, type ViltLoss, viltLoss, type ViltOptions } from "./vilt.ts";
 export { vqa, type VqaExtra, vqaFields, vqaLoss, type VqaMomentum } from "./vqa.ts";
 
 /** The recipes on images and captions by name; a new one is a line here. */
-export const pairRecipes = { grit, albef, "albef-queue": albefQueue, retrieval, siglip };
+export const pairRecipes = { grit, albef, "albef-queue": albefQueue, retrieval, siglip, tcl };

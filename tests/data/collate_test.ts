@@ -1,14 +1,15 @@
-import { assertEquals, assertThrows } from "@std/assert";
+import { assertEquals, assertNotEquals, assertThrows } from "@std/assert";
+import sharp from "npm:sharp@0.35.5";
 import type { CaptionPair } from "../../src/data/caption_pairs.ts";
 import { type Collate, imageShape, maskedTokens, tokenTensors } from "../../src/data/collate.ts";
 import { maskTokens } from "../../src/data/masking.ts";
-import { mlmCollate, pairCollate, type PairCollateOptions } from "../../src/data/pair_collate.ts";
+import { mlmCollate, pairCollate, type PairCollateOptions, twoViewCollate } from "../../src/data/pair_collate.ts";
 import { Random } from "../../src/random/random.ts";
 import type { ImageOptions } from "../../src/data/transform.ts";
 import { tensor } from "../../src/program/compile.ts";
 import { placeholder, placeholders } from "../../src/program/program.ts";
 import { signature, type Tree } from "../../src/program/tree.ts";
-import { captionDataset, greyImages, loadAll, tokenizer, values, words } from "./loading.ts";
+import { captionDataset, folder, greyImages, loadAll, tokenizer, values, words } from "./loading.ts";
 
 const view: ImageOptions = { resolution: 8, transform: "train" };
 const dataset = captionDataset(words.map((word, i) => ({ image: greyImages[i]!, captions: [word], imageId: i })));
@@ -35,6 +36,28 @@ function testReady<B extends Tree>(
 
 testReady("pairCollate()", (options) => pairCollate({ view, maxLength: 6, ...options }));
 testReady("mlmCollate()", (options) => mlmCollate({ view, maxLength: 6, ...options }));
+testReady("twoViewCollate()", (options) => twoViewCollate({ view, maxLength: 6, ...options }));
+
+Deno.test("twoViewCollate() adds a second view that is drawn apart, and changes nothing else", async () => {
+  // Grey squares with a corner of another grey: crops of them differ.
+  const path = `${folder}/corner.png`, data = Uint8Array.from({ length: 8 * 8 * 3 }, (_, i) => i < 80 ? 250 : i % 199);
+  await sharp(data, { raw: { width: 8, height: 8, channels: 3 } }).png().toFile(path);
+  const pairs = captionDataset(words.map((word, i) => ({ image: path, captions: [word], imageId: i })));
+  const load = async <B extends Tree>(collate: Collate<CaptionPair, B>): Promise<B> =>
+    (await loadAll(pairs, collate, {}, { size: 12 })).batches[0]!.input;
+  const options = { maxLength: 6, tokenizer }, one = await load(mlmCollate({ ...options, view }));
+  const { secondImages, ...two } = await load(twoViewCollate({ ...options, view }));
+  for (const name of ["images", "ids", "mask", "imageIds", "mlmIds", "mlmLabels"] as const) {
+    assertEquals(values(two[name]), values(one[name]), name);
+  }
+  const perImage = secondImages.size / 12, [first, second] = [values(two.images), values(secondImages)];
+  for (let row = 0; row < 12; row++) {
+    const part = [row * perImage, (row + 1) * perImage] as const;
+    assertNotEquals(second.subarray(...part), first.subarray(...part), `image ${row}`);
+  }
+  const whole = await load(twoViewCollate({ ...options, view: { ...view, transform: "eval" } }));
+  assertEquals(values(whole.secondImages), values(whole.images));
+});
 
 Deno.test("mlmCollate() masks tokens and keeps their ids as labels", async () => {
   const collate = mlmCollate({ view, maxLength: 6, tokenizer, probability: 1 });

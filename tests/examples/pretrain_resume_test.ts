@@ -20,6 +20,7 @@ const losses = async (dir: string): Promise<[number, number][]> =>
 const recipes = [
   ["grit", []],
   ["albef", ["--key-queue", "16"]],
+  ["tcl", ["--key-queue", "16"]],
   ["retrieval", ["--key-queue", "16", "--alpha", "0.4"]],
 ] as const;
 for (const [recipe, more] of recipes) {

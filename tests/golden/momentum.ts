@@ -1,7 +1,14 @@
 /** The set of ALBEF's pre-training with momentum encoders, queues and soft targets. */
 import { valueAndGradAux } from "../../src/autograd/grad.ts";
 import type { PairNegatives } from "../../src/losses/negatives.ts";
-import { type Albef, albefSpec, encodePairs, matchLogits, TEMPERATURE_BOUNDS } from "../../src/models/albef.ts";
+import {
+  type Albef,
+  type AlbefSpec,
+  albefSpec,
+  encodePairs,
+  matchLogits,
+  TEMPERATURE_BOUNDS,
+} from "../../src/models/albef.ts";
 import { bertMultimodal } from "../../src/models/bert.ts";
 import type { AlbefConfig } from "../../src/models/config.ts";
 import { encodeKeys, type KeyQueues, type MomentumEncoders, momentumEncoders } from "../../src/models/momentum.ts";
@@ -53,7 +60,8 @@ export function officialQueue(rows: ArrayLike<number>, shape: readonly number[])
   return transposed(rows, shape[1]!, shape[0]!);
 }
 
-type State = { readonly optimizer: AdamWState; readonly momentum: MomentumEncoders; readonly queues: KeyQueues };
+/** What a step changes. */
+export type State = { readonly optimizer: AdamWState; readonly momentum: MomentumEncoders; readonly queues: KeyQueues };
 
 /** Similarities with all keys and their soft targets, [B, B + Q] each: what the loss holds in tiles only. */
 export function similarities(
@@ -66,8 +74,8 @@ export function similarities(
   return { sim: scaled(features), soft: softmax(scaled(momentumFeatures)) };
 }
 
-/** Values of one step that are no results of the loss function. */
-function shown(
+/** Values of one step that are no results of the loss function; `seen` is what the momentum encoders see of the batch. */
+export function shown(
   p: Albef,
   state: State,
   momentum: MomentumEncoders,
@@ -75,9 +83,10 @@ function shown(
   draws: PairNegatives,
   config: AlbefConfig,
   alpha: number,
+  seen: Loose = batch,
 ): Loose {
   const { image, text } = encodePairs(p, batch, { config });
-  const keys = encodeKeys(momentum, state.queues, batch, { config });
+  const keys = encodeKeys(momentum, state.queues, seen, { config });
   const count = image.features.shape[0]!;
   const direction = (features: Tensor, momentumFeatures: Tensor, all: Tensor): Loose => {
     const { sim, soft } = similarities(features, momentumFeatures, all, p.temp);
@@ -114,7 +123,7 @@ function shown(
 
 /** One step: momentum update, losses, AdamW; with the gradients of the single losses. */
 function makeStep(
-  layout: ParameterLayout<ReturnType<typeof albefSpec>>,
+  layout: ParameterLayout<AlbefSpec>,
   config: AlbefConfig,
   alpha: number,
   decay: number,
@@ -153,12 +162,18 @@ function makeStep(
   });
 }
 
-async function values(tree: Tree): Promise<Map<string, Float32Array>> {
+/** The values of a tree by path. */
+export async function values(tree: Tree): Promise<Map<string, Float32Array>> {
   const found = entries(tree), read_ = await toHost(found.map(([, t]) => t));
   return new Map(found.map(([path], i) => [path, read_[i] as Float32Array]));
 }
 
-async function startOf(golden: Golden, file: string, { params, config }: Setting): Promise<Loose> {
+/** Parameters, momentum copies and queues of the weights beside a file. */
+export async function startOf(
+  golden: Golden,
+  file: string,
+  { params, config }: Setting,
+): Promise<{ layout: ParameterLayout<AlbefSpec>; state: State }> {
   const layout = new ParameterLayout(albefSpec(config), { bounds: { temp: TEMPERATURE_BOUNDS } });
   const host = new Map(entries(params as Tree).map(([name, t]) => [name, t.node.host as Float32Array]));
   const zeros = (): Tensor[] => layout.buffers.map((b) => tensor(new Float32Array(b.size)));
@@ -178,13 +193,7 @@ async function momentumSet(golden: Golden, file: string): Promise<Verdict> {
   const setting = await settingOf(golden, file), { verdict, config, raw, input } = setting;
   const { layout, state } = await startOf(golden, file, setting);
   const step = makeStep(layout, config, raw.alpha ?? 0.4, raw.momentum ?? 0.995);
-  const batch = {
-    image: input("image"),
-    ids: input("input_ids"),
-    mask: input("attention_mask"),
-    mlmIds: input("mlm_input_ids"),
-    mlmLabels: input("mlm_labels"),
-  };
+  const batch = batchOf(input);
   const steps = Object.keys(verdict.entry.scalars).filter((n) => /^step\d+_loss_mlm$/.test(n)).length;
   let now: State = state;
   for (let t = 0; t < steps; t++) {
@@ -203,7 +212,19 @@ async function momentumSet(golden: Golden, file: string): Promise<Verdict> {
   return verdict;
 }
 
-function indices(inputs: ReadonlyMap<string, Value>, draw: string): PairNegatives {
+/** The mini-batch of a file. */
+export function batchOf(input: Setting["input"]): Record<"image" | "ids" | "mask" | "mlmIds" | "mlmLabels", Tensor> {
+  return {
+    image: input("image"),
+    ids: input("input_ids"),
+    mask: input("attention_mask"),
+    mlmIds: input("mlm_input_ids"),
+    mlmLabels: input("mlm_labels"),
+  };
+}
+
+/** The negatives that a file forces. */
+export function indices(inputs: ReadonlyMap<string, Value>, draw: string): PairNegatives {
   const of = (name: string): Tensor => tensor(Uint32Array.from(inputs.get(`${draw}_${name}_neg_idx`)!.data));
   return { images: of("image"), texts: of("text") };
 }
@@ -235,7 +256,8 @@ async function compareStep(
   }
 }
 
-async function compareFirst(verdict: Verdict, out: ReadonlyMap<string, Float32Array>, state: State): Promise<void> {
+/** What {@linkcode shown} gives, as files of the momentum form name it. */
+export function compareShown(verdict: Verdict, out: ReadonlyMap<string, Float32Array>): void {
   const features = ["image_feat", "text_feat", "image_feat_m", "text_feat_m"];
   for (const name of [...features, "itm_logits", "mlm_logits", "mlm_logits_m"]) {
     verdict.forward(name, out.get(`shown.${name}`)!);
@@ -245,16 +267,25 @@ async function compareFirst(verdict: Verdict, out: ReadonlyMap<string, Float32Ar
     verdict.forward(`sim_${direction}_targets`, out.get(`shown.${direction}.targets`)!);
     verdict.forward(`weights_${direction}`, out.get(`shown.${direction}.weights`)!);
   }
+}
+
+/** The momentum copies after the step, by path. */
+export function compareCopies(verdict: Verdict, copies: ReadonlyMap<string, Float32Array>, prefix = ""): void {
+  for (const name of verdict.left.filter((n) => n.startsWith("momentum_after."))) {
+    const ours = copies.get(prefix + name.slice("momentum_after.".length).replace(/^([^.]+)_m(?=\.)/, "$1"));
+    if (ours) verdict.forward(name, ours);
+  }
+}
+
+async function compareFirst(verdict: Verdict, out: ReadonlyMap<string, Float32Array>, state: State): Promise<void> {
+  compareShown(verdict, out);
   verdict.scalar("mlm_ce_part", out.get("mlmHard")![0]!);
   verdict.scalar("mlm_distill_part", out.get("mlmSoft")![0]!);
   compareGradients(verdict, out);
   for (const [theirs, ours] of [["ita", "itc"], ["itm", "itm"], ["mlm", "mlm"]] as const) {
     compareGradients(verdict, out, `${ours}Grads.`, `grad_${theirs}.`);
   }
-  for (const [path, copy] of await values(state.momentum)) {
-    const name = `momentum_after.${momentumName(path)}`;
-    if (verdict.values.has(name)) verdict.forward(name, copy);
-  }
+  compareCopies(verdict, await values(state.momentum));
 }
 
 /** The checks of this file by the name of a set. */

@@ -9,6 +9,7 @@ import { nlvrSets } from "./nlvr.ts";
 import { retrievalSets } from "./retrieval.ts";
 import { epochSet, groupSet, tiesSet } from "./sampler.ts";
 import { tableSets } from "./tables.ts";
+import { tclSets } from "./tcl.ts";
 import { entailmentSets } from "./ve.ts";
 import { viltSets } from "./vilt.ts";
 import { vqaSets } from "./vqa.ts";
@@ -18,6 +19,7 @@ type Check = (golden: Golden, file: string) => Promise<Verdict>;
 const checks: Readonly<Record<string, Check>> = {
   ...coreSets,
   ...momentumSets,
+  ...tclSets,
   ...retrievalSets,
   ...tableSets,
   ...vqaSets,
