@@ -58,11 +58,14 @@ async function documentation(): Promise<Counts> {
   return { passed: faults.length ? 0 : 1, failed: faults.length ? 1 : 0, ignored: [] };
 }
 
+/** Files that are tested at a time: compiling kernels takes one core each, and a GPU's memory is shared. */
+const MOST_FILES = 4;
+
 /** Runs `deno test`, showing its output as it comes. */
 async function test(args: string[]): Promise<Counts> {
   const child = new Deno.Command("deno", {
-    args: ["test", "--no-check", ...permissions, ...args],
-    env: { NO_COLOR: "1" },
+    args: ["test", "--no-check", "--parallel", ...permissions, ...args],
+    env: { NO_COLOR: "1", DENO_JOBS: String(Math.min(navigator.hardwareConcurrency, MOST_FILES)) },
     stdin: "null",
     stdout: "piped",
   }).spawn();
