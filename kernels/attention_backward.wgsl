@@ -31,25 +31,28 @@ const DROPOUT = false;
 @group(0) @binding(2) var<storage, read_write> own_y: array<Element>;
 @group(0) @binding(3) var<storage, read_write> other_x: array<Element>;
 @group(0) @binding(4) var<storage, read_write> other_y: array<Element>;
-//#if COLUMNS
-//#else
-@group(0) @binding(5) var<storage, read_write> out: array<Element>;
-//#end
-@group(0) @binding(6) var<storage, read_write> norms: array<vec2<f32>>;
 //#if MASK_KEYS
 @group(0) @binding(7) var<storage, read_write> mask: array<f32>;
 //#end
 //#if MASK_ROWS
 @group(0) @binding(7) var<storage, read_write> mask: array<f32>;
 //#end
-//#if DROPOUT
-@group(0) @binding(8) var<storage, read_write> random_key: array<u32>;
-//#end
 @group(0) @binding(9) var<storage, read_write> x_grad: array<Element>;
 //#if COLUMNS
 @group(0) @binding(10) var<storage, read_write> y_grad: array<Element>;
 //#end
-@group(0) @binding(11) var<storage, read_write> delta: array<f32>;
+@group(0) @binding(5) var<storage, read_write> norms: array<vec2<f32>>;
+@group(0) @binding(6) var<storage, read_write> delta: array<f32>;
+fn norm_at(row: u32) -> vec2<f32> { return norms[row]; }
+fn delta_at(row: u32) -> f32 { return delta[row]; }
+//#if COLUMNS
+//#else
+@group(0) @binding(11) var<storage, read_write> out: array<Element>;
+//#end
+//#if DROPOUT
+@group(0) @binding(8) var<storage, read_write> random_key: array<u32>;
+fn drawn_key() -> vec2<u32> { return vec2<u32>(random_key[0], random_key[1]); }
+//#end
 
 //#if SHARED
 var<workgroup> tile_x: array<vec4<f32>, TILE * PARTS>;
@@ -145,7 +148,7 @@ fn main(
   own_bias[$r] = bounded(mask[mask_keys + own[$r]]);
   //#end
   //#else
-  own_norm[$r] = norms[group * sizes.tq + own[$r]];
+  own_norm[$r] = norm_at(group * sizes.tq + own[$r]);
   own_delta[$r] = 0.0;
   for (var part = 0u; part < parts; part++) {
     own_delta[$r] += dot(read_own_y(at_own$r, part * SPLIT + split), read_out(at_own$r, part * SPLIT + split));
@@ -187,12 +190,12 @@ fn main(
     //#if COLUMNS
     for (var i = lane; i < TILE * EIGHTS; i += THREADS) {
       let counter = vec4<u32>(first / 8u + i % EIGHTS, tile + i / EIGHTS, group, sizes.stream);
-      tile_bits[i] = philox4x32(counter, vec2<u32>(random_key[0], random_key[1]));
+      tile_bits[i] = philox4x32(counter, drawn_key());
     }
     //#else
     for (var i = lane; i < HEIGHT; i += THREADS) {
       let counter = vec4<u32>(tile / 8u, min(first + i, own_count - 1u), group, sizes.stream);
-      tile_bits[i] = philox4x32(counter, vec2<u32>(random_key[0], random_key[1]));
+      tile_bits[i] = philox4x32(counter, drawn_key());
     }
     //#end
     //#end
@@ -238,8 +241,8 @@ fn main(
       //#if MASK_ROWS
       bias = bounded(mask[mask_keys + other * sizes.mask_row + own[0]]);
       //#end
-      let norm = norms[group * sizes.tq + other];
-      let row_delta = delta[group * sizes.tq + other];
+      let norm = norm_at(group * sizes.tq + other);
+      let row_delta = delta_at(group * sizes.tq + other);
       //#if CAUSAL
       seen = sees(other, own[0]);
       //#end
@@ -284,8 +287,8 @@ fn main(
     //#else
     let lane_other = min(tile + lane, other_count - 1u);
     //#if COLUMNS
-    let lane_norm = norms[group * sizes.tq + lane_other];
-    let lane_delta = delta[group * sizes.tq + lane_other];
+    let lane_norm = norm_at(group * sizes.tq + lane_other);
+    let lane_delta = delta_at(group * sizes.tq + lane_other);
     //#else
     //#if MASK_KEYS
     let lane_bias = bounded(mask[mask_keys + lane_other]);
@@ -297,9 +300,9 @@ fn main(
     //#if COLUMNS
     // A lane draws the bits of one row and eight keys; the lanes exchange them below.
     let counter$r = vec4<u32>((first + $r * THREADS) / 8u, tile + lane, group, sizes.stream);
-    bits[$r] = philox4x32(counter$r, vec2<u32>(random_key[0], random_key[1]));
+    bits[$r] = philox4x32(counter$r, drawn_key());
     //#else
-    bits[$r] = philox4x32(vec4<u32>(tile / 8u, own[$r], group, sizes.stream), vec2<u32>(random_key[0], random_key[1]));
+    bits[$r] = philox4x32(vec4<u32>(tile / 8u, own[$r], group, sizes.stream), drawn_key());
     //#end
     //#end
     //#end
