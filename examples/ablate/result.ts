@@ -13,11 +13,17 @@ export interface GroupRecalls {
   readonly t2i: number;
 }
 
+/** What is learned: scenes, scenes of which some training pictures have each other's captions, or photos. */
+export const WORLDS = ["scenes", "noisy", "photos"] as const;
+
+/** One of {@linkcode WORLDS}. */
+export type WorldName = typeof WORLDS[number];
+
 /** What one run of one seed gave. */
 export interface AblationResult {
   readonly run: string;
   readonly seed: number;
-  readonly world: "scenes" | "photos";
+  readonly world: WorldName;
   readonly steps: number;
   readonly batch: number;
   /** Examples of the training set. */
@@ -97,7 +103,7 @@ const point = { step: whole, epoch: number, loss: number, "itc?": number, "itm?"
 const line = object({
   run: text,
   seed: whole,
-  world: rule('"scenes" or "photos"', (v) => v === "scenes" || v === "photos"),
+  world: rule(`one of ${WORLDS.join(", ")}`, (v) => WORLDS.includes(v as WorldName)),
   steps: whole,
   batch: whole,
   examples: whole,
