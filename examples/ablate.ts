@@ -4,6 +4,7 @@
  *
  *     deno task ablate 4 --quick              all rows of a table end to end, in minutes; the figures mean nothing
  *     deno task ablate all                    the whole experiment, resumable: runs whose line is in the results are not run again
+ *     deno task ablate mafa --world dense     a judge of false negatives and smoothed targets on grouped mini-batches
  *     deno task ablate distillation --world noisy   ALBEF with and without soft targets, where 30 % of the captions are wrong
  *     deno task ablate 4 --world photos --photos FOLDER --runs albef-base,grit-cons-50
  *     deno task ablate time                   epochs of random, grouped and naive mini-batches, interleaved
@@ -24,7 +25,11 @@ const { count, fields, list, none, oneOf, text, toggle } = settings;
 
 const declared = fields({
   quick: toggle(false, "a budget of seconds a run, to see that everything works"),
-  world: oneOf(WORLDS, "scenes", "what is learned; noisy: scenes of which 30 % have the captions of another"),
+  world: oneOf(
+    WORLDS,
+    "scenes",
+    "noisy: scenes of which 30 % have the captions of another; dense: of 3 colours and shapes",
+  ),
   photos: text(none, "folder with train.json, dev.json and images/ for --world photos"),
   runs: list([], "only these runs of the table"),
   seeds: count(3, "runs of each row, with seeds from 1"),
@@ -166,8 +171,8 @@ function fileOf(options: Options): string {
 
 /** Where results come from: the command that repeats them, the code, the adapter. */
 async function origin(what: string, { quick, world }: Options) {
-  const named = { scenes: "", noisy: "--world noisy", photos: "--world photos --photos FOLDER" };
-  const flags = [quick ? "--quick" : "", named[world]];
+  const named = world === "scenes" ? "" : `--world ${world}${world === "photos" ? " --photos FOLDER" : ""}`;
+  const flags = [quick ? "--quick" : "", named];
   const command = ["deno task ablate", what, ...flags].filter((part) => part).join(" ");
   return { command, commit: await commit(), adapter: (await defaultDevice()).adapter };
 }

@@ -13,8 +13,11 @@ export interface GroupRecalls {
   readonly t2i: number;
 }
 
-/** What is learned: scenes, scenes of which some training pictures have each other's captions, or photos. */
-export const WORLDS = ["scenes", "noisy", "photos"] as const;
+/**
+ * What is learned: scenes, scenes of which some training pictures have each other's captions, scenes of few kinds of objects (many a caption
+ * is true of other pictures), or photos.
+ */
+export const WORLDS = ["scenes", "noisy", "dense", "photos"] as const;
 
 /** One of {@linkcode WORLDS}. */
 export type WorldName = typeof WORLDS[number];
@@ -33,7 +36,7 @@ export interface AblationResult {
   readonly adapter: string;
   /** Absent where several runs shared the machine. */
   readonly secondsPerEpoch?: number;
-  /** Losses on the way; `falseNegatives` in percent of ITM's negatives. */
+  /** Losses on the way; `falseNegatives` and a judge's `falsePositives` in percent of ITM's drawn pairs. */
   readonly curve: readonly {
     readonly step: number;
     readonly epoch: number;
@@ -42,6 +45,7 @@ export interface AblationResult {
     readonly itm?: number;
     readonly mlm?: number;
     readonly falseNegatives?: number;
+    readonly falsePositives?: number;
   }[];
   readonly usual: { readonly cosine: Recalls; readonly reranked?: Recalls };
   readonly hard?: { readonly cosine: GroupRecalls; readonly reranked?: GroupRecalls; readonly matching?: number };
@@ -111,7 +115,7 @@ const line = object({
   commit: text,
   adapter: text,
   "secondsPerEpoch?": positive,
-  curve: list(object({ ...point, "falseNegatives?": percent })),
+  curve: list(object({ ...point, "falseNegatives?": percent, "falsePositives?": percent })),
   usual: object({ cosine: recalls, "reranked?": recalls }),
   "hard?": object({ cosine: recalls1, "reranked?": recalls1, "matching?": percent }),
   "vision?": list(object({ mask: number, k: whole, with: percent, without: percent })),

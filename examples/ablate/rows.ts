@@ -42,6 +42,10 @@ export const methods = {
   // Table 6: TCL, and with grouping and more masking; its soft targets stand for the consistency term.
   "tcl": { recipe: "tcl", grit: "off", values: {} },
   "tcl-grit-50": { recipe: "tcl", grit: "grit", values: { mask: 0.5 } },
+  // MAFA, and its parts: smoothed targets alone, and the judge alone.
+  "grit-smooth-50": grit("grit", 0, 0.5, { itcSmoothing: 0.5, itcSmoothingFrom: 1 }),
+  "judge-50": { recipe: "mafa", grit: "grit", values: { itcSmoothing: 0 } },
+  "mafa-50": { recipe: "mafa", grit: "grit", values: {} },
   // Momentum distillation: the same keys of momentum encoders and queues, without and with their soft targets.
   "albef-hard": { recipe: "albef", grit: "off", values: { alpha: 0 } },
   "albef": { recipe: "albef", grit: "off", values: {} },
@@ -107,6 +111,16 @@ export const tables = {
     rows: [
       { label: "TCL", run: "tcl" },
       { label: "TCL + GRIT, 50 %", run: "tcl-grit-50" },
+    ],
+  },
+  "mafa": {
+    title: "MAFA: false negatives of grouped mini-batches",
+    rows: [
+      { label: "GRIT + consistency, 50 % (GRIT-VLP)", run: "grit-cons-50" },
+      { label: "GRIT, 50 %", run: "grit-50" },
+      { label: "GRIT + smoothing, 50 %", run: "grit-smooth-50" },
+      { label: "GRIT + judge, 50 %", run: "judge-50" },
+      { label: "GRIT + judge + smoothing, 50 % (MAFA)", run: "mafa-50" },
     ],
   },
   "distillation": {

@@ -57,6 +57,7 @@ export const budgets: Readonly<Record<WorldName | "times" | "quick", Budget>> = 
   scenes,
   // Wrong captions harm a model that has had the time to learn them by heart.
   noisy: { ...scenes, epochs: 10 },
+  dense: { ...scenes, kinds: { colors: 3, shapes: 3 } },
   photos: {
     batch: 64,
     subQueue: 640,
@@ -122,7 +123,7 @@ export interface World {
 }
 
 /** Scenes, made in `folder` unless they are there; `noisy` ones have captions of each other. */
-export async function scenesWorld(name: "scenes" | "noisy", folder: string, budget: Budget): Promise<World> {
+export async function scenesWorld(name: Exclude<WorldName, "photos">, folder: string, budget: Budget): Promise<World> {
   const counts = { train: budget.scenes, val: 0, test: budget.candidates, hard: budget.groups };
   await writeScenes(folder, { ...counts, ...budget.kinds, ...(name === "noisy" ? { swapped: SWAPPED } : {}), seed: 1 });
   const open = async (split: "train" | "test" | "hard"): Promise<CaptionDataset> => {
