@@ -1,3 +1,4 @@
+// deno-lint-ignore-file no-control-regex -- files begin with such characters
 /**
  * What an image file is, from its first bytes; its name says nothing.
  *
@@ -37,7 +38,7 @@ const others: readonly (readonly [kind: string, start: RegExp])[] = [
   ["PDF", /^%PDF-/],
   ["ICO", /^\0\0[\x01\x02]\0/],
   ["PSD", /^8BPS/],
-  ["EXR", /^\x76\x2f\x31\x01/],
+  ["EXR", /^v\/1\x01/],
   ["Radiance HDR", /^#\?RADIANCE/],
 ];
 
