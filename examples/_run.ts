@@ -223,8 +223,13 @@ export async function readableSet(
   onError: Shared["onError"],
 ): Promise<RetrievalSet> {
   const without = new Set<number>();
-  const make = (): RetrievalSet => retrievalSet(dataset, tokenizer, { ...options, without });
-  const { images } = make();
+  const make = (onEmpty: (sentence: string) => void) =>
+    retrievalSet(dataset, tokenizer, {
+      ...options,
+      without,
+      ...(onError === "skip" ? { onEmptyCaption: onEmpty } : {}),
+    });
+  const { images, entries } = make((sentence) => say(`skipped: ${sentence}`));
   for (const { file, reason } of dataset.skipped) say(`skipped in "${file}": ${reason}`);
   for (let i = 0; i < images.count; i++) {
     try {
@@ -232,10 +237,10 @@ export async function readableSet(
     } catch (error) {
       if (onError === "stop") throw error;
       say(`skipped: ${(error as Error).message}`);
-      without.add(i);
+      without.add(entries[i]!);
     }
   }
-  return make();
+  return make(() => {});
 }
 
 export function sayRecalls({ cosine, reranked }: RetrievalResult): void {

@@ -12,6 +12,7 @@ export const inputFields = {
     "stop",
     "whether what cannot be read ends the run, or is replaced, counted and listed",
   ),
+  outside: toggle(false, "take images too that are outside of the folder given for them", free),
   tokenizer: text(none, "tokenizer.json or vocab.txt; without it one is learned from the texts", {
     paper: "bert-base-uncased",
     ...free, // its content is compared, not its path
