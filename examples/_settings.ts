@@ -62,6 +62,12 @@ export const optimizationFields = {
 /** What a run writes and how often. */
 export const reportFields = {
   checkpointEvery: count(200, "steps between checkpoints", free),
+  onSaveError: oneOf(
+    ["stop", "continue"],
+    "stop",
+    "whether a checkpoint that the disk does not take ends the run, or is told and left out (not the last one)",
+    free,
+  ),
   logEvery: count(20, "steps between reports", free),
   evaluateEvery: count(none, "steps between evaluations; without it at the end only", free),
 };

@@ -131,7 +131,18 @@ type Result = TrainResult<any>;
 
 /** Trains phases by the settings of a run. */
 function fitter({ options }: Run, shared: Pick<TrainOptions, "signal" | "files" | "settings">) {
-  const { seed, workers, onError, batch, allowMissing, overwrite, checkpointEvery, profile, evaluateEvery } = options;
+  const {
+    seed,
+    workers,
+    onError,
+    batch,
+    allowMissing,
+    overwrite,
+    checkpointEvery,
+    onSaveError,
+    profile,
+    evaluateEvery,
+  } = options;
   return async ({ dataset, objective, steps, out, start, resume, evaluate }: Phase): Promise<Result> => {
     const cacheBytes = options.cacheMb * 2 ** 20, { perEpoch } = lengthOf(options, dataset.length);
     await using loader = new Loader(dataset, objective.collate, { seed, workers, onError, cacheBytes });
@@ -146,6 +157,7 @@ function fitter({ options }: Run, shared: Pick<TrainOptions, "signal" | "files" 
       resume,
       overwrite,
       checkpointEvery,
+      onSaveError,
       ...(profile ? { profile } : {}),
       ...(evaluateEvery ? { evaluateEvery } : {}),
     });

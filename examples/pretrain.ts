@@ -104,6 +104,7 @@ export async function main(args: readonly string[]): Promise<void> {
     signal: stop.signal,
     overwrite: options.overwrite,
     checkpointEvery: options.checkpointEvery,
+    onSaveError: options.onSaveError,
     ...(options.profile ? { profile: options.profile } : {}),
     ...(options.evaluateEvery ? { evaluateEvery: options.evaluateEvery } : {}),
   });

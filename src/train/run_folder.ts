@@ -4,6 +4,7 @@
  * @module
  */
 import { writeFileAtomic } from "../io/atomic.ts";
+import { DiskError } from "../io/disk_error.ts";
 import { appendLines, isIn, type LineFile, makeFolder, removeIfThere, textIfThere } from "../io/files.ts";
 import { listCheckpoints, removeCheckpoint } from "./checkpoint.ts";
 
@@ -52,6 +53,28 @@ export async function openMetrics(out: string, step: number, steps: number): Pro
     .map((line) => `${line}\n`).join("");
   if (kept !== text) await writeFileAtomic(path, kept);
   return await appendLines(path);
+}
+
+/** The error with the sentence's end: which checkpoint of the folder is still whole. */
+export async function withWhole(error: DiskError, out: string): Promise<DiskError> {
+  const whole = await listCheckpoints(out).catch((): string[] => []), last = whole.at(-1);
+  const state = last === undefined
+    ? `there is no checkpoint in "${out}"`
+    : `the checkpoint "${out}/${last}.safetensors" is whole, --resume goes on from it`;
+  return new DiskError(`${error.message}; ${state}`, { cause: error });
+}
+
+/** A file whose lines are lost where the disk does not take them; `warn` is told. */
+export function forgiving(file: LineFile, warn: (error: DiskError) => void): LineFile {
+  const write = (line: string): void => {
+    try {
+      file.write(line);
+    } catch (error) {
+      if (!(error instanceof DiskError)) throw error;
+      warn(error);
+    }
+  };
+  return { write, close: () => file.close() };
 }
 
 function metricsPath(out: string): string {
