@@ -5,6 +5,7 @@
  */
 import { DiskError } from "../io/disk_error.ts";
 import type { LineFile } from "../io/files.ts";
+import type { FolderLock } from "../io/lock.ts";
 import { ProgressLine } from "../io/terminal.ts";
 import type { ParametersOf, SpecTree } from "../nn/spec.ts";
 import { stepInputs } from "../optim/adamw.ts";
@@ -96,7 +97,7 @@ export interface TrainResult<S extends SpecTree> {
  * Trains until `steps` optimizer steps are done or the task has no more mini-batches.
  *
  * @throws {Error} If a loss or a gradient is not finite: the message names the mini-batch. Also if a checkpoint cannot be resumed or `out`
- *   holds those of another run; then nothing has been written.
+ *   holds those of another run, or one is at work there; then nothing has been written.
  * @throws {DiskError} If the disk fails: the file, the bytes needed, and which checkpoint is still whole.
  */
 export async function train<S extends SpecTree, X extends Tree, B extends Tree>(
@@ -129,6 +130,7 @@ class Run<S extends SpecTree, X extends Tree, B extends Tree> {
   #names: string[] = [];
   #counters: Counters = { step: 0, examples: 0, firstLosses: 0, lastLosses: [] };
   #reporter!: Reporter;
+  #lock: FolderLock | undefined;
   #metricsFile: LineFile | undefined;
   #saved: SavedCheckpoint | null = null;
   #savedStep = -1;
@@ -162,7 +164,7 @@ class Run<S extends SpecTree, X extends Tree, B extends Tree> {
     if (out) await checkRunFolder(out, claim);
     this.#names = metricNames(this.task, this.#layout, extra);
     if (out) {
-      await claimRunFolder(out, claim);
+      this.#lock = await claimRunFolder(out, claim);
       await writeRunFiles(out, files);
       const metrics = await openMetrics(out, saved?.record.counters.step ?? 0, this.options.steps);
       this.#metricsFile = this.#goesOn ? forgiving(metrics, ({ message }) => this.#warn(message)) : metrics;
@@ -365,6 +367,7 @@ class Run<S extends SpecTree, X extends Tree, B extends Tree> {
     this.#metricsFile?.close();
     this.#programs?.gradients.destroy();
     this.#programs?.update.destroy();
+    await this.#lock?.free();
     await this.task.data.close?.();
   }
 }
