@@ -12,6 +12,12 @@ export const inputFields = {
     "stop",
     "whether what cannot be read ends the run, or is replaced, counted and listed",
   ),
+  check: oneOf(
+    ["files", "decode", "off"],
+    "files",
+    "what is looked at of every training image before the first step: that its file is there; that it can be decoded; nothing",
+    free,
+  ),
   tokenizer: text(none, "tokenizer.json or vocab.txt; without it one is learned from the texts", {
     paper: "bert-base-uncased",
     ...free, // its content is compared, not its path

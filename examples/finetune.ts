@@ -26,6 +26,7 @@ import {
   type TrainResult,
 } from "../mod.ts";
 import {
+  checkImages,
   contents,
   lengthOf,
   loadStart,
@@ -146,6 +147,7 @@ function fitter({ options }: Run, shared: Pick<TrainOptions, "signal" | "files" 
   return async ({ dataset, objective, steps, out, start, resume, evaluate }: Phase): Promise<Result> => {
     const cacheBytes = options.cacheMb * 2 ** 20, { perEpoch } = lengthOf(options, dataset.length);
     await using loader = new Loader(dataset, objective.collate, { seed, workers, onError, cacheBytes });
+    await checkImages(loader, options);
     const result = await train({ ...shuffled(objective, { loader, batch, seed }), ...(evaluate ? { evaluate } : {}) }, {
       ...shared,
       ...stepOf(options),
