@@ -37,6 +37,7 @@ import {
   writeScenes,
 } from "../mod.ts";
 import {
+  checkImages,
   contents,
   lengthOf,
   loadStart,
@@ -84,6 +85,7 @@ export async function main(args: readonly string[]): Promise<void> {
     onError: options.onError,
     cacheBytes: options.cacheMb * 2 ** 20,
   });
+  await checkImages(loader, options);
   const task = grouped(objective, {
     loader,
     embedding: config.embedding,
@@ -104,6 +106,7 @@ export async function main(args: readonly string[]): Promise<void> {
     signal: stop.signal,
     overwrite: options.overwrite,
     checkpointEvery: options.checkpointEvery,
+    onSaveError: options.onSaveError,
     ...(options.profile ? { profile: options.profile } : {}),
     ...(options.evaluateEvery ? { evaluateEvery: options.evaluateEvery } : {}),
   });
