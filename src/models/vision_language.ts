@@ -65,14 +65,14 @@ export const languageModelParts = {
   decoder: "llm_backbone.",
 } as const;
 
-/** Shapes and starting values; the projector starts as linear maps of Prismatic's, truncated normals of deviation 0.02. */
+/** Shapes and starting values. */
 export function visionLanguageSpec({ decoder, image }: VisionLanguageConfig): VisionLanguageSpec {
   const llm_backbone = { llm: { model: decoderSpec(decoder) } };
   if (!image) return { llm_backbone };
   const { encoder } = image;
   return {
     ...(isTower(encoder) ? { vision_backbone: { featurizer: towerSpec(encoder) } } : {}),
-    projector: projectorSpec(image, decoder.width),
+    projector: projectorSpec(isTower(encoder) ? encoder.width : 3 * encoder.patch ** 2, decoder.width, image.projector),
     llm_backbone,
   };
 }
@@ -81,9 +81,13 @@ function isTower(encoder: ImagePrefixConfig["encoder"]): encoder is TowerConfig 
   return "width" in encoder;
 }
 
-function projectorSpec({ encoder, projector = "mlp" }: ImagePrefixConfig, width: number): ProjectorSpec {
-  const from = isTower(encoder) ? encoder.width : 3 * encoder.patch ** 2;
-  const between = { linear: [], mlp: [width], "fused-mlp": [4 * from, width] }[projector];
+/** A projector of states of width `from`; it starts as Prismatic's linear maps, truncated normals of deviation 0.02. */
+export function projectorSpec(
+  from: number,
+  width: number,
+  kind: NonNullable<ImagePrefixConfig["projector"]> = "mlp",
+): ProjectorSpec {
+  const between = { linear: [], mlp: [width], "fused-mlp": [4 * from, width] }[kind];
   const widths = [from, ...between, width], init = { normal: 0.02, truncated: true };
   const maps = widths.slice(1).map((to, i) => [String(2 * i), linearSpec(widths[i]!, to, init)] as const);
   return { projector: Object.fromEntries(maps) };
