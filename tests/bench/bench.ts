@@ -22,6 +22,7 @@
  *     deno run -A tests/bench/bench.ts scaling                       how cost grows with batch, tokens, width and keys
  *     deno run -A tests/bench/bench.ts waits                         what a training loop waits for
  *     deno run -A tests/bench/bench.ts memory CONFIG [BATCH GIB RECIPE]   memory of a run, and the largest batch that fits
+ *     deno run -A tests/bench/bench.ts lm-step CONFIG BATCH LENGTH [remat]   one training step of a language model, not repeated
  *     deno run -A tests/bench/bench.ts lm-memory CONFIG BATCH LENGTH memory and operations of a language model's step, without running it
  */
 import { defaultDevice } from "../../src/gpu/device.ts";
@@ -32,7 +33,7 @@ import { pairRecipes } from "../../src/recipes/mod.ts";
 import { profileTable, writeProfile } from "../../src/train/profile.ts";
 import { compare } from "./compare.ts";
 import { groupingLine } from "./grouping.ts";
-import { type DecoderName, languageModelMemory, languageModelWork } from "./language_model.ts";
+import { type DecoderName, languageModelMemory, languageModelStep, languageModelWork } from "./language_model.ts";
 import { type Line, line, measure, round } from "./measure.ts";
 import { memoryReport } from "./memory.ts";
 import { official, type OfficialTask } from "./official.ts";
@@ -80,6 +81,8 @@ const reports: Record<string, (args: readonly string[]) => Promise<void>> = {
   waits,
   memory: ([config, batch = "96", limit = "16", recipe]) =>
     memoryReport(configName(config), Number(batch), Number(limit), recipeName(recipe)),
+  "lm-step": ([config, batch, length, remat]) =>
+    languageModelStep(decoderName(config), Number(batch), Number(length), remat === "remat"),
   "lm-memory": ([config, batch, length]) => languageModelMemory(decoderName(config), Number(batch), Number(length)),
 };
 
