@@ -64,7 +64,7 @@ const ROWS = [[5, 1, 3], [9, 2], [4]], LENGTH = 12;
 
 for (const [name, config] of Object.entries(variants)) {
   Deno.test(`decoderStates() and nextTokenLoss() of packed documents: ${name}`, async () => {
-    const p = parameters(config), values = valuesOf(p), batch = pack(ROWS, LENGTH, config);
+    const p = parameters(config), values = valuesOf(p as Tree), batch = pack(ROWS, LENGTH, config);
     const [tokens, weights] = [batch.tokens.node.host!, batch.lossMask.node.host!];
     const found = await run(p, batch, config), states = found.get("states")!;
     let entropy = 0, z = 0, count = 0;

@@ -1,17 +1,17 @@
 /** A decoder language model in plain float64 loops, one document at a time. */
 import type { DecoderConfig } from "../../src/models/decoder_config.ts";
-import type { Decoder } from "../../src/models/decoder.ts";
 import { entries, type Tree } from "../../src/program/tree.ts";
 
 /** Parameters by name. */
 export type Values = ReadonlyMap<string, ArrayLike<number>>;
 
 /** The parameters of a tree on the host. */
-export function valuesOf(p: Decoder): Values {
-  return new Map(entries(p as Tree).map(([name, t]) => [name, t.node.host!]));
+export function valuesOf(p: Tree): Values {
+  return new Map(entries(p).map(([name, t]) => [name, t.node.host!]));
 }
 
-function product(weight: ArrayLike<number>, x: readonly number[], rows: readonly [number, number]): number[] {
+/** Rows of a matrix times a vector. */
+export function product(weight: ArrayLike<number>, x: readonly number[], rows: readonly [number, number]): number[] {
   const [from, to] = rows;
   return Array.from({ length: to - from }, (_, i) => {
     const at = (from + i) * x.length;
@@ -19,7 +19,13 @@ function product(weight: ArrayLike<number>, x: readonly number[], rows: readonly
   });
 }
 
-function normed(values: Values, name: string, x: readonly number[], { norm, eps = 1e-5 }: DecoderConfig): number[] {
+/** LayerNorm or RMSNorm of a row. */
+export function normed(
+  values: Values,
+  name: string,
+  x: readonly number[],
+  { norm, eps = 1e-5 }: Pick<DecoderConfig, "norm" | "eps">,
+): number[] {
   const weight = values.get(`${name}.weight`)!, bias = values.get(`${name}.bias`);
   const mean = norm === "rms" ? 0 : x.reduce((a, b) => a + b, 0) / x.length;
   const scale = Math.sqrt(x.reduce((sum, v) => sum + (v - mean) ** 2, 0) / x.length + eps);
@@ -35,7 +41,8 @@ function turned(x: readonly number[], position: number, { heads, rotaryBase = 10
   });
 }
 
-function attended(q: readonly number[], keys: number[][], values: number[][], heads: number): number[] {
+/** What a row of queries reads of the keys and values that it sees. */
+export function attended(q: readonly number[], keys: number[][], values: number[][], heads: number): number[] {
   const width = q.length / heads;
   return Array.from({ length: heads }, (_, head) => {
     const own = (x: readonly number[]): number[] => x.slice(head * width, (head + 1) * width), row = own(q);
