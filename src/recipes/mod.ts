@@ -40,6 +40,7 @@ export {
   queueRows,
   type QueueSizes,
 } from "./grouped.ts";
+export { lm, lmFields, type LmSetup } from "./lm.ts";
 export { nlvr2, nlvrFields, textAssignment } from "./nlvr.ts";
 export {
   type PairLoss,
