@@ -49,9 +49,9 @@ const measures: Readonly<Record<string, Measure>> = {
     guess: ({ majority }) => 100 * majority.accuracy,
   },
   grounding: {
-    title: "grounding, pointing accuracy",
-    of: (figures) => 100 * onlySplit(figures).pointing!,
-    guess: (figures) => 100 * onlySplit(figures).covered!,
+    title: "grounding, accuracy of boxes",
+    of: (figures) => 100 * onlySplit(figures).accuracy!,
+    guess: (figures) => 100 * onlySplit(figures).chance!,
   },
 };
 
@@ -71,8 +71,8 @@ const inputs: Readonly<
     }),
   },
   entailment: { rows: "entailment" },
-  // Maps of the image encoder's first block by the cosine point best in small models, whatever they start from.
-  grounding: { rows: "expressions", flags: ({ detections }) => ({ detections, mapsBy: "itc", layer: 0 }) },
+  // Maps of the image encoder by the cosine: they point better in small models than the matching head's.
+  grounding: { rows: "expressions", flags: ({ detections }) => ({ detections, mapsBy: "itc" }) },
 };
 
 const options = fields({

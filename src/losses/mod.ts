@@ -34,5 +34,13 @@ export {
   transportPlan,
   wordPatchAlignment,
 } from "./optimal_transport.ts";
-export { distilled, type Logits, softmaxLoss, type SoftmaxLossOptions, type Targets } from "./softmax_loss.ts";
+export { type NextTokenLoss, nextTokenLoss } from "./next_token.ts";
+export {
+  distilled,
+  type Logits,
+  softmaxLoss,
+  softmaxLossAndNorm,
+  type SoftmaxLossOptions,
+  type Targets,
+} from "./softmax_loss.ts";
 export { type Total, total } from "./total.ts";

@@ -41,6 +41,7 @@ export {
   queueRows,
   type QueueSizes,
 } from "./grouped.ts";
+export { lm, lmFields, type LmSetup } from "./lm.ts";
 export {
   type Judge,
   judgePairs,
