@@ -22,30 +22,41 @@ const MASK_KEYS = false;
 const MASK_ROWS = false;
 const CAUSAL = false;
 const DROPOUT = false;
+const PACKED = false; // norms, delta and the key are in one buffer: see attention_pack.wgsl
 
 @group(0) @binding(1) var<storage, read_write> own_x: array<Element>;
 @group(0) @binding(2) var<storage, read_write> own_y: array<Element>;
 @group(0) @binding(3) var<storage, read_write> other_x: array<Element>;
 @group(0) @binding(4) var<storage, read_write> other_y: array<Element>;
-//#if COLUMNS
-//#else
-@group(0) @binding(5) var<storage, read_write> out: array<Element>;
-//#end
-@group(0) @binding(6) var<storage, read_write> norms: array<vec2<f32>>;
 //#if MASK_KEYS
 @group(0) @binding(7) var<storage, read_write> mask: array<f32>;
 //#end
 //#if MASK_ROWS
 @group(0) @binding(7) var<storage, read_write> mask: array<f32>;
 //#end
-//#if DROPOUT
-@group(0) @binding(8) var<storage, read_write> random_key: array<u32>;
-//#end
 @group(0) @binding(9) var<storage, read_write> dx: array<Element>;
 //#if COLUMNS
 @group(0) @binding(10) var<storage, read_write> dy: array<Element>;
 //#end
-@group(0) @binding(11) var<storage, read_write> delta: array<f32>;
+//#if PACKED
+@group(0) @binding(5) var<storage, read_write> packed: array<vec4<u32>>;
+fn norm_at(row: u32) -> vec2<f32> { return bitcast<vec2<f32>>(packed[row].xy); }
+fn delta_at(row: u32) -> f32 { return bitcast<f32>(packed[row].z); }
+fn drawn_key() -> vec2<u32> { return packed[sizes.batch * sizes.heads * sizes.tq].xy; }
+//#else
+@group(0) @binding(5) var<storage, read_write> norms: array<vec2<f32>>;
+@group(0) @binding(6) var<storage, read_write> delta: array<f32>;
+fn norm_at(row: u32) -> vec2<f32> { return norms[row]; }
+fn delta_at(row: u32) -> f32 { return delta[row]; }
+//#if COLUMNS
+//#else
+@group(0) @binding(11) var<storage, read_write> out: array<Element>;
+//#end
+//#if DROPOUT
+@group(0) @binding(8) var<storage, read_write> random_key: array<u32>;
+fn drawn_key() -> vec2<u32> { return vec2<u32>(random_key[0], random_key[1]); }
+//#end
+//#end
 
 //#if SHARED
 var<workgroup> tile_x: array<vec4<f32>, TILE * PARTS>;
@@ -121,12 +132,16 @@ fn main(
   own_bias[$r] = bounded(mask[mask_keys + own[$r]]);
   //#end
   //#else
-  own_norm[$r] = norms[group * sizes.tq + own[$r]];
+  own_norm[$r] = norm_at(group * sizes.tq + own[$r]);
+  //#if PACKED
+  own_delta[$r] = delta_at(group * sizes.tq + own[$r]);
+  //#else
   own_delta[$r] = 0.0;
   for (var part = 0u; part < parts; part++) {
     own_delta[$r] += dot(read_own_y(at_own$r, part), read_out(at_own$r, part));
   }
   if (first + $r * THREADS + lane < own_count) { delta[group * sizes.tq + own[$r]] = own_delta[$r]; }
+  //#end
   //#end
   //#end
 
@@ -154,7 +169,7 @@ fn main(
     //#if DROPOUT
     for (var i = lane; i < TILE * EIGHTS; i += THREADS) {
       let counter = vec4<u32>(first / 8u + i % EIGHTS, tile + i / EIGHTS, group, sizes.stream);
-      tile_bits[i] = philox4x32(counter, vec2<u32>(random_key[0], random_key[1]));
+      tile_bits[i] = philox4x32(counter, drawn_key());
     }
     //#end
     //#end
@@ -166,8 +181,8 @@ fn main(
       //#else
       let lane_other = min(eight + lane, other_count - 1u);
       //#if COLUMNS
-      let lane_norm = norms[group * sizes.tq + lane_other];
-      let lane_delta = delta[group * sizes.tq + lane_other];
+      let lane_norm = norm_at(group * sizes.tq + lane_other);
+      let lane_delta = delta_at(group * sizes.tq + lane_other);
       //#else
       //#if MASK_KEYS
       let lane_bias = bounded(mask[mask_keys + lane_other]);
@@ -182,10 +197,10 @@ fn main(
       //#else
       // A lane draws the bits of one row and eight keys; the lanes exchange them below.
       let counter$r = vec4<u32>((first + $r * THREADS) / 8u, eight + lane, group, sizes.stream);
-      bits[$r] = philox4x32(counter$r, vec2<u32>(random_key[0], random_key[1]));
+      bits[$r] = philox4x32(counter$r, drawn_key());
       //#end
       //#else
-      bits[$r] = philox4x32(vec4<u32>(eight / 8u, own[$r], group, sizes.stream), vec2<u32>(random_key[0], random_key[1]));
+      bits[$r] = philox4x32(vec4<u32>(eight / 8u, own[$r], group, sizes.stream), drawn_key());
       //#end
       //#end
       //#end
@@ -251,8 +266,8 @@ fn main(
           //#if COLUMNS
           //#if SHARED
           let at = group * sizes.tq + min(other + $t, sizes.tq - 1u);
-          let row_norm = norms[at];
-          let row_delta = delta[at];
+          let row_norm = norm_at(at);
+          let row_delta = delta_at(at);
           //#else
           let row_norm = subgroupShuffle(lane_norm, j + $t);
           let row_delta = subgroupShuffle(lane_delta, j + $t);
