@@ -93,14 +93,19 @@ function lowerPack(
 function lowerRows(ctx: Lowering, attrs: AttentionAttrs, sizes: AttentionSizes, b: Buffers): void {
   const { q, k, v, dOut, mask, rows: { out, ...others } } = b;
   const reads = { own_x: q, own_y: dOut, other_x: k, other_y: v, ...(out ? { out } : {}) };
-  dispatch(ctx, attrs, sizes, { columns: false, reads, writes: { dx: ctx.outputs[0] }, others: { mask, ...others } });
+  dispatch(ctx, attrs, sizes, {
+    columns: false,
+    reads,
+    writes: { x_grad: ctx.outputs[0] },
+    others: { mask, ...others },
+  });
 }
 
 /** dk and dv. */
 function lowerColumns(ctx: Lowering, attrs: AttentionAttrs, sizes: AttentionSizes, b: Buffers): void {
   const { q, k, v, dOut, mask, rows: { out: _, ...others } } = b;
-  const reads = { own_x: k, own_y: v, other_x: q, other_y: dOut }, [, dx, dy] = ctx.outputs;
-  dispatch(ctx, attrs, sizes, { columns: true, reads, writes: { dx, dy }, others: { mask, ...others } });
+  const reads = { own_x: k, own_y: v, other_x: q, other_y: dOut }, [, x_grad, y_grad] = ctx.outputs;
+  dispatch(ctx, attrs, sizes, { columns: true, reads, writes: { x_grad, y_grad }, others: { mask, ...others } });
 }
 
 /** One of the two kernels: its arrays of heads and its other buffers. */
@@ -114,7 +119,7 @@ interface Half {
 function dispatch(ctx: Lowering, attrs: AttentionAttrs, sizes: AttentionSizes, half: Half): void {
   const { columns, reads, writes, others } = half, own = columns ? sizes.tk : sizes.tq;
   const plan = attentionPlan(ctx.device, sizes.width, own);
-  const name = `attentionGrad ${plan.ROWS} x ${plan.THREADS} ${columns ? "columns" : "rows"}`;
+  const name = `attentionGrad ${plan.ROWS} x ${plan.HEIGHT} ${columns ? "columns" : "rows"}`;
   const kernel = attentionKernel(name, source, plan, { attrs, sizes }, {
     reads: Object.keys(reads),
     writes: Object.keys(writes),
@@ -122,7 +127,7 @@ function dispatch(ctx: Lowering, attrs: AttentionAttrs, sizes: AttentionSizes, h
   });
   ctx.dispatch({
     ...kernel.bind({ sizes: sizesUniform(sizes, attrs), ...reads, ...writes, ...others }),
-    workgroups: sizes.batch * sizes.heads * Math.ceil(own / (plan.ROWS * plan.THREADS)),
+    workgroups: sizes.batch * sizes.heads * Math.ceil(own / (plan.ROWS * plan.HEIGHT)),
     flop: (columns ? 8 : 6) * sizes.scores * sizes.width,
   });
 }
