@@ -26,6 +26,7 @@ const MASK_KEYS = false;
 const MASK_ROWS = false;
 const CAUSAL = false;
 const DROPOUT = false;
+const PACKED = false; // norms, delta and the key are in one buffer: see attention_pack.wgsl
 
 @group(0) @binding(1) var<storage, read_write> own_x: array<Element>;
 @group(0) @binding(2) var<storage, read_write> own_y: array<Element>;
@@ -41,6 +42,12 @@ const DROPOUT = false;
 //#if COLUMNS
 @group(0) @binding(10) var<storage, read_write> y_grad: array<Element>;
 //#end
+//#if PACKED
+@group(0) @binding(5) var<storage, read_write> packed: array<vec4<u32>>;
+fn norm_at(row: u32) -> vec2<f32> { return bitcast<vec2<f32>>(packed[row].xy); }
+fn delta_at(row: u32) -> f32 { return bitcast<f32>(packed[row].z); }
+fn drawn_key() -> vec2<u32> { return packed[sizes.batch * sizes.heads * sizes.tq].xy; }
+//#else
 @group(0) @binding(5) var<storage, read_write> norms: array<vec2<f32>>;
 @group(0) @binding(6) var<storage, read_write> delta: array<f32>;
 fn norm_at(row: u32) -> vec2<f32> { return norms[row]; }
@@ -52,6 +59,7 @@ fn delta_at(row: u32) -> f32 { return delta[row]; }
 //#if DROPOUT
 @group(0) @binding(8) var<storage, read_write> random_key: array<u32>;
 fn drawn_key() -> vec2<u32> { return vec2<u32>(random_key[0], random_key[1]); }
+//#end
 //#end
 
 //#if SHARED
@@ -149,6 +157,9 @@ fn main(
   //#end
   //#else
   own_norm[$r] = norm_at(group * sizes.tq + own[$r]);
+  //#if PACKED
+  own_delta[$r] = delta_at(group * sizes.tq + own[$r]);
+  //#else
   own_delta[$r] = 0.0;
   for (var part = 0u; part < parts; part++) {
     own_delta[$r] += dot(read_own_y(at_own$r, part * SPLIT + split), read_out(at_own$r, part * SPLIT + split));
@@ -162,6 +173,7 @@ fn main(
   //#end
   //#end
   if (split == 0u && first + $r * HEIGHT + own_row < own_count) { delta[group * sizes.tq + own[$r]] = own_delta[$r]; }
+  //#end
   //#end
   //#end
 

@@ -77,10 +77,19 @@ export function warnOfOpenGl(adapter: string): void {
   );
 }
 
-/** A device with all limits of the adapter. Deno hides "subgroups" in `adapter.features` but grants it, so it is probed by asking. */
-export async function requestDevice(adapter: GPUAdapter): Promise<GPUDevice> {
+/**
+ * A device with all limits of the adapter, or with exactly those that WebGPU guarantees: 8 storage buffers a kernel, 16 KiB of
+ * workgroup memory, 256 invocations, bindings of 128 MiB, buffers of 256 MiB. Deno hides "subgroups" in `adapter.features` but grants
+ * it, so it is probed by asking.
+ *
+ * @throws {RangeError} if there is no such choice.
+ */
+export async function requestDevice(adapter: GPUAdapter, limits = "adapter"): Promise<GPUDevice> {
+  if (limits !== "adapter" && limits !== "guaranteed") {
+    throw new RangeError(`Cannot open a device with the limits "${limits}": it must be one of adapter, guaranteed`);
+  }
   const requiredLimits: Record<string, number> = {};
-  for (const name in adapter.limits) {
+  for (const name in limits === "adapter" ? adapter.limits : {}) {
     const value = (adapter.limits as unknown as Record<string, number>)[name];
     if (typeof value === "number") requiredLimits[name] = value;
   }

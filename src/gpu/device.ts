@@ -39,6 +39,11 @@ export interface DeviceProfile {
 export interface DeviceOptions {
   /** "high-performance" (default), "low-power" or "software"; the environment variable GRITSTONE_ADAPTER says the same. */
   readonly adapter?: string;
+  /**
+   * "adapter" (default): all that it has. "guaranteed": what WebGPU guarantees on every adapter, so that what runs with it runs on all;
+   * the environment variable GRITSTONE_LIMITS says the same.
+   */
+  readonly limits?: "adapter" | "guaranteed";
   /** For tests: pretend to be the other kind of adapter, so that its kernels are chosen. */
   readonly kind?: "cpu" | "gpu";
 }
@@ -158,15 +163,21 @@ export class Device {
     buffer.destroy();
   }
 
+  /** How a kernel of this signature binds its constants: as uniforms where it has no storage buffer to spare. */
+  #constantsOf(signature: string): "uniform" | "read-only-storage" {
+    return signature.length > this.profile.maxStorageBuffers ? "uniform" : this.#constants;
+  }
+
   /** The layout of a dispatch's bindings: "s" for storage, "u" for uniform, in order. */
   layout(signature: string): GPUBindGroupLayout {
     let layout = this.#layouts.get(signature);
     if (!layout) {
+      const constants = this.#constantsOf(signature);
       layout = this.gpu.createBindGroupLayout({
         entries: [...signature].map((kind, binding) => ({
           binding,
           visibility: GPUShaderStage.COMPUTE,
-          buffer: { type: kind === "s" ? "storage" : this.#constants },
+          buffer: { type: kind === "s" ? "storage" : constants },
         })),
       });
       this.#layouts.set(signature, layout);
@@ -182,7 +193,9 @@ export class Device {
     const signature = bindings.map((b) => "words" in b ? "u" : "s").join("");
     this.gpu.pushErrorScope("validation");
     const enable = /\bsubgroup\w+\(/.test(code) ? this.enableSubgroups : "";
-    const text = this.#constants === "uniform" ? code : code.replaceAll("var<uniform>", "var<storage, read>");
+    const text = this.#constantsOf(signature) === "uniform"
+      ? code
+      : code.replaceAll("var<uniform>", "var<storage, read>");
     const module = this.gpu.createShaderModule({ code: enable + text, label: name });
     const broken = await this.gpu.popErrorScope();
     if (broken) {
@@ -213,10 +226,15 @@ export class Device {
   }
 }
 
-/** Opens an adapter with all its limits and the features that kernels can use. */
+/**
+ * Opens an adapter with its limits and the features that kernels can use.
+ *
+ * @throws {RangeError} if an option has no such value, {@linkcode Error} if there is no adapter.
+ */
 export async function openDevice(options: DeviceOptions = {}): Promise<Device> {
   const adapter = await requestAdapter(options.adapter ?? readEnvironment("GRITSTONE_ADAPTER"));
-  const gpu = await requestDevice(adapter), { name, kind, lanes } = describeAdapter(adapter.info);
+  const gpu = await requestDevice(adapter, options.limits ?? readEnvironment("GRITSTONE_LIMITS"));
+  const { name, kind, lanes } = describeAdapter(adapter.info);
   if (isOpenGl(adapter.info, gpu.features)) warnOfOpenGl(name);
   return new Device(gpu, name, {
     kind: options.kind ?? kind,

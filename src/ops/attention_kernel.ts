@@ -90,15 +90,17 @@ export function sizesUniform(
   };
 }
 
+type Consts = Readonly<Record<string, boolean>>;
+
 /** Completes a kernel of attention that reads and writes heads through the arrays named. */
 export function attentionKernel(
   name: string,
   source: string,
   plan: AttentionPlan,
   node: { readonly attrs: AttentionAttrs; readonly sizes: AttentionSizes },
-  options: { readonly reads: readonly string[]; readonly writes: readonly string[]; readonly columns?: boolean },
+  options: { readonly reads: readonly string[]; readonly writes: readonly string[]; readonly consts?: Consts },
 ): Kernel {
-  const { reads, writes, columns } = options, { attrs, sizes } = node;
+  const { reads, writes, consts } = options, { attrs, sizes } = node;
   const byRow = sizes.mask.row > 0;
   const masks = { MASK_KEYS: attrs.masked && !byRow, MASK_ROWS: attrs.masked && byRow };
   const empty = { EMPTY: mayBeEmpty(attrs, sizes), MASKED_ZERO: !!attrs.maskedZero };
@@ -109,11 +111,29 @@ export function attentionKernel(
       ...plan,
       WHOLE: plan.WIDTH % 4 === 0,
       ...flags,
-      ...(columns === undefined ? empty : { COLUMNS: columns }),
+      ...(consts ?? empty),
     },
     lists: { READS: reads, WRITES: writes },
   });
 }
+
+/** The kernel that puts what the backward kernels read of each row into one buffer. */
+export function attentionPackKernel(source: string, width: number, dropout: boolean): Kernel {
+  return kernel("attentionGrad pack", source, {
+    library: heads,
+    consts: {
+      WIDTH: width,
+      PARTS: Math.ceil(width / 4),
+      WHOLE: width % 4 === 0,
+      DROPOUT: dropout,
+      THREADS: PACK_THREADS,
+    },
+    lists: { READS: ["grad", "out"], WRITES: [] },
+  });
+}
+
+/** Threads of a workgroup of that kernel, each with a row. */
+export const PACK_THREADS = 64;
 
 /** Constants of both kernels: who computes what. */
 export interface AttentionPlan {
