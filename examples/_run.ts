@@ -74,6 +74,13 @@ export async function openAdapter({ adapter, tuning }: Pick<Shared, "adapter" | 
   return device;
 }
 
+/** Opens the same adapter anew, with its tuning, after it was lost. */
+export async function reopenAdapter({ adapter, tuning }: Pick<Shared, "adapter" | "tuning">): Promise<Device> {
+  const device = await openDevice(adapter ? { adapter } : {});
+  if (tuning) await loadTuning(device, tuning);
+  return device;
+}
+
 /** The tokenizer that is named, else that of the run which is resumed, else one that is learned from the texts. */
 export async function openTokenizer(
   { tokenizer, vocabulary, sep, resume, out }: Pick<Shared, "tokenizer" | "vocabulary" | "sep" | "resume"> & {

@@ -75,6 +75,11 @@ export const reportFields = {
     "whether a checkpoint that the disk does not take ends the run, or is told and left out (not the last one)",
     free,
   ),
+  recover: count(
+    0,
+    "how often a lost device, or one without memory, is opened anew to go on from the last checkpoint",
+    { min: 0, ...free },
+  ),
   logEvery: count(20, "steps between reports", free),
   evaluateEvery: count(none, "steps between evaluations; without it at the end only", free),
 };

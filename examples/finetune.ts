@@ -32,6 +32,7 @@ import {
   loadStart,
   openAdapter,
   rateOf,
+  reopenAdapter,
   round,
   runCommand,
   say,
@@ -141,6 +142,7 @@ function fitter({ options }: Run, shared: Pick<TrainOptions, "signal" | "files" 
     overwrite,
     checkpointEvery,
     onSaveError,
+    recover,
     profile,
     evaluateEvery,
   } = options;
@@ -160,6 +162,8 @@ function fitter({ options }: Run, shared: Pick<TrainOptions, "signal" | "files" 
       overwrite,
       checkpointEvery,
       onSaveError,
+      recover,
+      openDevice: () => reopenAdapter(options),
       ...(profile ? { profile } : {}),
       ...(evaluateEvery ? { evaluateEvery } : {}),
     });

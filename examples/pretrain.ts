@@ -46,6 +46,7 @@ import {
   openTokenizer,
   rateOf,
   readableSet,
+  reopenAdapter,
   round,
   roundedRecalls,
   runCommand,
@@ -107,6 +108,8 @@ export async function main(args: readonly string[]): Promise<void> {
     overwrite: options.overwrite,
     checkpointEvery: options.checkpointEvery,
     onSaveError: options.onSaveError,
+    recover: options.recover,
+    openDevice: () => reopenAdapter(options),
     ...(options.profile ? { profile: options.profile } : {}),
     ...(options.evaluateEvery ? { evaluateEvery: options.evaluateEvery } : {}),
   });

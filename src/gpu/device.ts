@@ -105,13 +105,17 @@ export class Device {
     return { bytes: this.#bytes, peak: this.#peak, buffers: this.#buffers };
   }
 
+  /** Why nothing can be done on this device any more; undefined while it is there. */
+  get loss(): DeviceLostError | undefined {
+    if (this.#lost === undefined) return undefined;
+    return new DeviceLostError(
+      `Cannot use the GPU "${this.adapter}": the device was lost (${this.#lost}); start again from the last checkpoint`,
+    );
+  }
+
   /** Throws if the device was lost or an earlier command failed outside any error scope. */
   check(): void {
-    if (this.#lost !== undefined) {
-      throw new DeviceLostError(
-        `Cannot use the GPU "${this.adapter}": the device was lost (${this.#lost}); start again from the last checkpoint`,
-      );
-    }
+    if (this.loss) throw this.loss;
     if (this.#uncaptured !== undefined) {
       const message = this.#uncaptured;
       this.#uncaptured = undefined;

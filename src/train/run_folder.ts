@@ -74,13 +74,14 @@ export async function openMetrics(out: string, step: number, steps: number): Pro
   return await appendLines(path);
 }
 
-/** The error with the sentence's end: which checkpoint of the folder is still whole. */
-export async function withWhole(error: DiskError, out: string): Promise<DiskError> {
+/** The error with the end of its sentence: which checkpoint of the folder is still whole. */
+export async function withWhole<E extends Error>(error: E, out: string): Promise<E> {
   const whole = await listCheckpoints(out).catch((): string[] => []), last = whole.at(-1);
   const state = last === undefined
     ? `there is no checkpoint in "${out}"`
     : `the checkpoint "${out}/${last}.safetensors" is whole, --resume goes on from it`;
-  return new DiskError(`${error.message}; ${state}`, { cause: error });
+  const Kind = error.constructor as new (message: string, options: ErrorOptions) => E;
+  return new Kind(`${error.message}; ${state}`, { cause: error });
 }
 
 /** A file whose lines are lost where the disk does not take them; `warn` is told. */
