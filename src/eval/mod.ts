@@ -6,7 +6,7 @@
 export { falseNegativeRate, type FalseNegatives } from "./false_negatives.ts";
 export { type Recall, type Recalls } from "./recall.ts";
 export { RetrievalEvaluator, type RetrievalOptions, type RetrievalResult, type RetrievalSet } from "./retrieval.ts";
-export { retrievalSet, type RetrievalSetOptions } from "./retrieval_set.ts";
+export { type DiskRetrievalSet, retrievalSet, type RetrievalSetOptions } from "./retrieval_set.ts";
 export {
   type ImageFeatures,
   type ImageText,

@@ -3,6 +3,14 @@
  *
  * @module
  */
+import {
+  describeAdapter,
+  isOpenGl,
+  requestAdapter,
+  requestDevice,
+  subgroupsDirective,
+  warnOfOpenGl,
+} from "./adapter.ts";
 import { compileError, DeviceLostError, formatBytes, KernelError, OutOfMemoryError } from "./errors.ts";
 
 /** What a lowering may know of the device. */
@@ -207,31 +215,13 @@ export class Device {
 
 /** Opens an adapter with all its limits and the features that kernels can use. */
 export async function openDevice(options: DeviceOptions = {}): Promise<Device> {
-  const choice = options.adapter ?? readEnvironment("GRITSTONE_ADAPTER") ?? "high-performance";
-  const request: Record<string, GPURequestAdapterOptions> = {
-    "high-performance": { powerPreference: "high-performance" },
-    "low-power": { powerPreference: "low-power" },
-    "software": { forceFallbackAdapter: true },
-  };
-  if (!(choice in request)) {
-    throw new RangeError(`Cannot open the adapter "${choice}": it must be one of ${Object.keys(request).join(", ")}`);
-  }
-  const adapter = await globalThis.navigator.gpu?.requestAdapter(request[choice]);
-  if (!adapter) {
-    throw new Error(
-      `Cannot open the adapter "${choice}": WebGPU found none; on Linux without a GPU install Mesa's software driver: ` +
-        `apt-get install mesa-vulkan-drivers libvulkan1`,
-    );
-  }
-  const gpu = await requestDevice(adapter);
-  const info = adapter.info;
-  const names = [info.description, info.device, info.architecture, info.vendor].filter(Boolean);
-  const software = info.isFallbackAdapter || /llvmpipe|swiftshader|lavapipe|basic render/i.test(names.join());
-  const fixed = info.subgroupMinSize === info.subgroupMaxSize;
-  return new Device(gpu, names[0] ?? "unnamed adapter", {
-    kind: options.kind ?? (software ? "cpu" : "gpu"),
+  const adapter = await requestAdapter(options.adapter ?? readEnvironment("GRITSTONE_ADAPTER"));
+  const gpu = await requestDevice(adapter), { name, kind, lanes } = describeAdapter(adapter.info);
+  if (isOpenGl(adapter.info, gpu.features)) warnOfOpenGl(name);
+  return new Device(gpu, name, {
+    kind: options.kind ?? kind,
     subgroups: gpu.features.has("subgroups" as GPUFeatureName),
-    subgroupSize: fixed ? info.subgroupMinSize : 0,
+    subgroupSize: lanes,
     f16: gpu.features.has("shader-f16"),
     alignment: Math.max(256, gpu.limits.minStorageBufferOffsetAlignment),
     maxBindingBytes: gpu.limits.maxStorageBufferBindingSize,
@@ -239,30 +229,6 @@ export async function openDevice(options: DeviceOptions = {}): Promise<Device> {
     workgroupThreads: gpu.limits.maxComputeInvocationsPerWorkgroup,
     maxStorageBuffers: gpu.limits.maxStorageBuffersPerShaderStage,
   }, await subgroupsDirective(gpu));
-}
-
-/** Chromium wants a directive before kernels that use subgroups; Deno refuses it. On one line, so that line numbers hold. */
-async function subgroupsDirective(gpu: GPUDevice): Promise<string> {
-  const directive = "enable subgroups; ";
-  gpu.pushErrorScope("validation");
-  gpu.createShaderModule({ code: `${directive}@compute @workgroup_size(8) fn main() { _ = subgroupAdd(1u); }` });
-  return await gpu.popErrorScope() ? "" : directive;
-}
-
-/** Deno hides "subgroups" in `adapter.features` but grants it, so it is probed by asking. */
-async function requestDevice(adapter: GPUAdapter): Promise<GPUDevice> {
-  const requiredLimits: Record<string, number> = {};
-  for (const name in adapter.limits) {
-    const value = (adapter.limits as unknown as Record<string, number>)[name];
-    if (typeof value === "number") requiredLimits[name] = value;
-  }
-  const optional = ["timestamp-query", "shader-f16"].filter((f) => adapter.features.has(f as GPUFeatureName));
-  for (const features of [[...optional, "subgroups"], optional]) {
-    try {
-      return await adapter.requestDevice({ requiredFeatures: features as GPUFeatureName[], requiredLimits });
-    } catch { /* without subgroups, then */ }
-  }
-  return await adapter.requestDevice();
 }
 
 /** An environment variable, or undefined where there are none or reading them is not permitted. */

@@ -4,7 +4,8 @@
  * @module
  */
 export { type Archive, type LazyTensor, type TensorInfo } from "./archive.ts";
-export { writeFileAtomic } from "./atomic.ts";
+export { writeFileAtomic, type WriteOptions } from "./atomic.ts";
+export { DiskError } from "./disk_error.ts";
 export { type GridSize, resizeBicubic } from "./bicubic.ts";
 export { type Dtype, type DTYPE_BITS, type NamedTensor, type TensorData } from "./dtype.ts";
 export { type NameRule, type NameTable } from "./names.ts";

@@ -16,6 +16,7 @@ export { imageLocals, localLoss, type Locals, textLocals } from "./local.ts";
 export { maskedLogits, type MaskedTexts, mlmLoss, type SoftTargets } from "./mlm.ts";
 export {
   chooseNegatives,
+  type FoundPositives,
   NEGATIVE_KINDS,
   type NegativeKind,
   type NegativeMix,

@@ -59,15 +59,20 @@ export const attentionGradOp: Op<AttentionAttrs> = {
 /** dq, and the row sums that the other kernel needs. */
 function lowerRows(ctx: Lowering, attrs: AttentionAttrs, sizes: AttentionSizes, b: Buffers): void {
   const { q, k, v, dOut, out, norms, mask, random_key, delta } = b;
-  const reads = { own_x: q, own_y: dOut, other_x: k, other_y: v, out }, writes = { dx: ctx.outputs[0] };
+  const reads = { own_x: q, own_y: dOut, other_x: k, other_y: v, out }, writes = { x_grad: ctx.outputs[0] };
   dispatch(ctx, attrs, sizes, { columns: false, reads, writes, others: { norms, mask, random_key, delta } });
 }
 
 /** dk and dv. */
 function lowerColumns(ctx: Lowering, attrs: AttentionAttrs, sizes: AttentionSizes, b: Buffers): void {
   const { q, k, v, dOut, norms, mask, random_key, delta } = b;
-  const reads = { own_x: k, own_y: v, other_x: q, other_y: dOut }, [, dx, dy] = ctx.outputs;
-  dispatch(ctx, attrs, sizes, { columns: true, reads, writes: { dx, dy }, others: { norms, mask, random_key, delta } });
+  const reads = { own_x: k, own_y: v, other_x: q, other_y: dOut }, [, x_grad, y_grad] = ctx.outputs;
+  dispatch(ctx, attrs, sizes, {
+    columns: true,
+    reads,
+    writes: { x_grad, y_grad },
+    others: { norms, mask, random_key, delta },
+  });
 }
 
 /** One of the two kernels: its arrays of heads and its other buffers. */
@@ -81,7 +86,7 @@ interface Half {
 function dispatch(ctx: Lowering, attrs: AttentionAttrs, sizes: AttentionSizes, half: Half): void {
   const { columns, reads, writes, others } = half, own = columns ? sizes.tk : sizes.tq;
   const plan = attentionPlan(ctx.device, sizes.width, own);
-  const name = `attentionGrad ${plan.ROWS} x ${plan.THREADS} ${columns ? "columns" : "rows"}`;
+  const name = `attentionGrad ${plan.ROWS} x ${plan.HEIGHT} ${columns ? "columns" : "rows"}`;
   const kernel = attentionKernel(name, source, plan, { attrs, sizes }, {
     reads: Object.keys(reads),
     writes: Object.keys(writes),
@@ -89,7 +94,7 @@ function dispatch(ctx: Lowering, attrs: AttentionAttrs, sizes: AttentionSizes, h
   });
   ctx.dispatch({
     ...kernel.bind({ sizes: sizesUniform(sizes, attrs), ...reads, ...writes, ...others }),
-    workgroups: sizes.batch * sizes.heads * Math.ceil(own / (plan.ROWS * plan.THREADS)),
+    workgroups: sizes.batch * sizes.heads * Math.ceil(own / (plan.ROWS * plan.HEIGHT)),
     flop: (columns ? 8 : 6) * sizes.scores * sizes.width,
   });
 }

@@ -3,7 +3,9 @@
  *
  * @module
  */
+import { DiskError } from "../io/disk_error.ts";
 import type { LineFile } from "../io/files.ts";
+import type { FolderLock } from "../io/lock.ts";
 import { ProgressLine } from "../io/terminal.ts";
 import type { ParametersOf, SpecTree } from "../nn/spec.ts";
 import { stepInputs } from "../optim/adamw.ts";
@@ -16,7 +18,7 @@ import type { SettingsRecord } from "../settings/record.ts";
 import { type Counters, loadCheckpoint, type RunSettings, saveCheckpoint, type SavedCheckpoint } from "./checkpoint.ts";
 import { profileOnce } from "./profile.ts";
 import { endLosses, type Metrics, Reporter } from "./report.ts";
-import { checkRunFolder, claimRunFolder, openMetrics, writeRunFiles } from "./run_folder.ts";
+import { checkRunFolder, claimRunFolder, forgiving, openMetrics, withWhole, writeRunFiles } from "./run_folder.ts";
 import { startingExtra, startingState, startingValues } from "./start.ts";
 import {
   buildStep,
@@ -49,6 +51,11 @@ export interface TrainOptions extends StepOptions {
   readonly overwrite?: boolean;
   /** Steps between checkpoints; there is one at the end in any case. @default 200 */
   readonly checkpointEvery?: number;
+  /**
+   * What happens when the disk does not take a checkpoint or a line of metrics: the run ends ("stop"), or says so and goes on
+   * ("continue"); the checkpoint at the end must be written in any case. @default "stop"
+   */
+  readonly onSaveError?: "stop" | "continue";
   /** Continue from the newest checkpoint of `out` (true) or of another folder or file. */
   readonly resume?: boolean | string;
   /**
@@ -90,7 +97,8 @@ export interface TrainResult<S extends SpecTree> {
  * Trains until `steps` optimizer steps are done or the task has no more mini-batches.
  *
  * @throws {Error} If a loss or a gradient is not finite: the message names the mini-batch. Also if a checkpoint cannot be resumed or `out`
- *   holds those of another run; then nothing has been written.
+ *   holds those of another run, or one is at work there; then nothing has been written.
+ * @throws {DiskError} If the disk fails: the file, the bytes needed, and which checkpoint is still whole.
  */
 export async function train<S extends SpecTree, X extends Tree, B extends Tree>(
   task: Task<S, X, B>,
@@ -100,6 +108,8 @@ export async function train<S extends SpecTree, X extends Tree, B extends Tree>(
   try {
     await run.start();
     return await run.loop();
+  } catch (error) {
+    throw error instanceof DiskError && options.out ? await withWhole(error, options.out) : error;
   } finally {
     await run.close();
   }
@@ -120,6 +130,7 @@ class Run<S extends SpecTree, X extends Tree, B extends Tree> {
   #names: string[] = [];
   #counters: Counters = { step: 0, examples: 0, firstLosses: 0, lastLosses: [] };
   #reporter!: Reporter;
+  #lock: FolderLock | undefined;
   #metricsFile: LineFile | undefined;
   #saved: SavedCheckpoint | null = null;
   #savedStep = -1;
@@ -153,9 +164,10 @@ class Run<S extends SpecTree, X extends Tree, B extends Tree> {
     if (out) await checkRunFolder(out, claim);
     this.#names = metricNames(this.task, this.#layout, extra);
     if (out) {
-      await claimRunFolder(out, claim);
+      this.#lock = await claimRunFolder(out, claim);
       await writeRunFiles(out, files);
-      this.#metricsFile = await openMetrics(out, saved?.record.counters.step ?? 0, this.options.steps);
+      const metrics = await openMetrics(out, saved?.record.counters.step ?? 0, this.options.steps);
+      this.#metricsFile = this.#goesOn ? forgiving(metrics, ({ message }) => this.#warn(message)) : metrics;
     }
     const sizes = { rows: this.#logEvery * this.#accumulate, columns: 1 + this.#names.length, steps: this.#logEvery };
     this.#state = await startingState(this.#layout, values, extra, sizes, saved);
@@ -173,7 +185,7 @@ class Run<S extends SpecTree, X extends Tree, B extends Tree> {
       if (step % this.#logEvery === 0 || last || step % checkpointEvery === 0) {
         await this.#reporter.report(this.#state, this.#counters);
       }
-      if (out && step % checkpointEvery === 0) await this.#save();
+      if (out && step % checkpointEvery === 0) await (last || !this.#goesOn ? this.#save() : this.#trySave());
       if (step % evaluateEvery === 0 && !last) await this.#evaluate(await this.#params(), step);
     }
     await this.#reporter.report(this.#state, this.#counters);
@@ -302,6 +314,20 @@ class Run<S extends SpecTree, X extends Tree, B extends Tree> {
     this.#savedStep = this.#counters.step;
   }
 
+  /** Goes on without a checkpoint that the disk did not take. */
+  async #trySave(): Promise<void> {
+    try {
+      await this.#save();
+    } catch (error) {
+      if (!(error instanceof DiskError)) throw error;
+      this.#warn(`${(await withWhole(error, this.options.out!)).message}; training goes on`);
+    }
+  }
+
+  get #goesOn(): boolean {
+    return this.options.onSaveError === "continue";
+  }
+
   /** The parameters as tensors of their own, copied, so that they outlive the next step. */
   async #params(): Promise<ParametersOf<S>> {
     const { optimizer: { values }, frozen } = this.#state, count = values.length;
@@ -329,11 +355,19 @@ class Run<S extends SpecTree, X extends Tree, B extends Tree> {
     else this.#line?.show(text);
   }
 
+  /** A line that stays. */
+  #warn(text: string): void {
+    const { progress } = this.options;
+    if (typeof progress === "function") progress(text);
+    else this.#line?.print(text);
+  }
+
   async close(): Promise<void> {
     this.#line?.end();
     this.#metricsFile?.close();
     this.#programs?.gradients.destroy();
     this.#programs?.update.destroy();
+    await this.#lock?.free();
     await this.task.data.close?.();
   }
 }
