@@ -13,8 +13,7 @@ import { bySeed, meanRecall, rankingOf, type Table } from "./table.ts";
 /** Okabe and Ito's colours, which colour-blind people can tell apart; yellow, which is faint on white, comes last. */
 const colors = ["#000000", "#E69F00", "#56B4E9", "#009E73", "#D55E00", "#CC79A7", "#0072B2", "#F0E442"];
 
-/** A Vega-Lite specification as SVG. */
-export async function draw(spec: Record<string, unknown>): Promise<string> {
+async function draw(spec: Record<string, unknown>): Promise<string> {
   const config = {
     font: "sans-serif",
     axis: { labelLimit: 0, labelFontSize: 12, titleFontSize: 12 },

@@ -1,6 +1,6 @@
 /** Tokens per second of a decoder that keeps keys and values, and of the same one that computes all tokens again, by length. */
 import { defaultDevice } from "../../src/gpu/device.ts";
-import { draw } from "../../examples/ablate/charts.ts";
+import { draw } from "../../examples/_charts.ts";
 import type { Decoder } from "../../src/models/decoder.ts";
 import { decoderLogits, decoderSpec } from "../../src/models/decoder.ts";
 import { decodeAgain, decodeNext, type DecoderCache } from "../../src/models/decoder_cache.ts";
