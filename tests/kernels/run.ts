@@ -33,6 +33,7 @@ async function opKernels(file: string): Promise<Collected[]> {
   const args = [
     "test",
     "--no-check",
+    "--parallel",
     "--quiet",
     "-A",
     "--preload",
