@@ -9,7 +9,7 @@
 //   COLUMNS              a thread owns keys:        own_x = k, own_y = v;  other_x = q, other_y = g;  x_grad = dk, y_grad = dv
 // Each thread keeps ROWS rows of its own side and their gradients in registers, or the part of them that it owns; the other side
 // streams by, KEYS rows at a step.
-// Shapes, masks, SHARED and the bits of the dropout: see attention_forward.wgsl. delta is [B, heads, Tq]. x_grad and y_grad have all heads
+// Shapes, masks, SHARED, EXCHANGE and the bits of the dropout: see attention_forward.wgsl. delta is [B, heads, Tq]. x_grad and y_grad have all heads
 // of queries, also where heads of keys are shared. A row that is empty has a norm of 0, and so are its probabilities.
 // WIDTH, PARTS, sizes, read_NAME(at, part) and write_NAME(at, part, value): attention_heads.wgsl.
 const ROWS = 4u; // own rows of a thread
@@ -21,6 +21,7 @@ const OWN = 8u; // vec4 of a head that a thread owns: PARTS / SPLIT
 const LOADS = 4u; // vec4 that a lane loads for a step: KEYS * PARTS / THREADS, rounded up
 const TILE = 8u; // other rows in workgroup memory, 8 or a divisor of it that KEYS divides; 8 if not SHARED
 const SHARED = false;
+const EXCHANGE = true;
 const COLUMNS = false;
 const MASK_KEYS = false;
 const MASK_ROWS = false;
@@ -297,6 +298,7 @@ fn main(
       //#end
     }
     //#else
+    //#if EXCHANGE
     let lane_other = min(tile + lane, other_count - 1u);
     //#if COLUMNS
     let lane_norm = norm_at(group * sizes.tq + lane_other);
@@ -306,13 +308,16 @@ fn main(
     let lane_bias = bounded(mask[mask_keys + lane_other]);
     //#end
     //#end
+    //#end
     //#if DROPOUT
     var bits: array<vec4<u32>, ROWS>;
     //#for r 0 ROWS
     //#if COLUMNS
+    //#if EXCHANGE
     // A lane draws the bits of one row and eight keys; the lanes exchange them below.
-    let counter$r = vec4<u32>((first + $r * THREADS) / 8u, tile + lane, group, sizes.stream);
+    let counter$r = vec4<u32>((first + $r * THREADS + lane) / 8u, tile + (lane & 7u), group, sizes.stream);
     bits[$r] = philox4x32(counter$r, drawn_key());
+    //#end
     //#else
     bits[$r] = philox4x32(vec4<u32>(tile / 8u, own[$r], group, sizes.stream), drawn_key());
     //#end
@@ -320,6 +325,7 @@ fn main(
     //#end
     for (var j = 0u; j < stop; j += KEYS) {
       let other = tile + j;
+      //#if EXCHANGE
       var xs: array<vec4<f32>, LOADS>;
       var ys: array<vec4<f32>, LOADS>;
       //#for n 0 LOADS
@@ -327,6 +333,11 @@ fn main(
       let at$n = base + min(other + share$n / PARTS, other_count - 1u) * other_depth;
       xs[$n] = read_other_x(at$n, share$n % PARTS);
       ys[$n] = read_other_y(at$n, share$n % PARTS);
+      //#end
+      //#else
+      //#for t 0 KEYS
+      let at_other$t = base + min(other + $t, other_count - 1u) * other_depth;
+      //#end
       //#end
 
       // Scores, and products of the gradient with the values.
@@ -337,7 +348,11 @@ fn main(
       //#for c 0 PARTS
       //#for t 0 KEYS
       {
+        //#if EXCHANGE
         let a = subgroupBroadcast(xs[($t * PARTS + $c) / THREADS], ($t * PARTS + $c) % THREADS);
+        //#else
+        let a = read_other_x(at_other$t, $c);
+        //#end
         //#for r 0 ROWS
         s[$t * ROWS + $r] = fma(x[$r * PARTS + $c].x, a.x, s[$t * ROWS + $r]);
         s_odd[$t * ROWS + $r] = fma(x[$r * PARTS + $c].y, a.y, s_odd[$t * ROWS + $r]);
@@ -350,7 +365,11 @@ fn main(
       //#for c 0 PARTS
       //#for t 0 KEYS
       {
+        //#if EXCHANGE
         let b = subgroupBroadcast(ys[($t * PARTS + $c) / THREADS], ($t * PARTS + $c) % THREADS);
+        //#else
+        let b = read_other_y(at_other$t, $c);
+        //#end
         //#for r 0 ROWS
         g[$t * ROWS + $r] = fma(y[$r * PARTS + $c].x, b.x, g[$t * ROWS + $r]);
         g_odd[$t * ROWS + $r] = fma(y[$r * PARTS + $c].y, b.y, g_odd[$t * ROWS + $r]);
@@ -365,12 +384,22 @@ fn main(
       //#for t 0 KEYS
       {
         //#if COLUMNS
+        //#if EXCHANGE
         let row_norm = subgroupShuffle(lane_norm, j + $t);
         let row_delta = subgroupShuffle(lane_delta, j + $t);
         //#else
+        let row = group * sizes.tq + min(other + $t, sizes.tq - 1u);
+        let row_norm = norm_at(row);
+        let row_delta = delta_at(row);
+        //#end
+        //#else
         var bias = 0.0;
         //#if MASK_KEYS
+        //#if EXCHANGE
         bias = subgroupShuffle(lane_bias, j + $t);
+        //#else
+        bias = bounded(mask[mask_keys + min(other + $t, sizes.tk - 1u)]);
+        //#end
         //#end
         //#end
         //#for r 0 ROWS
@@ -398,7 +427,11 @@ fn main(
           var keep = 1.0;
           //#if DROPOUT
           //#if COLUMNS
-          let drawn = subgroupShuffle(bits[$r], j + $t);
+          //#if EXCHANGE
+          let drawn = subgroupShuffle(bits[$r], (lane & 8u) + j + $t);
+          //#else
+          let drawn = philox4x32(vec4<u32>(own[$r] / 8u, other + $t, group, sizes.stream), drawn_key());
+          //#end
           let two = select(drawn.xy, drawn.zw, (lane & 4u) != 0u);
           keep = kept(select(two.x, two.y, (lane & 2u) != 0u), 16u * (lane & 1u));
           //#else
@@ -418,7 +451,11 @@ fn main(
       //#for c 0 PARTS
       //#for t 0 KEYS
       {
+        //#if EXCHANGE
         let a = subgroupBroadcast(xs[($t * PARTS + $c) / THREADS], ($t * PARTS + $c) % THREADS);
+        //#else
+        let a = read_other_x(at_other$t, $c);
+        //#end
         //#for r 0 ROWS
         x_grad[$r * PARTS + $c] = fma(vec4<f32>(s[$t * ROWS + $r]), a, x_grad[$r * PARTS + $c]);
         //#end
@@ -429,7 +466,11 @@ fn main(
       //#for c 0 PARTS
       //#for t 0 KEYS
       {
+        //#if EXCHANGE
         let b = subgroupBroadcast(ys[($t * PARTS + $c) / THREADS], ($t * PARTS + $c) % THREADS);
+        //#else
+        let b = read_other_y(at_other$t, $c);
+        //#end
         //#for r 0 ROWS
         y_grad[$r * PARTS + $c] = fma(vec4<f32>(g[$t * ROWS + $r]), b, y_grad[$r * PARTS + $c]);
         //#end

@@ -15,8 +15,9 @@
 // (online softmax: Milakov and Gimelshein 2018; FlashAttention-2: Dao 2023), so memory is linear in Tk. They reach the threads
 //   SHARED       TILE at a time through workgroup memory (GPUs). SPLIT threads own every SPLIT-th vec4 of a head, so that wide
 //                heads fit into registers; they add up their scores in workgroup memory,
-//   not SHARED   through subgroup broadcasts, without barriers: a workgroup is one subgroup of THREADS = 8 lanes, and each lane
-//                loads its share of the step's keys (CPU adapters, where loads cost more than arithmetic).
+//   not SHARED   without barriers (CPU adapters, where these cost, to compile and to run). With EXCHANGE through subgroup
+//                broadcasts: a workgroup is one subgroup of THREADS = 8 or 16 lanes, and each lane loads its share of the step's
+//                keys, for loads cost more than arithmetic. Else each thread loads all of them.
 //
 // Dropout draws 16 bits a score from philox4x32(key / 8, row, batch * heads + head, stream): word (key % 8) / 2, the lower half
 // for an even key; a score is dropped where they are below sizes.threshold. The backward kernel draws the same bits.
@@ -31,6 +32,7 @@ const OWN = 8u; // vec4 of a head that a thread owns: PARTS / SPLIT
 const LOADS = 4u; // vec4 that a lane loads for a step: KEYS * PARTS / THREADS, rounded up
 const TILE = 8u; // keys in workgroup memory, 8 or a divisor of it that KEYS divides; 8 if not SHARED
 const SHARED = false;
+const EXCHANGE = true;
 const MASK_KEYS = false;
 const MASK_ROWS = false;
 const CAUSAL = false;
@@ -181,7 +183,9 @@ fn main(
     //#end
     //#else
     //#if MASK_KEYS
+    //#if EXCHANGE
     let own_bias = bounded(mask[mask_keys + min(tile + (lane & 7u), sizes.tk - 1u)]);
+    //#end
     //#end
     //#if DROPOUT
     var bits: array<vec4<u32>, ROWS>;
@@ -198,6 +202,7 @@ fn main(
       s[$t] = scores[(j + $t) * PITCH + own * SPLIT];
       //#end
       //#else
+      //#if EXCHANGE
       var k: array<vec4<f32>, LOADS>;
       var v: array<vec4<f32>, LOADS>;
       //#for n 0 LOADS
@@ -206,6 +211,11 @@ fn main(
       k[$n] = read_keys(at$n, share$n % PARTS);
       v[$n] = read_values(at$n, share$n % PARTS);
       //#end
+      //#else
+      //#for t 0 KEYS
+      let at_key$t = base + min(key + $t, sizes.tk - 1u) * sizes.key_depth;
+      //#end
+      //#end
 
       // Scores. The backward kernel adds in the same order: beside a huge mask, another may round otherwise.
       var s = array<f32, KEYS * ROWS>();
@@ -213,7 +223,11 @@ fn main(
       //#for c 0 PARTS
       //#for t 0 KEYS
       {
+        //#if EXCHANGE
         let x = subgroupBroadcast(k[($t * PARTS + $c) / THREADS], ($t * PARTS + $c) % THREADS);
+        //#else
+        let x = read_keys(at_key$t, $c);
+        //#end
         //#for r 0 ROWS
         s[$t * ROWS + $r] = fma(q[$r * PARTS + $c].x, x.x, s[$t * ROWS + $r]);
         s_odd[$t * ROWS + $r] = fma(q[$r * PARTS + $c].y, x.y, s_odd[$t * ROWS + $r]);
@@ -229,7 +243,11 @@ fn main(
         let at_key = min(key + $t, sizes.tk - 1u);
         //#else
         //#if MASK_KEYS
+        //#if EXCHANGE
         let bias = select(UNSEEN, subgroupShuffle(own_bias, j + $t), key + $t < limit);
+        //#else
+        let bias = select(UNSEEN, bounded(mask[mask_keys + min(key + $t, sizes.tk - 1u)]), key + $t < limit);
+        //#end
         //#else
         let bias = select(UNSEEN, 0.0, key + $t < limit);
         //#end
@@ -286,7 +304,11 @@ fn main(
           //#if SHARED
           let x = tile_v[(j + $t) * PARTS + $c * SPLIT + split];
           //#else
+          //#if EXCHANGE
           let x = subgroupBroadcast(v[($t * PARTS + $c) / THREADS], ($t * PARTS + $c) % THREADS);
+          //#else
+          let x = read_values(at_key$t, $c);
+          //#end
           //#end
           //#for r 0 ROWS
           o$r = fma(vec4<f32>(s[$t * ROWS + $r]), x, o$r);

@@ -35,6 +35,12 @@ export interface DeviceProfile {
   readonly maxStorageBuffers: number;
 }
 
+/** Lanes of a subgroup that share what they load on a CPU adapter, 8 or 16; 0 where they cannot or there are others. */
+export function sharingLanes({ kind, subgroups, subgroupSize }: DeviceProfile): 0 | 8 | 16 {
+  if (kind !== "cpu" || !subgroups) return 0;
+  return subgroupSize === 8 || subgroupSize === 16 ? subgroupSize : 0;
+}
+
 /** Which adapter to take. */
 export interface DeviceOptions {
   /** "high-performance" (default), "low-power" or "software"; the environment variable GRITSTONE_ADAPTER says the same. */

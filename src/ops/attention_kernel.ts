@@ -5,7 +5,7 @@
  */
 import heads from "../../kernels/attention_heads.wgsl" with { type: "text" };
 import random from "../../kernels/random.wgsl" with { type: "text" };
-import type { DeviceProfile } from "../gpu/device.ts";
+import { type DeviceProfile, sharingLanes } from "../gpu/device.ts";
 import { type Kernel, kernel } from "../gpu/kernel.ts";
 import type { Node } from "../program/graph.ts";
 
@@ -148,6 +148,7 @@ export interface AttentionPlan {
   readonly LOADS: number;
   readonly TILE: number;
   readonly SHARED: boolean;
+  readonly EXCHANGE: boolean;
 }
 
 /** Columns that a thread of a CPU adapter owns at most: more would run a little faster and take much longer to compile. */
@@ -156,22 +157,29 @@ const MOST_COLUMNS = 192;
 /** Spreads `rows` rows of a head over threads. */
 export function attentionPlan(device: DeviceProfile, width: number, rows: number): AttentionPlan {
   const head = { WIDTH: width, PARTS: Math.ceil(width / 4) };
-  if (device.kind === "cpu" && device.subgroups && device.subgroupSize === 8) {
-    return { ...head, ...lanePlan(width, rows) };
-  }
+  if (device.kind === "cpu") return { ...head, ...lanePlan(sharingLanes(device), width, rows) };
   return { ...head, ...workgroupPlan(device, head.PARTS) };
 }
 
 type Spread = Omit<AttentionPlan, "WIDTH" | "PARTS">;
 
-/** One subgroup of 8 lanes is a workgroup; a lane owns whole heads of some rows. */
-function lanePlan(width: number, rows: number): Spread {
-  const parts = Math.ceil(width / 4);
-  // Heads of less than 8 vec4 are loaded several at a step, so that no lane is idle.
-  const keys = [1, 2, 4].find((n) => n * parts >= 8) ?? 8;
-  const owned = rowsPerLane(rows, Math.floor(MOST_COLUMNS / width));
-  const loads = Math.ceil(keys * parts / 8);
-  return { ROWS: owned, KEYS: keys, THREADS: 8, HEIGHT: 8, SPLIT: 1, OWN: parts, LOADS: loads, TILE: 8, SHARED: false };
+/** One subgroup of `lanes` is a workgroup, or 8 threads where none share (0); a thread owns whole heads of some rows. */
+function lanePlan(lanes: number, width: number, rows: number): Spread {
+  const parts = Math.ceil(width / 4), threads = lanes || 8;
+  // Narrow heads are loaded several at a step, so that no lane is idle.
+  const keys = [1, 2, 4].find((n) => n * parts >= threads) ?? 8;
+  return {
+    ROWS: rowsPerLane(rows, threads, Math.floor(MOST_COLUMNS / width)),
+    KEYS: lanes ? keys : 2,
+    THREADS: threads,
+    HEIGHT: threads,
+    SPLIT: 1,
+    OWN: parts,
+    LOADS: Math.ceil(keys * parts / threads),
+    TILE: 8,
+    SHARED: false,
+    EXCHANGE: lanes > 0,
+  };
 }
 
 /** Vec4 of a head that a thread of a workgroup owns at most: with their gradients 64 registers, which every GPU has. */
@@ -193,6 +201,7 @@ function workgroupPlan(device: DeviceProfile, parts: number): Spread {
     LOADS: 0,
     TILE: tile,
     SHARED: true,
+    EXCHANGE: false,
   };
 }
 
@@ -207,9 +216,9 @@ function largestDivisor(n: number, most: number): number {
   return divisor;
 }
 
-/** Rows of each of 8 lanes: loading what streams by costs a workgroup about as much as the arithmetic of one row a lane. */
-function rowsPerLane(rows: number, most: number): number {
-  const cost = (owned: number) => Math.ceil(rows / (8 * owned)) * (1 + owned);
+/** Rows of each thread: loading what streams by costs a workgroup about as much as the arithmetic of one row a lane. */
+function rowsPerLane(rows: number, threads: number, most: number): number {
+  const cost = (owned: number) => Math.ceil(rows / (threads * owned)) * (1 + owned);
   let best = 1;
   for (let owned = 2; owned <= most; owned++) if (cost(owned) < cost(best)) best = owned;
   return best;

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { DeviceProfile } from "../gpu/device.ts";
+import { type DeviceProfile, sharingLanes } from "../gpu/device.ts";
 
 /** Sizes of one batched product, with a shared second matrix folded into one product of many rows. */
 export interface MatmulSizes {
@@ -22,7 +22,7 @@ export interface MatmulVariant {
   readonly tile: readonly [number, number];
   /** Results of one thread: rows, and columns in vec4. */
   readonly thread: readonly [number, number];
-  /** Whether the threads of a subgroup of 8 share what they load. */
+  /** Whether the threads of a subgroup share what they load. */
   readonly share?: boolean;
   /** Speed on full tiles in GFLOP/s; only the ratios within one kind of device matter. */
   readonly rate: number;
@@ -33,20 +33,25 @@ export interface MatmulVariant {
 /** The reference: one thread per result. Never chosen. */
 export const plainMatmul: MatmulVariant = { name: "plain", kernel: "plain", tile: [1, 64], thread: [1, 1], rate: 1 };
 
-/** Software adapters with subgroups of 8; rates measured on 2 cores of llvmpipe. */
-const cpuShared: readonly MatmulVariant[] = [
-  { name: "registers 16x32 shared", kernel: "registers", tile: [16, 32], thread: [16, 1], share: true, rate: 32 },
-  { name: "registers 32x32 shared", kernel: "registers", tile: [32, 32], thread: [32, 1], share: true, rate: 42 },
-  {
-    name: "registers 64x64 shared",
+/** A kernel of one subgroup of `lanes`, whose threads share what they load. */
+function shared(lanes: number, rows: number, vecs: number, rate: number): MatmulVariant {
+  const tile = [rows, 4 * vecs * lanes] as const, name = `registers ${tile.join("x")} shared`;
+  return {
+    name,
     kernel: "registers",
-    tile: [64, 64],
-    thread: [64, 2],
+    tile,
+    thread: [rows, vecs],
     share: true,
-    rate: 60,
-    minFlop: 2e8,
-  },
-];
+    rate,
+    ...(rows > 32 ? { minFlop: 2e8 } : {}),
+  };
+}
+
+/** Software adapters with subgroups of 8 and of 16, by their lanes; rates measured on 2 cores of llvmpipe. */
+const cpuShared: Readonly<Record<8 | 16, readonly MatmulVariant[]>> = {
+  8: [shared(8, 16, 1, 32), shared(8, 32, 1, 42), shared(8, 64, 2, 60)],
+  16: [shared(16, 16, 1, 32), shared(16, 32, 1, 42), shared(16, 64, 2, 60)],
+};
 
 /** Software adapters without. */
 const cpu: readonly MatmulVariant[] = [
@@ -73,7 +78,8 @@ export interface MatmulChoice {
 /** The variants that can run on a device. */
 export function matmulVariants(device: DeviceProfile): readonly MatmulVariant[] {
   if (device.kind === "gpu") return gpu.filter((v) => workgroupThreads(v) <= device.workgroupThreads);
-  return device.subgroups && device.subgroupSize === 8 ? cpuShared : cpu;
+  const lanes = sharingLanes(device);
+  return lanes ? cpuShared[lanes] : cpu;
 }
 
 /** Threads of one workgroup. */
