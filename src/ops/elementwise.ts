@@ -186,7 +186,7 @@ export const negate: (x: Tensor) => Tensor = unary(
 /** e to the x: infinity beyond 88.72283, where it is larger than any f32, and 0 at -infinity; NaN stays NaN. */
 export const exp: (x: Tensor) => Tensor = unary(define("exp", "exponential($0)", (ct, _, y) => [multiply(ct, y)]));
 /** Natural logarithm of x: -infinity at 0, infinity at infinity, NaN below 0 and at NaN. */
-export const log: (x: Tensor) => Tensor = unary(define("log", "log($0)", (ct, [x]) => [divide(ct, x!)]));
+export const log: (x: Tensor) => Tensor = unary(define("log", "natural_logarithm($0)", (ct, [x]) => [divide(ct, x!)]));
 /** Square root of x; NaN below 0 and at NaN. */
 export const sqrt: (x: Tensor) => Tensor = unary(
   define("sqrt", "sqrt($0)", (ct, _, y) => [divide(multiply(ct, 0.5), y)]),
