@@ -28,6 +28,14 @@ fn exponential(x: V) -> V {
   return keep_nan(bitcast<V>(select(y, U(INFINITY_BITS), bitcast<I>(x) > I(EXP_END_BITS))), x);
 }
 
+// WGSL leaves the logarithm of negative numbers open: adapters give NaN or that of |x|.
+const NEGATIVE_BITS = 0x80000000u; // those of -0; beyond it are negative numbers
+const NOT_A_NUMBER = 0x7fc00000u;
+fn natural_logarithm(x: V) -> V {
+  let y = bitcast<U>(log(x));
+  return keep_nan(bitcast<V>(select(y, U(NOT_A_NUMBER), bitcast<U>(x) > U(NEGATIVE_BITS))), x);
+}
+
 // 1 / (1 + e^-x); below -88 it is less than the smallest normal f32 and given as 0.
 const SIGMOID_END = 88.0;
 const SIGMOID_END_BITS = 0xc2b00000u; // those of -88

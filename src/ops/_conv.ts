@@ -10,6 +10,7 @@ import { apply, type Aval, type Op, sizeOf, type Tensor } from "../program/graph
 import type { Lowering } from "../program/lowering.ts";
 import { type BatchRule, folded, unfolded } from "./_batch.ts";
 import { checkInput } from "./_check.ts";
+import { areSegments, areWeightSegments, lowerSegments, lowerWeightSegments } from "./_conv_rows.ts";
 import { flatKernel } from "./_rows.ts";
 import type { Window } from "./_window.ts";
 import { storeTo, sumParts } from "./matmul_lowering.ts";
@@ -96,6 +97,8 @@ export function transposedConv(x: Tensor, weight: Tensor, attrs: Conv): Tensor {
 const channelsPerThread = (channels: number): 1 | 2 | 4 => channels > 2 ? 4 : channels === 2 ? 2 : 1;
 
 function lowerConv(ctx: Lowering, conv: Conv, transposed: boolean): void {
+  const flop = flopOf(conv);
+  if (areSegments(ctx.device, conv, transposed, flop)) return lowerSegments(ctx, conv, transposed, flop);
   const { batch, groups, kernel, stride, padding, dilation } = conv;
   const taps = sizeOf(kernel), inputs = conv.inputs / groups, outputs = conv.outputs / groups;
   const [from, to] = transposed ? [conv.to, conv.from] : [conv.from, conv.to];
@@ -112,7 +115,7 @@ function lowerConv(ctx: Lowering, conv: Conv, transposed: boolean): void {
     terms: taps * ins,
     channels: outs,
     results: batch * groups * outs * sizeOf(to),
-    flop: flopOf(conv),
+    flop,
     groups,
     sizes: {
       ...{ batch, in_channels: ins, out_channels: outs, in_step: inStep, out_step: outStep },
@@ -122,6 +125,8 @@ function lowerConv(ctx: Lowering, conv: Conv, transposed: boolean): void {
 }
 
 function lowerWeightGrad(ctx: Lowering, conv: Conv): void {
+  const flop = flopOf(conv);
+  if (areWeightSegments(ctx.device, conv, flop)) return lowerWeightSegments(ctx, conv, flop);
   const { batch, groups, kernel, from, to, stride, padding, dilation } = conv;
   const inputs = conv.inputs / groups, outputs = conv.outputs / groups;
   run(ctx, {
@@ -135,7 +140,7 @@ function lowerWeightGrad(ctx: Lowering, conv: Conv): void {
     terms: batch * sizeOf(to),
     channels: outputs,
     results: sizeOf(weightShape(conv)),
-    flop: flopOf(conv),
+    flop,
     groups,
     sizes: {
       ...{ batch, in_channels: inputs, out_channels: outputs },

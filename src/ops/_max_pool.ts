@@ -84,7 +84,7 @@ function windowKernel(
   count: number,
   { kernel, from, to, stride, padding, dilation }: Window,
   buffers: Buffers,
-  strideIsConstant = false,
+  isGradient = false,
 ): void {
   if (ctx.device.kind === "cpu" && kernel[0] * (kernel[1] + 1) > MOST_TURNS) {
     throw new UnsupportedError(
@@ -94,8 +94,10 @@ function windowKernel(
         "use max() over axes for the whole image",
     );
   }
-  const consts: Record<string, number> = strideIsConstant ? { STRIDE_X: stride[0], STRIDE_Y: stride[1] } : {};
+  const consts: Record<string, number | boolean> = isGradient
+    ? { STRIDE_X: stride[0], STRIDE_Y: stride[1] }
+    : { KERNEL_X: kernel[0], KERNEL_Y: kernel[1], SMALL: count < 2 ** 24 };
   const assembled = flatKernel(name, source, { device: ctx.device, loops: true, consts });
-  const u = { count, kernel, input: from, output: to, padding, dilation, ...(strideIsConstant ? {} : { stride }) };
+  const u = { count, input: from, output: to, padding, dilation, ...(isGradient ? { kernel } : { stride }) };
   ctx.dispatch(assembled.over(count, { ...buffers, u }));
 }

@@ -186,7 +186,7 @@ export const negate: (x: Tensor) => Tensor = unary(
 /** e to the x: infinity beyond 88.72283, where it is larger than any f32, and 0 at -infinity; NaN stays NaN. */
 export const exp: (x: Tensor) => Tensor = unary(define("exp", "exponential($0)", (ct, _, y) => [multiply(ct, y)]));
 /** Natural logarithm of x: -infinity at 0, infinity at infinity, NaN below 0 and at NaN. */
-export const log: (x: Tensor) => Tensor = unary(define("log", "log($0)", (ct, [x]) => [divide(ct, x!)]));
+export const log: (x: Tensor) => Tensor = unary(define("log", "natural_logarithm($0)", (ct, [x]) => [divide(ct, x!)]));
 /** Square root of x; NaN below 0 and at NaN. */
 export const sqrt: (x: Tensor) => Tensor = unary(
   define("sqrt", "sqrt($0)", (ct, _, y) => [divide(multiply(ct, 0.5), y)]),
@@ -215,8 +215,10 @@ export const sigmoid: (x: Tensor) => Tensor = unary(
 );
 /** max(x, 0), NaN at NaN; gradient 0 at 0, as in PyTorch and JAX. */
 export const relu: (x: Tensor) => Tensor = unary(
-  define("relu", "keep_nan(max($0, V(0.0)), $0)", (ct, [x]) => [where(less(0, x!), ct, 0)]),
+  define("relu", "keep_nan(max($0, V(0.0)), $0)", (ct, _, y) => [reluGrad(ct, y)]),
 );
+/** A gradient where the result is positive. One op, so that nothing is kept for it but that result. */
+const reluGrad = binary(define("reluGrad", "select(V(0.0), $0, $1 > V(0.0))", (ct, [, y]) => [reluGrad(ct, y!), null]));
 /** The error function; -1 and 1 at the infinities, NaN stays NaN. */
 export const erf: (x: Tensor) => Tensor = unary(
   define("erf", "erf($0)", (ct, [x]) => [multiply(ct, multiply(2 / Math.sqrt(Math.PI), exp(negate(square(x!)))))]),

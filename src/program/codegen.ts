@@ -23,6 +23,9 @@ export interface Placement {
   store(t: Tensor): BufferRef | undefined;
 }
 
+/** Numbers below it are divided by the functions of kernels/prelude.wgsl. */
+const SMALL = 2 ** 24;
+
 type Width = 1 | 4;
 const scalarType: Record<DType, string> = { f32: "f32", i32: "i32", u32: "u32", f16: "f16" };
 const vectorName: Record<DType, string> = { f32: "V", i32: "I", u32: "U", f16: "V" };
@@ -50,8 +53,17 @@ export function emitter(root: Tensor, members: readonly Node[], place: Placement
 /** The widest vectors in which `members` (all of the same size) can be computed. */
 export function widthOf(root: Tensor | null, members: readonly Node[]): Width {
   const tensors = [...(root ? [root] : []), ...members.map((n) => new Tensor(n))];
-  const fits = tensors.every((t) => t.size % 4 === 0 && (t.shape.at(-1) ?? 1) % 4 === 0 && t.dtype !== "f16");
+  const flat = !root && members.every((n) => readsWhole(n, new Set(members)));
+  const fits = tensors.every((t) => t.size % 4 === 0 && (flat || (t.shape.at(-1) ?? 1) % 4 === 0) && t.dtype !== "f16");
   return fits ? 4 : 1;
+}
+
+/** Whether an op reads all values element by element or is given one number, so that its axes do not matter. */
+function readsWhole(node: Node, own: ReadonlySet<Node>): boolean {
+  return !node.op.recompute && !expressionOf(node).arrays && node.inputs.every((t) => {
+    const { base } = resolve(t);
+    return own.has(base.node) || t.size === 1 || (!base.node.inline && isWhole(t, new Tensor(node).shape));
+  });
 }
 
 /** The kernel that computes `members`, all of the same size. */
@@ -189,10 +201,13 @@ class Writer {
     if (runs.every((r) => r.kept)) return "i";
     const terms: string[] = [];
     let inner = 1, stride = 1;
+    const small = runs.reduce((n, r) => n * r.size, 1) < SMALL;
+    const quotient = (n: string, d: string): string => small ? `quotient(${n}, ${d})` : `(${n} / ${d})`;
+    const remainder = (n: string, d: string): string => small ? `remainder(${n}, ${d})` : `(${n} % ${d})`;
     for (const [back, { size, kept }] of [...runs].reverse().entries()) {
       if (kept) {
-        const shifted = inner === 1 ? "i" : `(i / ${this.uniform(inner)})`;
-        const position = back === runs.length - 1 ? shifted : `(${shifted} % ${this.uniform(size)})`;
+        const shifted = inner === 1 ? "i" : quotient("i", this.uniform(inner));
+        const position = back === runs.length - 1 ? shifted : remainder(shifted, this.uniform(size));
         terms.push(stride === 1 ? position : `${position} * ${this.uniform(stride)}`);
         stride *= size;
       }

@@ -43,10 +43,16 @@ export function copyRows(name: string, from: BufferRef, to: BufferRef, c: BlockC
 /** The dispatch that sets all words of a range to 0. */
 export function clear(y: BufferRef): Dispatch {
   const words = y.bytes / 4, count = Math.ceil(words / 4);
-  return over(count, "clear", clearSource, { y, u: { count, words } });
+  return over(count, "clear", clearSource, { y, u: { count, words } }, { WIDE: words % 4 === 0 });
 }
 
-function over(threads: number, name: string, source: string, bindings: Bindings): Dispatch {
-  const { bind } = kernel(name, source, { library: flat, consts: { THREADS } });
+function over(
+  threads: number,
+  name: string,
+  source: string,
+  bindings: Bindings,
+  consts: Readonly<Record<string, boolean>> = {},
+): Dispatch {
+  const { bind } = kernel(name, source, { library: flat, consts: { ...consts, THREADS } });
   return { ...bind(bindings), workgroups: Math.ceil(threads / THREADS) };
 }

@@ -109,6 +109,24 @@ testOnEachKind("long sums of a convolution are cut into parts", async (device) =
   assertClose(y!, reference(values[0]!, values[1]!, plainOf()).data);
 });
 
+testOnEachKind("convolutions of more than a million operations are the plain sums", async (device) => {
+  await checkKernels([4, 8, 14, 15], [12, 8, 3, 3], plainOf({ padding: [[1, 1], [1, 1]] }), device);
+  await checkKernels([16, 6, 31, 4], [10, 3, 2, 5], plainOf({ groups: 2, padding: [[0, 0], [2, 2]] }), device);
+  await checkKernels([2, 9, 40, 24], [20, 9, 3, 1], plainOf({ stride: [2, 1], dilation: [3, 1] }), device);
+  await checkKernels([1, 1, 9, 7003], [1, 1, 4, 4], plainOf({ padding: [[3, 0], [0, 3]] }), device);
+});
+
+Deno.test("padding is not multiplied by a weight that is not finite in a large convolution either", async () => {
+  const plain = plainOf({ padding: [[1, 1], [1, 1]] }), x = randomTensor([16, 4, 9, 10], 1);
+  const w = randomTensor([8, 4, 3, 3], 2);
+  w.data[3 * 36] = Infinity;
+  w.data[5 * 36 + 17] = NaN;
+  const y = await toHost(conv2d(tensor(x.data, x.shape), tensor(w.data, w.shape), plain));
+  const of = (t: typeof x): Values => ({ data: Float64Array.from(t.data), shape: t.shape });
+  const expected = reference(of(x), of(w), plain).data;
+  assertEquals([...y].map((v) => Number.isFinite(v) || v), [...expected].map((v) => Number.isFinite(v) || v));
+});
+
 testOnEachKind("a convolution runs in more workgroups than one dimension of a dispatch holds", async (device) => {
   const batch = 65_537 * (device.profile.kind === "cpu" ? 16 : 128),
     x = new Float32Array(batch).map((_, i) => i % 1021);
