@@ -1,6 +1,6 @@
 /** Tokens per second of a decoder that keeps keys and values, and of the same one that computes all tokens again, by length. */
 import { defaultDevice } from "../../src/gpu/device.ts";
-import { draw } from "../../examples/_charts.ts";
+import { draw, png } from "../../examples/_charts.ts";
 import type { Decoder } from "../../src/models/decoder.ts";
 import { decoderLogits, decoderSpec } from "../../src/models/decoder.ts";
 import { decodeAgain, decodeNext, type DecoderCache } from "../../src/models/decoder_cache.ts";
@@ -120,7 +120,7 @@ export async function generation(name: DecoderName, rows: number): Promise<void>
     await keep("generation", `generation ${name} ${rows}`, { lines }),
     head + table.join(""),
   );
-  await writeResult("generation.svg", await chart(lines));
+  await writeResult("generation.png", await png(await chart(lines)));
 }
 
 async function chart(lines: readonly Line[]): Promise<string> {

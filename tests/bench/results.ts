@@ -33,10 +33,10 @@ export async function keepTable(name: string, { command, adapter, cores, date }:
 }
 
 /** Writes results/NAME. */
-export async function writeResult(name: string, text: string): Promise<void> {
+export async function writeResult(name: string, content: string | Uint8Array): Promise<void> {
   const file = new URL(`results/${name}`, import.meta.url);
   await Deno.mkdir(new URL(".", file), { recursive: true });
-  await Deno.writeTextFile(file, text);
+  await Deno.writeFile(file, typeof content === "string" ? new TextEncoder().encode(content) : content);
 }
 
 /** Runs a script of this folder in a process of its own; its last line is the result. */
