@@ -12,6 +12,7 @@ export const inputFields = {
     "stop",
     "whether what cannot be read ends the run, or is replaced, counted and listed",
   ),
+  outside: toggle(false, "take images too that are outside of the folder given for them", free),
   check: oneOf(
     ["files", "decode", "off"],
     "files",

@@ -214,12 +214,19 @@ async function openData(options: Common): Promise<{ training: CaptionDataset; he
     line.end();
   }
   if (!options.data.length) throw new settings.UsageError("--data is missing: give the caption files, or --demo");
-  const { data, images, groupBy, valData, valImages, onError } = options;
+  const { data, images, groupBy, valData, valImages, split, valSplit, onError, outside } = options;
+  const open = (data: readonly string[], images = "", split = "", groupBy: Common["groupBy"]) =>
+    openDataset({
+      data,
+      ...(images ? { images } : {}),
+      ...(split ? { split } : {}),
+      groupBy,
+      onError,
+      outside,
+    });
   return {
-    training: await openDataset({ data, ...(images ? { images } : {}), groupBy, onError }),
-    heldOut: valData.length
-      ? await openDataset({ data: valData, ...(valImages ? { images: valImages } : {}), groupBy: "image", onError })
-      : undefined,
+    training: await open(data, images, split, groupBy),
+    heldOut: valData.length ? await open(valData, valImages, valSplit, "image") : undefined,
   };
 }
 

@@ -37,12 +37,13 @@ export async function readItems(
   take: (item: unknown, file: string) => void,
 ): Promise<Skipped[]> {
   const skipped: Skipped[] = [], splits = split?.split("+"), others = new Set<string>();
-  let taken = 0;
+  let taken = 0, seen = 0;
   for (const file of data) {
     const { unit, first, items } = await open(file);
     let index = first;
     for await (const batch of items) {
       for (const item of batch) {
+        seen++;
         try {
           const value = item();
           if (!splits || isOf(splits, value, others)) {
@@ -62,10 +63,12 @@ export async function readItems(
     }
   }
   if (taken) return skipped;
-  const of = others.size
+  const found = others.size
     ? ` of the split "${split}": its splits are ${[...others].join(", ")}`
+    : skipped.length
+    ? ` that can be used: ${skipped.length} of ${seen} were left out, the first since ${skipped[0]!.reason}`
     : ", at least one is needed";
-  throw new SyntaxError(`Cannot read "${data.join(", ")}": it has no entries${of}`);
+  throw new SyntaxError(`Cannot read "${data.join(", ")}": it has no entries${found}`);
 }
 
 /** Whether an entry is of one of the splits; notes the first ones that it finds instead. */
@@ -77,9 +80,4 @@ function isOf(splits: readonly string[], value: unknown, others: Set<string>): b
   if (splits.includes(split)) return true;
   if (others.size < 10) others.add(split);
   return false;
-}
-
-/** A path that may be relative to a folder. */
-export function inFolder(folder: string, path: string): string {
-  return folder === "" || /^([/\\]|[A-Za-z]:[/\\])/.test(path) ? path : `${folder.replace(/[/\\]+$/, "")}/${path}`;
 }

@@ -3,11 +3,11 @@
  *
  * @module
  */
+import { plainText } from "./_encodings.ts";
 import { ByteList } from "./string_table.ts";
 
 const [NEWLINE, RETURN, QUOTE, BACKSLASH, COMMA] = [0x0a, 0x0d, 0x22, 0x5c, 0x2c];
 const [OPEN_LIST, CLOSE_LIST, OPEN_OBJECT, CLOSE_OBJECT] = [0x5b, 0x5d, 0x7b, 0x7d];
-const byteOrderMark = [0xef, 0xbb, 0xbf];
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
 /** The text of a piece; bytes that are not UTF-8 become U+FFFD. */
@@ -16,22 +16,24 @@ export function decode(piece: Uint8Array): string {
 }
 
 /**
- * A file's bytes without a byte order mark, chunk by chunk; a chunk is valid until the next one is taken.
+ * A file's text in UTF-8 without a byte order mark, chunk by chunk; a chunk is valid until the next one is taken. Files that are packed by
+ * gzip, and texts in UTF-16 with a byte order mark, are known from their first bytes.
  *
  * @throws {Deno.errors.NotFound} If there is no such file.
  * @throws {TypeError} If it is a folder or a pipe: some formats need a second pass.
+ * @throws {SyntaxError} If it is packed otherwise, is damaged, or is in UTF-16 without the mark.
  */
-export async function* readChunks(path: string, size = 1 << 20): AsyncGenerator<Uint8Array> {
+export function readChunks(path: string, size = 1 << 20): AsyncGenerator<Uint8Array> {
+  return plainText(fileChunks(path, size), path);
+}
+
+async function* fileChunks(path: string, size: number): AsyncGenerator<Uint8Array<ArrayBuffer>> {
   using file = await open(path);
   if (!(await file.stat()).isFile) {
     throw new TypeError(`Cannot read "${path}": it must be a file, not a folder or a pipe`);
   }
-  const buffer = new Uint8Array(Math.max(size, byteOrderMark.length));
-  let first = true;
-  for (let count; (count = await file.read(buffer)); first = false) {
-    const marked = first && byteOrderMark.every((byte, i) => byte === buffer[i]);
-    yield buffer.subarray(marked ? byteOrderMark.length : 0, count);
-  }
+  const buffer = new Uint8Array(Math.max(size, 4)); // for the first bytes tell what it is
+  for (let count; (count = await file.read(buffer));) yield buffer.subarray(0, count);
 }
 
 /**
