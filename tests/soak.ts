@@ -24,6 +24,8 @@ interface Block {
   readonly step: number;
   readonly gpuBytes: number;
   readonly processBytes: number;
+  /** What JavaScript's heap holds, and buffers outside of it: the part of the process's memory that the main thread's collector knows. */
+  readonly heapBytes: number;
   readonly openFiles: number;
   readonly msPerStep: number;
 }
@@ -74,13 +76,22 @@ async function blocksOf(steps: number): Promise<Block[]> {
     out: `${world.dir}/run`,
     progress: false,
     onMetrics({ step, gpuBytes, processBytes, stepsPerSecond }) {
-      samples.push({ step, gpuBytes, processBytes, openFiles: openFiles(), msPerStep: 1000 / stepsPerSecond });
+      const { heapUsed, external } = Deno.memoryUsage(), heapBytes = heapUsed + external;
+      samples.push({
+        step,
+        gpuBytes,
+        processBytes,
+        heapBytes,
+        openFiles: openFiles(),
+        msPerStep: 1000 / stepsPerSecond,
+      });
       if (samples.length < SAMPLES) return;
       const mean = (of: (sample: Block) => number): number => samples.reduce((n, s) => n + of(s), 0) / samples.length;
       blocks.push({
         step,
         gpuBytes: mean((s) => s.gpuBytes),
         processBytes: mean((s) => s.processBytes),
+        heapBytes: mean((s) => s.heapBytes),
         openFiles: mean((s) => s.openFiles),
         msPerStep: mean((s) => s.msPerStep),
       });
@@ -101,7 +112,7 @@ async function main(): Promise<void> {
   const blocks = await blocksOf(Number(steps)), counted = blocks.filter(({ step }) => step > Number(steps) / 10);
   const at = counted.map(({ step }) => step);
   const slopes = Object.fromEntries(
-    (["gpuBytes", "processBytes", "openFiles", "msPerStep"] as const)
+    (["gpuBytes", "processBytes", "heapBytes", "openFiles", "msPerStep"] as const)
       .map((name) => [name, slopeOf(at, counted.map((block) => block[name]))]),
   );
   const { adapter } = await defaultDevice(), command = `deno task soak --steps ${steps}`;

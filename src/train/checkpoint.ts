@@ -305,9 +305,9 @@ const LENGTH_FLAGS = ["epochs", "steps"];
 export function compareRuns(saved: Settings, now: RunSettings, path: string): void {
   const { flags = {}, task = {}, trainer = {} } = saved as Partial<RunSettings>;
   const kept = Object.entries(flags).filter(([name]) => Object.hasOwn(now.flags, name) || !LENGTH_FLAGS.includes(name));
-  const steps = now.extendable ? { steps: now.trainer.steps! } : {};
+  const before = now.extendable ? { ...trainer, steps: now.trainer.steps! } : trainer;
   const difference = compareSettings(Object.fromEntries(kept), now.flags) ??
-    firstDifference(task, now.task, "task.") ?? firstDifference({ ...trainer, ...steps }, now.trainer, "");
+    firstDifference(task, now.task, "task.") ?? firstDifference(before, now.trainer, "");
   if (difference === undefined) return;
   throw new Error(
     `Cannot resume from "${path}": ${difference}; use the old value, or start a new run in another folder (--out)`,
