@@ -160,6 +160,11 @@ export function lengthOf(
   return { steps: steps ?? passes(epochs), perEpoch: passes(1) };
 }
 
+/** Whether a run may be resumed with more steps: the official schedule goes by epochs, the cosine ends with the steps. */
+export function isExtendable({ schedule }: Pick<Shared, "schedule">): boolean {
+  return schedule === "official";
+}
+
 export function rateOf(options: Shared, steps: number, perEpoch: number): (step: number, epoch: number) => number {
   const { lr: rate, minLr: minRate, warmup } = options;
   if (options.schedule === "official") {

@@ -49,8 +49,12 @@ export const modelFields = {
 
 /** Section 4.1, "Implementation details". */
 export const optimizationFields = {
-  epochs: count(10, "passes over the data", { paper: "20" }),
-  steps: count(none, "optimizer steps instead of epochs"),
+  // The trainer compares the number of steps that they come to, which some schedules allow to change.
+  epochs: count(10, "passes over the data; a finished run goes on with more (--resume) by --schedule official", {
+    paper: "20",
+    ...free,
+  }),
+  steps: count(none, "optimizer steps instead of epochs", free),
   lr: number(1e-3, "largest learning rate", { min: 0, paper: "1e-4" }),
   minLr: number(1e-5, "last learning rate", { min: 0, paper: "1e-5" }),
   schedule: oneOf(

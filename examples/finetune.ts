@@ -28,6 +28,7 @@ import {
 import {
   checkImages,
   contents,
+  isExtendable,
   lengthOf,
   loadStart,
   openAdapter,
@@ -156,6 +157,7 @@ function fitter({ options }: Run, shared: Pick<TrainOptions, "signal" | "files" 
       steps,
       seed,
       learningRate: rateOf(options, steps, perEpoch),
+      extendable: isExtendable(options),
       ...(start ? { initial: await loadStart(start.path, objective.spec, allowMissing, start.of) } : {}),
       out,
       resume,

@@ -39,6 +39,7 @@ import {
 import {
   checkImages,
   contents,
+  isExtendable,
   lengthOf,
   loadStart,
   modelConfig,
@@ -99,6 +100,7 @@ export async function main(args: readonly string[]): Promise<void> {
     seed: options.seed,
     ...stepOf(options),
     learningRate: rateOf(options, steps, perEpoch),
+    extendable: isExtendable(options),
     ...(options.init ? { initial: await loadStart(options.init, objective.spec, options.allowMissing) } : {}),
     out: options.out,
     files: { "settings.json": run.text, "tokenizer.json": tokenizerText(tokenizer) },

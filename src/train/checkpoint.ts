@@ -34,8 +34,9 @@ export interface Counters {
   /** Optimizer steps done. */
   step: number;
   examples: number;
-  /** Sum of the losses of the first tenth of the steps. */
+  /** Sum of the losses of the first steps, a tenth of all steps at most, and how many they are. */
   firstLosses: number;
+  firstSteps: number;
   /** Losses of the latest steps, a tenth of all steps at most. */
   lastLosses: number[];
 }
@@ -169,6 +170,7 @@ export async function loadCheckpoint<S extends SpecTree, X extends Tree>(
 ): Promise<LoadedCheckpoint<X>> {
   const json = await findRecord(where);
   const record = parseRecord(await textIfThere(json) ?? missing(json), json);
+  checkSteps(record, settings, json);
   compareRuns(record.settings, settings, json);
   const path = json.slice(0, json.lastIndexOf("/") + 1) + record.tensors.file;
   if ((await sha256IfThere(path) ?? missing(path)) !== record.tensors.sha256) {
@@ -254,7 +256,33 @@ function parseRecord(text: string, path: string): CheckpointRecord {
   if (!isRecord(settings) || !isRecord(parts) || !counts || !file) {
     fail(`it must have "settings", "counters", "parts" and "tensors" (file, sha256)`);
   }
-  return record as CheckpointRecord;
+  const { trainer } = settings as Settings & { trainer?: { steps?: number } };
+  // Earlier versions left it out: a run that is not extended has a tenth of its steps.
+  const firstSteps = Math.min(counters!.step, tenthOf(trainer?.steps ?? 0));
+  return { ...record, counters: { ...counters!, firstSteps: counters!.firstSteps ?? firstSteps } } as CheckpointRecord;
+}
+
+/** Steps whose losses are the first, and the last, of a run. */
+export function tenthOf(steps: number): number {
+  return Math.max(1, Math.floor(steps / 10));
+}
+
+/** Throws if a run must not go on with another number of steps than it began with. */
+function checkSteps({ settings, counters }: CheckpointRecord, now: RunSettings, path: string): void {
+  const was = (settings as Partial<RunSettings>).trainer?.steps, is = now.trainer.steps;
+  if (was === is || was === undefined) return;
+  const refuse = (why: string): never => {
+    throw new Error(`Cannot resume from "${path}": "steps" was ${was} and is ${is} now; ${why}`);
+  };
+  if (Number(is) < counters.step) refuse(`${counters.step} steps are done, so it must be at least that`);
+  if (now.extendable) return;
+  refuse(
+    `the learning rate falls over the number of steps, so the steps that are done would have had another one: use the old value, ` +
+      `or start a new run from the parameters, in another folder (--init "${
+        path.replace(/json$/, "safetensors")
+      }" --out ...); ` +
+      `a schedule by epochs (--schedule official) can be extended`,
+  );
 }
 
 /** What must be the same when a run continues: the settings of the program by its flags, those of the task and of the trainer. */
@@ -262,7 +290,12 @@ export type RunSettings = {
   readonly flags: SettingsRecord;
   readonly task: Settings;
   readonly trainer: Settings;
+  /** Whether the number of steps may be another one. */
+  readonly extendable: boolean;
 };
+
+/** Flags that say how long a run is: earlier versions kept them, the trainer's number of steps says the same. */
+const LENGTH_FLAGS = ["epochs", "steps"];
 
 /**
  * Throws for the first setting that differs: which one, and both values.
@@ -270,9 +303,11 @@ export type RunSettings = {
  * @throws {Error} If one does.
  */
 export function compareRuns(saved: Settings, now: RunSettings, path: string): void {
-  const { flags, task, trainer } = saved as Partial<RunSettings>;
-  const difference = compareSettings(flags ?? {}, now.flags) ??
-    firstDifference(task ?? {}, now.task, "task.") ?? firstDifference(trainer ?? {}, now.trainer, "");
+  const { flags = {}, task = {}, trainer = {} } = saved as Partial<RunSettings>;
+  const kept = Object.entries(flags).filter(([name]) => Object.hasOwn(now.flags, name) || !LENGTH_FLAGS.includes(name));
+  const before = now.extendable ? { ...trainer, steps: now.trainer.steps! } : trainer;
+  const difference = compareSettings(Object.fromEntries(kept), now.flags) ??
+    firstDifference(task, now.task, "task.") ?? firstDifference(before, now.trainer, "");
   if (difference === undefined) return;
   throw new Error(
     `Cannot resume from "${path}": ${difference}; use the old value, or start a new run in another folder (--out)`,

@@ -16,6 +16,11 @@ export interface TrainOptions extends StepOptions {
   readonly steps: number;
   /** Learning rate of a step, from 0; `epoch` is that of its mini-batch. */
   readonly learningRate: (step: number, epoch: number) => number;
+  /**
+   * Whether a resumed run may have another number of steps than the run that it continues: it may where `learningRate` does not depend on
+   * that number, as a schedule by epochs does not. @default false
+   */
+  readonly extendable?: boolean;
   /** Decides on starting values, dropout and drawn negatives. @default 0 */
   readonly seed?: number;
   /** Starting values that replace those of the specs, by name (see `loadParameters`). */

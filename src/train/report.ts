@@ -9,7 +9,7 @@ import type { LineFile } from "../io/files.ts";
 import { processBytes } from "../io/terminal.ts";
 import { toHost } from "../program/compile.ts";
 import type { Tree } from "../program/tree.ts";
-import type { Counters } from "./checkpoint.ts";
+import { type Counters, tenthOf } from "./checkpoint.ts";
 import { formatSeconds, Rate } from "./progress.ts";
 import type { TrainState } from "./step.ts";
 
@@ -100,22 +100,18 @@ export async function readMetrics(
 export function countLosses(counters: Counters, losses: Readings["losses"], steps: number): void {
   const tenth = tenthOf(steps);
   for (const { step, loss } of losses) {
-    if (step <= tenth) counters.firstLosses += loss;
+    if (step <= tenth && step === counters.firstSteps + 1) { // a run that is extended later keeps the first ones that it had
+      counters.firstLosses += loss;
+      counters.firstSteps = step;
+    }
     counters.lastLosses.push(loss);
-    if (counters.lastLosses.length > tenth) counters.lastLosses.shift();
+    while (counters.lastLosses.length > tenth) counters.lastLosses.shift();
   }
 }
 
 /** Mean losses over the first and the last tenth of the steps (as many steps where the data ended before). */
-export function endLosses({ step, firstLosses, lastLosses }: Counters, steps: number): { first: number; last: number } {
-  return {
-    first: firstLosses / Math.min(step, tenthOf(steps)),
-    last: lastLosses.reduce((a, b) => a + b) / lastLosses.length,
-  };
-}
-
-function tenthOf(steps: number): number {
-  return Math.max(1, Math.floor(steps / 10));
+export function endLosses({ firstSteps, firstLosses, lastLosses }: Counters): { first: number; last: number } {
+  return { first: firstLosses / firstSteps, last: lastLosses.reduce((a, b) => a + b) / lastLosses.length };
 }
 
 /** Where reports go. */

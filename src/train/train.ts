@@ -114,6 +114,7 @@ class Run<S extends SpecTree, X extends Tree, B extends Tree> {
     this.#settings = {
       flags: options.settings ?? {},
       task: task.settings ?? {},
+      extendable: options.extendable ?? false,
       trainer: { seed: options.seed ?? 0, steps, accumulate, clip: options.clip ?? null, adamw: { ...options.adamw } },
     };
   }
@@ -197,7 +198,7 @@ class Run<S extends SpecTree, X extends Tree, B extends Tree> {
       steps: step,
       stopped,
       seconds,
-      loss: endLosses(this.#counters, steps),
+      loss: endLosses(this.#counters),
       evaluation,
       checkpoint: this.#saved,
     };
@@ -304,7 +305,8 @@ class Run<S extends SpecTree, X extends Tree, B extends Tree> {
 
   async #save(): Promise<void> {
     const parts = Object.entries(this.task.data.save?.() ?? {}).map(([name, bytes]) => [name, toBase64(bytes)]);
-    const record = { settings: this.#settings, counters: this.#counters, parts: Object.fromEntries(parts) };
+    const { flags, task, trainer } = this.#settings;
+    const record = { settings: { flags, task, trainer }, counters: this.#counters, parts: Object.fromEntries(parts) };
     this.#saved = await saveCheckpoint(this.options.out!, this.#state, this.#layout, record);
     this.#savedStep = this.#counters.step;
   }
@@ -378,7 +380,7 @@ function inOrder(signature: string): string {
 }
 
 function noSteps(): Counters {
-  return { step: 0, examples: 0, firstLosses: 0, lastLosses: [] };
+  return { step: 0, examples: 0, firstLosses: 0, firstSteps: 0, lastLosses: [] };
 }
 
 function decodeParts(parts: Readonly<Record<string, string>>): Map<string, Uint8Array> {

@@ -125,3 +125,18 @@ Deno.test("a resumed run has the tokenizer that it began with, not one of other 
     assertEquals(await Deno.readTextFile(`${dir}/part/tokenizer.json`), saved);
   });
 });
+
+Deno.test("a finished run of the official schedule goes on for more steps; a cosine says how to go on otherwise", async () => {
+  await withScenes(async (dir, flags) => {
+    const run = [...flags, "--schedule", "official"], part = ["--out", `${dir}/part`];
+    const { summary } = await inProcess(...run, "--steps", "4", "--out", `${dir}/whole`);
+    await inProcess(...run, "--steps", "2", ...part);
+    const more = await inProcess("--config", `${dir}/part/settings.json`, ...part, "--resume", "--steps", "4");
+    assertEquals([more.summary.steps, more.summary.sha256], [4, summary.sha256]);
+    await inProcess(...flags, "--steps", "2", "--out", `${dir}/cosine`);
+    const before = await snapshot(dir),
+      sentence = '"steps" was 2 and is 4 now; the learning rate falls over the number of steps';
+    await assertRefused([...flags, "--steps", "4", "--out", `${dir}/cosine`, "--resume"], sentence);
+    assertEquals(await snapshot(dir), before);
+  });
+});

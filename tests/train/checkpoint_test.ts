@@ -170,7 +170,12 @@ testInFolder("a checkpoint of other settings is refused with the field and both 
 });
 
 Deno.test("compareRuns() finds fields that one side lacks, in the task's and the trainer's settings", () => {
-  const both = (own: Settings): RunSettings => ({ flags: {}, task: own, trainer: own });
+  const both = (own: Settings): RunSettings => ({
+    flags: {},
+    task: own,
+    trainer: own,
+    extendable: false,
+  });
   compareRuns(both({ a: { b: null, c: 1 } }), both({ a: { c: 1, b: null } }), "x");
   for (const [a, b] of [[{ a: 1 }, {}], [{}, { a: 1 }], [{ a: null }, { a: { b: 1 } }]] as [Settings, Settings][]) {
     const refusal = 'Cannot resume from "x.json": "';
@@ -256,5 +261,55 @@ testInFolder(
     assertEquals([steps, refused > 6], [12, true]);
     assertEquals(await listCheckpoints(dir), ["step-00000008", "step-00000012"]);
     await run({}, { out: dir, overwrite: true });
+  },
+);
+
+testInFolder(
+  "a finished run goes on with more steps where its schedule permits, as if it had had them at once",
+  async (dir) => {
+    const learningRate = (step: number): number => 1e-2 / (1 + step), schedule = { learningRate, extendable: true };
+    const whole = await run({}, { out: `${dir}/whole`, steps: 24, ...schedule }), part = `${dir}/part`;
+    await run({}, { out: part, steps: 12, ...schedule });
+    const more = { out: part, resume: true, ...schedule };
+    const twice = [await run({}, { ...more, steps: 17 }), await run({}, { ...more, steps: 24 })];
+    assertEquals(twice.map(({ steps }) => steps), [17, 24]);
+    assertEquals(twice[1]!.checkpoint!.sha256, whole.checkpoint!.sha256);
+    // The first tenth is that of the run as it began.
+    const { first } = (await run({}, { steps: 12, ...schedule })).loss;
+    assertEquals(twice[1]!.loss, { first, last: whole.loss.last });
+    await assertRejects(
+      () => run({}, { ...more, steps: 23 }),
+      Error,
+      '"steps" was 24 and is 23 now; 24 steps are done',
+    );
+  },
+);
+
+testInFolder(
+  "a run whose schedule ends with its steps is not extended, and it is said what can be done",
+  async (dir) => {
+    await run({}, { out: dir });
+    const error = await assertRejects(() => run({}, { out: dir, steps: 24, resume: true }), Error);
+    assertEquals(
+      error.message,
+      `Cannot resume from "${dir}/step-00000012.json": "steps" was 12 and is 24 now; the learning rate falls over the number of steps, ` +
+        `so the steps that are done would have had another one: use the old value, or start a new run from the parameters, in another ` +
+        `folder (--init "${dir}/step-00000012.safetensors" --out ...); a schedule by epochs (--schedule official) can be extended`,
+    );
+  },
+);
+
+testInFolder(
+  "checkpoints of versions that compared the flags of the length, and counted no first steps, go on",
+  async (dir) => {
+    const whole = await run({}, { out: `${dir}/whole` }), part = `${dir}/part`;
+    await assertRejects(() => run({ dies: 9 }, { out: part, settings: { lr: 1 } }), Error, "no mini-batch");
+    const path = `${part}/step-00000008.json`, record = JSON.parse(await Deno.readTextFile(path));
+    record.settings.flags = { lr: 1, epochs: 10, steps: "none" };
+    delete record.counters.firstSteps;
+    await Deno.writeTextFile(path, JSON.stringify(record));
+    const resumed = await run({}, { out: part, resume: true, settings: { lr: 1 } });
+    assertEquals(resumed.checkpoint!.sha256, whole.checkpoint!.sha256);
+    assertEquals(resumed.loss, whole.loss);
   },
 );
