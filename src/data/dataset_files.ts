@@ -5,6 +5,7 @@
  */
 import { isRecord, type Items, lineItems, listElements, listItems, openRows, readOutline, show } from "./json_items.ts";
 import { StringTable } from "./string_table.ts";
+import { unpackedName } from "./text_stream.ts";
 
 /**
  * Layout of a file: ALBEF's JSON list (or its objects as JSON lines), COCO captions, Karpathy's `dataset_coco.json` and
@@ -40,7 +41,7 @@ export async function openItems(file: string, { format, images }: FileOptions): 
 }
 
 async function findFormat(file: string): Promise<DatasetFormat> {
-  if (/\.(tsv|txt)$/i.test(file)) return "tsv";
+  if (/\.(tsv|txt)$/i.test(unpackedName(file))) return "tsv";
   const lists = (await readOutline(file))?.lists;
   return lists?.has("annotations") ? "coco" : lists?.has("images") ? "karpathy" : "albef";
 }

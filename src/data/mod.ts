@@ -69,6 +69,14 @@ export {
   tokenizerText,
   writeTokenizer,
 } from "./tokenizer.ts";
+export {
+  buildTextTokenizer,
+  type BuildTextTokenizerOptions,
+  loadTextTokenizer,
+  type TextTokenizer,
+  type TextTokenizerOptions,
+} from "./bpe.ts";
+export { readTexts, type TextFiles } from "./texts.ts";
 export { Random, type RandomState } from "../random/random.ts";
 export { type Relation, type RelationFact } from "./scenes/facts.ts";
 export { captionHolds, sceneTruth } from "./scenes/truth.ts";
