@@ -77,6 +77,36 @@ export {
   type TextTokenizerOptions,
 } from "./bpe.ts";
 export { readTexts, type TextFiles } from "./texts.ts";
+export { imageFile, type Segment, type Sequence, type SequenceOptions, toSequence } from "./sequences/sequence.ts";
+export { type SequenceSource, ShuffledSource, type SourceOptions, type SourceState } from "./sequences/source.ts";
+export { textSource, type TextSourceOptions } from "./sequences/texts.ts";
+export { captionSegments, pairSource, type PairSourceOptions } from "./sequences/pairs.ts";
+export { interleavedSource, type InterleavedSourceOptions } from "./sequences/interleaved.ts";
+export {
+  type Conversation,
+  conversationSegments,
+  conversationSource,
+  type ConversationSourceOptions,
+  type ConversationTemplate,
+  type Turn,
+} from "./sequences/conversations.ts";
+export { Mixer, type MixerState, type MixPart, type Room } from "./sequences/mixer.ts";
+export {
+  type PackedRows,
+  Packer,
+  type PackerOptions,
+  type PackerState,
+  type RowOptions,
+  rowPerSequence,
+} from "./sequences/packer.ts";
+export {
+  type PixelOptions,
+  type SequenceBatch,
+  SequenceBatcher,
+  type SequenceBatchOptions,
+  sequenceShapes,
+  SequenceStream,
+} from "./sequences/stream.ts";
 export { Random, type RandomState } from "../random/random.ts";
 export { type Relation, type RelationFact } from "./scenes/facts.ts";
 export { captionHolds, sceneTruth } from "./scenes/truth.ts";
