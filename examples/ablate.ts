@@ -12,7 +12,8 @@
 import { defaultDevice, settings, setUpAdapter } from "../mod.ts";
 import { figure1 } from "./ablate/figure1.ts";
 import { writePage } from "./ablate/page.ts";
-import { appendResult, readResults } from "./ablate/result.ts";
+import { appendLine } from "./_lines.ts";
+import { readResults } from "./ablate/result.ts";
 import { type RunKey, type TableName, tables } from "./ablate/rows.ts";
 import { run, type Start } from "./ablate/run.ts";
 import { commonStart } from "./ablate/start.ts";
@@ -112,7 +113,7 @@ async function runAll(world: World, jobs: readonly Job[], options: Options, what
     const about = await origin(what, options);
     for (const job of left) {
       const { secondsPerEpoch, ...figures } = await run(world, job.key, job.seed, start, say);
-      await appendResult(file, { ...figures, ...(options.alone ? { secondsPerEpoch } : {}), ...about });
+      await appendLine(file, { ...figures, ...(options.alone ? { secondsPerEpoch } : {}), ...about });
       told(job);
     }
     return;
