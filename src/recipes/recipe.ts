@@ -52,14 +52,14 @@ export function negativesField(paper: string): Field<string> {
   return staged(NEGATIVE_KINDS, "multinomial", meaning, { paper });
 }
 
-/** A recipe that makes objectives O. */
-export interface Recipe<F extends Fields, O> {
+/** A recipe that makes objectives O. What it is told beside its settings is S: one on images and texts for an ALBEF, if nothing is said. */
+export interface Recipe<F extends Fields, O, S = RecipeSetup> {
   /** What it is, for the help. */
   readonly title: string;
   /** Its settings. */
   readonly fields: F;
   /** The objective that they make; a setting without a value has its default. */
-  objective(setup: RecipeSetup, values?: Partial<Values<F>>): O;
+  objective(setup: S, values?: Partial<Values<F>>): O;
 }
 
 /** A loss of pairs, with the features that it has computed anyway, constants: GRIT groups by them. */
