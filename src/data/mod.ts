@@ -115,7 +115,8 @@ export { type SceneFacts, type SceneProgress } from "./scenes/pictures.ts";
 export { type SceneFiles, sceneFiles, writeScenes } from "./scenes/write.ts";
 export { type TaskSceneFiles, taskSceneFiles, type TaskSceneOptions, writeTaskScenes } from "./scenes/tasks.ts";
 export { type SceneOptions } from "./scenes/options.ts";
-export { type Cloze } from "./scenes/stories.ts";
+export { asked, type Cloze } from "./scenes/stories.ts";
+export { placeWords } from "./scenes/language.ts";
 export {
   type ClozeTask,
   readClozeTasks,

@@ -60,3 +60,7 @@ export {
 export { evaluateGroups, type GroupOptions, type GroupRecall, type GroupResult } from "./groups.ts";
 export { usageOfVision, type UsageOptions, type VisionUsage, type WithoutImage } from "./usage_of_vision.ts";
 export { type SequenceScore, SequenceScorer, type SequenceScorerOptions } from "./sequence_scores.ts";
+export { generateTexts, TextGenerator, type TextOptions } from "./generate_text.ts";
+export { type Prompts } from "./prompts.ts";
+export { type SamplingOptions } from "./sampling.ts";
+export { type WrittenText } from "./beam.ts";

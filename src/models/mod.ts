@@ -108,3 +108,16 @@ export {
   type SeenPatches,
   seePatches,
 } from "./vilt_patches.ts";
+export { type DecoderConfig, decoderConfigs, swigluWidth } from "./decoder_config.ts";
+export { type DecoderBatch, type DecoderRows } from "./decoder_batch.ts";
+export { type Decoder, type DecoderSpec, decoderSpec } from "./decoder.ts";
+export {
+  type ImagePrefixConfig,
+  imageTokenCount,
+  type ProjectorSpec,
+  type VisionLanguage,
+  type VisionLanguageConfig,
+  type VisionLanguageSpec,
+  visionLanguageSpec,
+} from "./vision_language.ts";
+export { type TowerConfig, towerConfigs, type TowerSpec } from "./image_tower.ts";

@@ -66,3 +66,4 @@ export { vqa, type VqaExtra, vqaFields, vqaLoss, type VqaMomentum } from "./vqa.
 
 /** The recipes on images and captions by name; a new one is a line here. */
 export const pairRecipes = { grit, albef, "albef-queue": albefQueue, retrieval, siglip, tcl };
+export { lm, lmFields, type LmSetup } from "./lm.ts";
