@@ -1,18 +1,7 @@
 /** What a model knows: figures of texts and of pictures that are held out. */
-import {
-  asked,
-  captionHolds,
-  captionSegments,
-  imageFile,
-  type Segment,
-  type Sequence,
-  SequenceBatcher,
-  SequenceScorer,
-  TextGenerator,
-  toSequence,
-  type VisionLanguage,
-} from "../../mod.ts";
+import { captionHolds, type Sequence, SequenceScorer, toSequence, type VisionLanguage } from "../../mod.ts";
 import { mean } from "../ablate/statistics.ts";
+import { promptSegments, sequenceOf, viewOf, Writer } from "./ask.ts";
 import { type Figure, lossFigure, majority, unigramLoss } from "./scores.ts";
 import { DESCRIBE, type Question, type World } from "./world.ts";
 
@@ -31,29 +20,27 @@ export interface Figures {
 /** Documents of a mini-batch. */
 const BATCH = 32;
 
-/** Tokens of an answer and of a caption at most. */
-const ANSWER_TOKENS = 8, CAPTION_TOKENS = 48;
+/** Tokens of a question, an answer and a caption at most. */
+const QUESTION_TOKENS = 32, ANSWER_TOKENS = 8, CAPTION_TOKENS = 48;
 
 /** Asks models of one size. It holds programs and Workers until it is closed. */
 export class Judge implements AsyncDisposable {
   readonly #texts: SequenceScorer;
   readonly #pictures: SequenceScorer;
-  readonly #batcher: SequenceBatcher;
-  readonly #answers: TextGenerator;
-  readonly #captions: TextGenerator;
+  readonly #answers: Writer;
+  readonly #captions: Writer;
   readonly #held: readonly Sequence[];
   readonly #unigram: number;
 
   constructor(readonly world: World) {
     const { config, tokenizer, budget: { length }, texts, heldTexts } = world;
-    const sizes = { batch: BATCH, length: 2 * length, padId: tokenizer.endId, config }, view = viewOf(world);
-    const pixels = { view, cacheBytes: 2 ** 26 };
+    const sizes = { batch: BATCH, length: 2 * length, padId: tokenizer.endId, config },
+      pixels = { view: viewOf(world), cacheBytes: 2 ** 26 };
     this.#texts = new SequenceScorer({ ...sizes, images: 0 });
     this.#pictures = new SequenceScorer({ ...sizes, length, images: BATCH, pixels });
-    this.#batcher = new SequenceBatcher({ ...sizes, length, images: BATCH, pixels });
-    const writing = { config, endId: tokenizer.endId, padId: tokenizer.endId };
-    this.#answers = new TextGenerator({ ...writing, maxTokens: ANSWER_TOKENS, promptLength: length });
-    this.#captions = new TextGenerator({ ...writing, maxTokens: CAPTION_TOKENS, promptLength: length });
+    const writing = { batch: BATCH, promptLength: world.imageTokens + QUESTION_TOKENS };
+    this.#answers = new Writer(world, { ...writing, maxTokens: ANSWER_TOKENS });
+    this.#captions = new Writer(world, { ...writing, maxTokens: CAPTION_TOKENS });
     const document = (text: string) =>
       toSequence([{ text }, "end"], { tokenizer, imageTokens: 0, maxLength: 2 * length });
     this.#held = heldTexts.map(document);
@@ -69,7 +56,7 @@ export class Judge implements AsyncDisposable {
       return share(questions[kind].map(({ question, answer }) => most(question) === answer));
     };
     const chance = { vqa: guess("vqa"), where: guess("where") };
-    const written = await this.write(params, questions.vqa);
+    const written = await this.#answers.write(params, questions.vqa);
     const figure = (value: number, kind: "vqa" | "where"): Figure => ({ value, chance: chance[kind] });
     return {
       loss,
@@ -85,11 +72,6 @@ export class Judge implements AsyncDisposable {
         "where, ranked": figure(await this.#ranked(params, questions.where, true), "where"),
       },
     };
-  }
-
-  /** What a model writes as answers to questions about pictures. */
-  async write(params: VisionLanguage, questions: readonly Pick<Question, "image" | "question">[]): Promise<string[]> {
-    return await this.#write(params, questions, this.#answers);
   }
 
   async #loss(params: VisionLanguage): Promise<number> {
@@ -114,8 +96,11 @@ export class Judge implements AsyncDisposable {
   }
 
   async #ranked(params: VisionLanguage, questions: readonly Question[], blank = false): Promise<number> {
+    const { budget: { length } } = this.world;
     const ways = questions.map(({ image, question, options }) =>
-      options.map((option) => this.#sequence([...prompt(image, question), { text: ` ${option}.` }, "end"]))
+      options.map((option) =>
+        sequenceOf(this.world, [...promptSegments({ image, question }), { text: ` ${option}.` }, "end"], length)
+      )
     );
     // Kinds of questions have different numbers of options, which change nothing: all of them are rows.
     const best = await this.#pictures.rank(params, ways, blank);
@@ -124,11 +109,7 @@ export class Judge implements AsyncDisposable {
 
   async #trueCaptions(params: VisionLanguage): Promise<Figure> {
     const { pictures } = this.world;
-    const written = await this.#write(
-      params,
-      pictures.map(({ image }) => ({ image, question: DESCRIBE })),
-      this.#captions,
-    );
+    const written = await this.#captions.write(params, pictures.map(({ image }) => ({ image, question: DESCRIBE })));
     const holds = (caption: string, scene: typeof pictures[number]["scene"]): boolean => {
       try {
         return captionHolds(caption.replace(/\.$/, ""), scene);
@@ -143,47 +124,11 @@ export class Judge implements AsyncDisposable {
     return { value: isTrue(0), chance: isTrue(1) };
   }
 
-  async #write(
-    params: VisionLanguage,
-    questions: readonly Pick<Question, "image" | "question">[],
-    generator: TextGenerator,
-  ): Promise<string[]> {
-    const texts: string[] = [], { tokenizer } = this.world;
-    for (let from = 0; from < questions.length; from += BATCH) {
-      // The last ones are repeated, so that all mini-batches have one size.
-      const some = Array.from({ length: BATCH }, (_, i) => questions[Math.min(from + i, questions.length - 1)]!);
-      const sequences = some.map(({ image, question }) => this.#sequence(prompt(image, question)));
-      const { images } = await this.#batcher.rowPerSequence(sequences);
-      const written = await generator.generate(params, {
-        tokens: sequences.map(({ tokens }) => tokens),
-        images: images!,
-      });
-      texts.push(...written.map(([text]) => tokenizer.decode(text!.ids).trim()));
-    }
-    return texts.slice(0, questions.length);
-  }
-
-  #sequence(segments: readonly Segment[]): Sequence {
-    const { tokenizer, imageTokens, budget: { length } } = this.world;
-    return toSequence(segments, { tokenizer, imageTokens, maxLength: length });
-  }
-
   /** Frees programs and ends Workers. */
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#answers.destroy();
-    this.#captions.destroy();
-    await Promise.all([this.#texts.close(), this.#pictures.close(), this.#batcher.close()]);
+    await Promise.all([this.#texts.close(), this.#pictures.close()]);
+    await Promise.all([this.#answers, this.#captions].map((writer) => writer[Symbol.asyncDispose]()));
   }
-}
-
-/** A picture and a question, as conversations have them. */
-function prompt(image: string, question: string): Segment[] {
-  return [...captionSegments(imageFile(image)), { text: ` ${asked(question)}`, learned: false }];
-}
-
-/** Pictures as they are: texts tell left from right. */
-export function viewOf({ budget: { encoder } }: World) {
-  return { resolution: encoder.resolution, transform: "eval" } as const;
 }
 
 function share(right: readonly boolean[]): number {

@@ -18,7 +18,8 @@ import {
   type VisionLanguage,
   type VisionLanguageConfig,
 } from "../../mod.ts";
-import { type Judge, viewOf } from "./judge.ts";
+import { viewOf } from "./ask.ts";
+import type { Judge } from "./judge.ts";
 import type { Run } from "./plan.ts";
 import type { Epoch, Measured } from "./result.ts";
 import { branchRates, curveRate } from "./schedule.ts";
