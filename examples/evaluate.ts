@@ -86,7 +86,7 @@ function missing(key: string): never {
 
 async function read(path: string): Promise<string> {
   try {
-    return await Deno.readTextFile(path);
+    return (await Deno.readTextFile(path)).replace(/^\uFEFF/, "");
   } catch (error) {
     throw new Error(`Cannot read "${path}": ${reasonOf(error, "there is no such file")}`);
   }

@@ -37,6 +37,7 @@ import {
   writeScenes,
 } from "../mod.ts";
 import {
+  checkImages,
   contents,
   lengthOf,
   loadStart,
@@ -45,6 +46,7 @@ import {
   openTokenizer,
   rateOf,
   readableSet,
+  reopenAdapter,
   round,
   roundedRecalls,
   runCommand,
@@ -84,6 +86,7 @@ export async function main(args: readonly string[]): Promise<void> {
     onError: options.onError,
     cacheBytes: options.cacheMb * 2 ** 20,
   });
+  await checkImages(loader, options);
   const task = grouped(objective, {
     loader,
     embedding: config.embedding,
@@ -104,6 +107,9 @@ export async function main(args: readonly string[]): Promise<void> {
     signal: stop.signal,
     overwrite: options.overwrite,
     checkpointEvery: options.checkpointEvery,
+    onSaveError: options.onSaveError,
+    recover: options.recover,
+    openDevice: () => reopenAdapter(options),
     ...(options.profile ? { profile: options.profile } : {}),
     ...(options.evaluateEvery ? { evaluateEvery: options.evaluateEvery } : {}),
   });
@@ -206,12 +212,19 @@ async function openData(options: Common): Promise<{ training: CaptionDataset; he
     line.end();
   }
   if (!options.data.length) throw new settings.UsageError("--data is missing: give the caption files, or --demo");
-  const { data, images, groupBy, valData, valImages, onError } = options;
+  const { data, images, groupBy, valData, valImages, split, valSplit, onError, outside } = options;
+  const open = (data: readonly string[], images = "", split = "", groupBy: Common["groupBy"]) =>
+    openDataset({
+      data,
+      ...(images ? { images } : {}),
+      ...(split ? { split } : {}),
+      groupBy,
+      onError,
+      outside,
+    });
   return {
-    training: await openDataset({ data, ...(images ? { images } : {}), groupBy, onError }),
-    heldOut: valData.length
-      ? await openDataset({ data: valData, ...(valImages ? { images: valImages } : {}), groupBy: "image", onError })
-      : undefined,
+    training: await open(data, images, split, groupBy),
+    heldOut: valData.length ? await open(valData, valImages, valSplit, "image") : undefined,
   };
 }
 

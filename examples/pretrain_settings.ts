@@ -16,10 +16,15 @@ export const common = fields({
   ),
   // Section 4.1, "Data".
   ...group("Data", {
-    data: list([], "caption files: ALBEF JSON list, COCO captions JSON, or TSV of path and caption", {
-      ...free, // their content is compared, not their paths
-    }),
+    data: list(
+      [],
+      "caption files: ALBEF JSON list, COCO captions JSON, Karpathy's JSON, or TSV or CSV of path and caption",
+      {
+        ...free, // their content is compared, not their paths
+      },
+    ),
     images: text(none, "folder that image paths are relative to", free),
+    split: text(none, 'entries of this "split" of the files alone, several joined by +: train+restval of Karpathy\'s'),
     groupBy: oneOf(
       ["row", "caption", "image"],
       "row",
@@ -27,6 +32,7 @@ export const common = fields({
     ),
     valData: list([], "held-out captions for retrieval; without them there is none", free),
     valImages: text(none, "folder of the held-out images", free),
+    valSplit: text(none, 'held-out captions of this "split" alone, val of Karpathy\'s', free),
     valCaptions: count(5, "captions of each held-out image", { paper: "5", ...free }),
     ...inputFields,
   }),

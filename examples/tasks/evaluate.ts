@@ -7,7 +7,8 @@ import { OF_THE_MODEL, type Origin, originOf } from "./origin.ts";
 import type { Values } from "./task.ts";
 
 const { count, fields, group, list, none, oneOf, text } = settings;
-const { onError, tokenizer, sep, textLength, resolution, workers } = inputFields, { model, patch } = modelFields;
+const { onError, outside, tokenizer, sep, textLength, resolution, workers } = inputFields,
+  { model, patch } = modelFields;
 
 const shared = fields({
   checkpoint: text(none, "model to evaluate: safetensors or .pth with ALBEF's names, or the folder of a run"),
@@ -21,7 +22,7 @@ const shared = fields({
     images: text(none, "folder that their image paths are relative to"),
     split: text(none, 'entries of this "split" of the files alone, several joined by +'),
     annotations: list([], "answers to VQA v2's questions"),
-    ...{ onError, tokenizer, sep, textLength, resolution, workers },
+    ...{ onError, outside, tokenizer, sep, textLength, resolution, workers },
   }),
   ...group("Model", {
     model,
@@ -45,8 +46,9 @@ export async function evaluateTask(name: string, args: readonly string[]): Promi
   await setUpAdapter();
   const device = await openAdapter(options);
 
-  const { data, images, split, annotations, onError, textLength, batch, workers, precision, predictions } = options;
-  const files = { data, onError, ...(images ? { images } : {}), ...(split ? { split } : {}) };
+  const { data, images, split, annotations, onError, outside, textLength, batch, workers, precision, predictions } =
+    options;
+  const files = { data, onError, outside, ...(images ? { images } : {}), ...(split ? { split } : {}) };
   const dataset = await task.open({ ...files, ...(annotations.length ? { annotations } : {}) }, "evaluate", options);
   const values = await task.prepare?.(options, undefined) ?? options;
   const { params, ...model } = await openModel(task, origin, options, values), { config } = model;

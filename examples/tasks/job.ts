@@ -60,11 +60,11 @@ export async function openJob(task: AnyTask, run: Run): Promise<Job> {
 
 /** The three splits, as far as they are given. */
 async function openSplits(task: AnyTask, { options, values }: Run) {
-  const { data, images, split, annotations, onError } = options;
+  const { data, images, split, annotations, onError, outside } = options;
   if (options.demo) await drawScenes(options);
   if (!data.length) throw new settings.UsageError(`--data is missing: give files of ${task.files}`);
-  const open = (files: Omit<Files, "onError">, use: "train" | "evaluate"): Promise<AnyDataset> =>
-    task.open({ ...files, onError }, use, values);
+  const open = (files: GivenFiles, use: "train" | "evaluate"): Promise<AnyDataset> =>
+    task.open({ ...files, onError, outside }, use, values);
   const { valData, valImages, valSplit, valAnnotations, testData, testImages, testSplit, testAnnotations } = options;
   const own = given(data, images, split, annotations), all = await open(own, "train");
   if (options.select === "test" && !testData.length) {
@@ -89,13 +89,15 @@ async function drawScenes({ out, scenes: train, heldOutScenes, seed }: Tuning): 
   line.end();
 }
 
+type GivenFiles = Omit<Files, "onError" | "outside">;
+
 /** Files without what is not given. */
 function given(
   data: readonly string[],
   images: string | undefined,
   split: string | undefined,
   annotations: readonly string[],
-): Omit<Files, "onError"> {
+): GivenFiles {
   return {
     data,
     ...(images ? { images } : {}),

@@ -54,10 +54,10 @@ export const nlvr2: DownstreamTask<NlvrSentence, NlvrDataset> = {
 /** Pre-training by text assignment. */
 async function assignment(
   steps: number,
-  { assignmentData: data, assignmentImages: images, onError }: Values,
+  { assignmentData: data, assignmentImages: images, onError, outside }: Values,
 ): Promise<Before> {
   if (!data.length) throw new settings.UsageError("--assignment-data is missing: give caption files, with images");
-  const dataset = await openDataset({ data, ...(images ? { images } : {}), onError });
+  const dataset = await openDataset({ data, ...(images ? { images } : {}), onError, outside });
   return {
     name: "assignment",
     dataset,

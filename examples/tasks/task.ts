@@ -21,6 +21,7 @@ export interface Files {
   /** VQA v2's files of answers. */
   readonly annotations?: readonly string[];
   readonly onError: Shared["onError"];
+  readonly outside: Shared["outside"];
 }
 
 /** Values of the task's settings, and what {@linkcode DownstreamTask.prepare} has found. */

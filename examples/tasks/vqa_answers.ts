@@ -68,8 +68,8 @@ export async function readAnswers(path: string): Promise<string[]> {
   const content = await Deno.readTextFile(path).catch((error) => {
     throw error instanceof Deno.errors.NotFound ? new Error(`Cannot read "${path}": there is no such file`) : error;
   });
-  const lines = content.split(/\r?\n/).filter((line) => line !== "");
-  const answers: unknown = content.trimStart().startsWith("[") ? parseList(content, path) : lines;
+  const text = content.replace(/^\uFEFF/, ""), lines = text.split(/\r?\n/).filter((line) => line !== "");
+  const answers: unknown = text.trimStart().startsWith("[") ? parseList(text, path) : lines;
   if (Array.isArray(answers) && answers.every((answer) => typeof answer === "string" && answer !== "")) return answers;
   throw new SyntaxError(`Cannot read "${path}": it must be a JSON list of answers, or have an answer in each line`);
 }

@@ -3,20 +3,20 @@
  *
  * @module
  */
-import { isRecord, type Items, lineItems, listElements, listItems, openRows, readOutline, show } from "./json_items.ts";
+import type { ImageFolder } from "./image_paths.ts";
+import { idKey, isRecord, type Items, listElements, listItems, openRows, readOutline, show } from "./json_items.ts";
+import { openTable } from "./separated.ts";
 import { StringTable } from "./string_table.ts";
-import { unpackedName } from "./text_stream.ts";
 
 /**
  * Layout of a file: ALBEF's JSON list (or its objects as JSON lines), COCO captions, Karpathy's `dataset_coco.json` and
- * `dataset_flickr30k.json`, or lines of path, tab, caption.
+ * `dataset_flickr30k.json`, or a table of paths and captions with tabs or commas: two columns, or more with a header that names
+ * them, as open_clip's have.
  */
-export type DatasetFormat = "albef" | "coco" | "karpathy" | "tsv";
+export type DatasetFormat = "albef" | "coco" | "karpathy" | "tsv" | "csv";
 
 /** How files are read. */
-export interface FileOptions {
-  /** Folder that relative image paths start from; COCO needs it. @default the working directory */
-  readonly images?: string;
+export interface FileOptions extends ImageFolder {
   /** Format of the files. @default found from each file's name and content */
   readonly format?: DatasetFormat;
 }
@@ -29,7 +29,9 @@ export interface FileOptions {
 export async function openItems(file: string, { format, images }: FileOptions): Promise<Items> {
   switch (format ?? await findFormat(file)) {
     case "tsv":
-      return { unit: "line", first: 1, items: lineItems(file, splitColumns) };
+      return await openTable(file, "\t");
+    case "csv":
+      return await openTable(file, ",");
     case "coco":
       if (images !== undefined) return { unit: "annotation", first: 0, items: cocoItems(file) };
       throw new TypeError(`Cannot read "${file}": COCO captions need the folder of the images`);
@@ -41,17 +43,10 @@ export async function openItems(file: string, { format, images }: FileOptions): 
 }
 
 async function findFormat(file: string): Promise<DatasetFormat> {
-  if (/\.(tsv|txt)$/i.test(unpackedName(file))) return "tsv";
+  const [, ending] = /\.(tsv|txt|csv)(\.gz)?$/i.exec(file) ?? [];
+  if (ending) return ending.toLowerCase() === "csv" ? "csv" : "tsv";
   const lists = (await readOutline(file))?.lists;
   return lists?.has("annotations") ? "coco" : lists?.has("images") ? "karpathy" : "albef";
-}
-
-function splitColumns(line: string): unknown {
-  const [image, caption, ...rest] = line.split("\t");
-  if (image && caption !== undefined && !rest.length) return { image, caption };
-  throw new SyntaxError(
-    `has ${line.split("\t").length} columns; the path of an image, a tab and a caption are expected`,
-  );
 }
 
 /** An image of Karpathy's with its sentences; COCO's are in a folder for each year, Flickr's in one. */
@@ -87,23 +82,35 @@ async function* cocoItems(file: string): AsyncGenerator<Iterable<() => unknown>>
   });
 }
 
-/** The names of the images of a file in COCO's layout, by id. */
+/**
+ * The names of the images of a file in COCO's layout, by id; ids are whole numbers of any size, or texts.
+ *
+ * @throws {SyntaxError} If an id repeats with another name: nobody would know whose captions they are.
+ */
 export async function readImageNames(file: string): Promise<(id: unknown) => string | undefined> {
-  const names = new StringTable(), numbers = new Map<unknown, number>();
+  const names = new StringTable(), numbers = new Map<number | string, number>();
   let index = 0;
   for await (const images of listElements(file, "images", "image")) {
     for (const image of images) {
-      if (!isRecord(image) || typeof image.file_name !== "string" || typeof image.id !== "number") {
+      const id = isRecord(image) ? idKey(image.id) : undefined;
+      if (id === undefined || !isRecord(image) || typeof image.file_name !== "string" || !image.file_name) {
         throw new SyntaxError(
-          `Cannot read "${file}": image ${index} must have a number as "id" and a string as "file_name"`,
+          `Cannot read "${file}": image ${index} must have a whole number or a string as "id" and a string as "file_name"`,
         );
       }
-      numbers.set(image.id, names.add(image.file_name));
+      const name = names.add(image.file_name), other = numbers.get(id) ?? name;
+      if (other !== name) {
+        throw new SyntaxError(
+          `Cannot read "${file}": image ${index}, ${show(image.file_name)}, has the "id" ${show(image.id)} ` +
+            `of ${show(names.at(other))}; an id of its own is expected`,
+        );
+      }
+      numbers.set(id, name);
       index++;
     }
   }
   return (id) => {
-    const number = numbers.get(id);
+    const key = idKey(id), number = key === undefined ? undefined : numbers.get(key);
     return number === undefined ? undefined : names.at(number);
   };
 }

@@ -7,9 +7,10 @@
 import { type CaptionDataset, type CaptionEntry, captionPair } from "./caption_pairs.ts";
 import type { Skipped } from "./dataset.ts";
 import { type FileOptions, openItems } from "./dataset_files.ts";
+import { type ImageFolder, ImagePaths } from "./image_paths.ts";
 import { isRecord, show } from "./json_items.ts";
-import { inFolder, type ItemFiles, readItems } from "./read_items.ts";
-import { NumberList, StringList, StringTable } from "./string_table.ts";
+import { type ItemFiles, readItems } from "./read_items.ts";
+import { NumberList, StringList } from "./string_table.ts";
 
 /** Options of {@linkcode openDataset}. */
 export interface DatasetOptions extends FileOptions, ItemFiles {
@@ -34,10 +35,10 @@ interface Row {
  *   entry or line, the field and what is expected.
  */
 export async function openDataset(options: DatasetOptions): Promise<CaptionDataset> {
-  const rows = new Rows(options.groupBy === "caption");
+  const rows = new Rows(options.groupBy === "caption", options);
   const skipped = await readItems(options, (file) => openItems(file, options), (item) => rows.add(toRow(item)));
   const name = options.data.join(", ");
-  return toDataset(name, options.groupBy === "image" ? byImage(rows) : rows, skipped, options.images);
+  return toDataset(name, options.groupBy === "image" ? byImage(rows) : rows, skipped);
 }
 
 /** Checks an object of ALBEF's form, which the other readers give too. */
@@ -61,12 +62,14 @@ interface Table {
 
 /** Rows in the order of the files, or one for each of their captions. */
 class Rows implements Table {
-  readonly paths = new StringTable();
+  readonly paths: ImagePaths;
   readonly texts = new StringList();
   readonly #imageIds = new NumberList(Uint32Array);
   readonly #ends = new NumberList(Uint32Array);
 
-  constructor(readonly separate: boolean) {}
+  constructor(readonly separate: boolean, folder: ImageFolder) {
+    this.paths = new ImagePaths(folder);
+  }
 
   get length(): number {
     return this.#imageIds.length;
@@ -119,14 +122,14 @@ function byImage(rows: Rows): Table {
   };
 }
 
-function toDataset(name: string, table: Table, skipped: readonly Skipped[], images = ""): CaptionDataset {
+function toDataset(name: string, table: Table, skipped: readonly Skipped[]): CaptionDataset {
   const { length } = table;
   const entry = (index: number): CaptionEntry => {
     if (!Number.isInteger(index) || index < 0 || index >= length) {
       throw new RangeError(`Cannot take entry ${index} of "${name}": it has the entries 0 to ${length - 1}`);
     }
     const imageId = table.imageId(index);
-    return { image: inFolder(images, table.path(imageId)), captions: table.captions(index), imageId };
+    return { image: table.path(imageId), captions: table.captions(index), imageId };
   };
   return { name, skipped, length, entry, example: (index, random) => captionPair(entry(index), random) };
 }

@@ -69,7 +69,7 @@ export async function openExpressions(options: ExpressionDatasetOptions): Promis
       images: [image],
       text: textField(fields, "text"),
       imageId: image_id === undefined ? numberOf(image) : String(image_id),
-      ...(ref_id === undefined ? {} : { refId: ref_id as number | string }),
+      ...(ref_id === undefined ? {} : { refId: typeof ref_id === "number" ? ref_id : String(ref_id) }),
       ...(fields[boxName] === undefined ? {} : { box: fields[boxName] as unknown as Box }),
       ...(split === undefined ? {} : { split: split as string }),
     };
@@ -83,7 +83,7 @@ function numberOf(path: string): string {
 }
 
 function isId(value: unknown): boolean {
-  return typeof value === "string" ? value !== "" : Number.isSafeInteger(value);
+  return typeof value === "bigint" || (typeof value === "string" ? value !== "" : Number.isSafeInteger(value));
 }
 
 function isBox(value: unknown, ...lengths: number[]): boolean {

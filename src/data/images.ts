@@ -6,47 +6,103 @@
  */
 import sharp from "npm:sharp@0.35.5";
 import { randAugment } from "./augment.ts";
+import { makeOpaque } from "./gif.ts";
+import { ImageError, type ImageKind, jpegComponents, kindOf, readHead } from "./image_head.ts";
 import type { Random } from "../random/random.ts";
 import { resizeImage } from "./resize.ts";
 import { drawCrop, flipImage, type ImagePlan, type RgbImage } from "./transform.ts";
+
+export { ImageError } from "./image_head.ts";
+
+type Sharp = ReturnType<typeof sharp>;
+type SharpOptions = Parameters<typeof sharp>[1];
 
 // Threads of its own per image and a cache of its own would only compete with the Workers and their cache.
 sharp.concurrency(1);
 sharp.cache(false);
 
-/** Why an image cannot be used: a predicate that follows the file's name in a message. */
-export class ImageError extends Error {
-  /** "ImageError". */
-  override name = "ImageError";
-}
-
 /**
  * Decodes the first frame of an image file to 8 bits per channel in sRGB; grey becomes RGB, transparency is dropped, the
- * orientation tag ignored (all as in the originals).
+ * orientation tag ignored, inks of CMYK are multiplied without a profile (all as Pillow does in the originals).
  *
  * @param side Length of the longer side of the result, for pictures to look at; the image's own if not given.
- * @throws {ImageError} If the file is missing, truncated, damaged, no image or has more than `maxPixels` pixels.
+ * @throws {ImageError} If the file is missing, truncated, damaged, no image, of a kind that is not supported (vector graphics among them) or
+ *   has more than `maxPixels` pixels.
  */
 export async function decodeImage(path: string, maxPixels: number, side?: number): Promise<RgbImage> {
+  const head = await readHead(path), kind = kindOf(head);
+  const options = { limitInputPixels: maxPixels, failOn: "error" } as const;
   try {
-    const image = sharp(path, { limitInputPixels: maxPixels, failOn: "error" }).toColourspace("srgb").removeAlpha();
-    const sized = side === undefined ? image : image.resize({ width: side, height: side, fit: "inside" });
-    const { data, info } = await sized.raw().toBuffer({ resolveWithObject: true });
-    const bytes = new Uint8Array(data.buffer as ArrayBuffer, data.byteOffset, data.byteLength);
-    return { data: bytes, width: info.width, height: info.height };
+    const opened = sharp(path, options);
+    if (kind === "GIF") return await reduced(await decodeGif(path, options), side);
+    if (await isCmyk(kind, head, opened)) return await reduced(await decodeCmyk(opened), side);
+    return await toRgb(opened, side);
   } catch (error) {
-    throw new ImageError(reasonOf((error as Error).message, maxPixels));
+    throw error instanceof ImageError ? error : new ImageError(reasonOf((error as Error).message, maxPixels));
   }
 }
 
 /** Rows and columns of an image file, from its head. @throws {ImageError} If the file is missing or no image. */
 export async function imageSize(path: string): Promise<readonly [height: number, width: number]> {
+  kindOf(await readHead(path));
   try {
     const { height, width } = await sharp(path).metadata();
     return [height, width];
   } catch (error) {
     throw new ImageError(reasonOf((error as Error).message, Infinity));
   }
+}
+
+async function toRgb(opened: Sharp, side?: number): Promise<RgbImage> {
+  const image = opened.toColourspace("srgb").removeAlpha();
+  return await toPixels(side === undefined ? image : image.resize({ width: side, height: side, fit: "inside" }));
+}
+
+async function toPixels(image: Sharp): Promise<RgbImage> {
+  const { data, info } = await image.raw().toBuffer({ resolveWithObject: true });
+  const bytes = new Uint8Array(data.buffer as ArrayBuffer, data.byteOffset, data.byteLength);
+  return { data: bytes, width: info.width, height: info.height };
+}
+
+async function reduced({ data, width, height }: RgbImage, side: number | undefined): Promise<RgbImage> {
+  if (side === undefined) return { data, width, height };
+  return await toRgb(sharp(data, { raw: { width, height, channels: 3 } }), side);
+}
+
+/** Whether pixels are inks. The head of a JPEG file tells sooner than the decoder. */
+async function isCmyk(kind: ImageKind, head: Uint8Array, opened: Sharp): Promise<boolean> {
+  const components = kind === "JPEG" ? jpegComponents(head) : kind === "TIFF" ? undefined : 3;
+  return components === undefined ? (await opened.metadata()).space === "cmyk" : components === 4;
+}
+
+/** Cyan, magenta, yellow and black to light. */
+async function decodeCmyk(opened: Sharp): Promise<RgbImage> {
+  const { data: inks, width, height } = await toPixels(opened.pipelineColourspace("cmyk").toColourspace("cmyk"));
+  const data = new Uint8Array(3 * width * height), channels = inks.length / (width * height);
+  for (let pixel = 0; pixel < width * height; pixel++) {
+    const from = channels * pixel, white = 255 - inks[from + 3]!;
+    for (let c = 0; c < 3; c++) data[3 * pixel + c] = white - Math.round(inks[from + c]! * white / 255);
+  }
+  return { data, width, height };
+}
+
+/** The most bytes of a GIF file, which is held whole. */
+const LARGEST_GIF = 256 << 20;
+
+async function decodeGif(path: string, options: SharpOptions): Promise<RgbImage> {
+  if ((await Deno.stat(path)).size > LARGEST_GIF) {
+    throw new ImageError(`is a GIF of more than ${LARGEST_GIF >> 20} MiB`);
+  }
+  const file = await Deno.readFile(path), frame = makeOpaque(file), image = await toRgb(sharp(file, options));
+  if (!frame) return image;
+  const { left, top, width, height, around } = frame;
+  for (let y = 0; y < image.height; y++) {
+    for (let x = 0; x < image.width; x++) {
+      const isIn = x >= left && x < left + width && y >= top && y < top + height;
+      if (!isIn) image.data.set(around, 3 * (y * image.width + x));
+    }
+  }
+  return image;
 }
 
 /** An image as a PNG file. */

@@ -14,7 +14,7 @@ export const longestItem: number = 16 << 20;
 /** What is in a file, to be read one by one so that an error concerns one item. */
 export interface Items {
   /** What a message calls an item. */
-  readonly unit: "entry" | "line" | "annotation" | "image" | "question" | "expression";
+  readonly unit: "entry" | "line" | "row" | "annotation" | "image" | "question" | "expression";
   /** Number of the first one. */
   readonly first: number;
   /** Batch by batch; an item is a function that gives an object of ALBEF's form or says what is wrong. */
@@ -62,8 +62,16 @@ export function isRecord(value: unknown): value is Record<string, unknown> {
 
 /** A value in a message. */
 export function show(value: unknown): string {
-  const text = JSON.stringify(value) ?? "nothing";
+  const text = typeof value === "bigint" ? String(value) : textOf(value);
   return text.length > 40 ? `${text.slice(0, 40)}...` : text;
+}
+
+function textOf(value: unknown): string {
+  try {
+    return JSON.stringify(value) ?? "nothing";
+  } catch { // it is nested too deeply, or has bigints in it
+    return Array.isArray(value) ? "[...]" : "{...}";
+  }
 }
 
 /** The first character that is not white space, "" if there is none. */
@@ -84,21 +92,45 @@ async function* cut(file: string, cutter: Cutter): AsyncGenerator<Iterable<Uint8
   }
 }
 
+/** How many blank lines may stand together; they are kept until it is known whether the file ends with them. */
+const MOST_BLANK = 100_000;
+
+/** A cutter that knows what is left at the end of the file. */
+interface LastingCutter extends Cutter {
+  rest(): Uint8Array;
+}
+
 /** Lines; white space at the end of the file is none. */
-export async function* lineItems(
+export function lineItems(file: string, read: (line: string) => unknown): AsyncGenerator<Iterable<() => unknown>> {
+  return itemsOf(file, new LineCutter(), read);
+}
+
+/** What a cutter gives; white space at the end of the file is no item. */
+export async function* itemsOf(
   file: string,
-  read: (line: string) => unknown,
+  cutter: LastingCutter,
+  read: (text: string) => unknown,
 ): AsyncGenerator<Iterable<() => unknown>> {
-  const cutter = new LineCutter(), blank: string[] = [];
-  const items = function* (lines: Iterable<Uint8Array>): Generator<() => unknown> {
-    for (const bytes of lines) {
-      const line = decode(bytes);
-      blank.push(line);
-      if (/\S/.test(line)) yield* blank.splice(0).map((line) => () => read(line));
+  const blank: string[] = [];
+  const items = function* (pieces: Iterable<Uint8Array>): Generator<() => unknown> {
+    for (const bytes of pieces) {
+      const text = decode(bytes);
+      blank.push(text);
+      if (/\S/.test(text)) yield* blank.splice(0).map((text) => () => read(text));
+      if (blank.length <= MOST_BLANK) continue;
+      throw new SyntaxError(`Cannot read "${file}": more than ${MOST_BLANK} lines without text follow each other`);
     }
   };
-  for await (const lines of cut(file, cutter)) yield items(lines);
-  yield items([cutter.rest()]);
+  for await (const pieces of cut(file, cutter)) yield items(pieces);
+  yield items([restOf(cutter, file)]);
+}
+
+function restOf(cutter: LastingCutter, file: string): Uint8Array {
+  try {
+    return cutter.rest();
+  } catch (error) {
+    throw new SyntaxError(`Cannot read "${file}": ${(error as Error).message}`);
+  }
 }
 
 function parseLine(line: string): unknown {
@@ -107,13 +139,32 @@ function parseLine(line: string): unknown {
   return value;
 }
 
-/** What JSON says, or why it is none. */
+/** What JSON says, or why it is none. Integers beyond 2^53, such as ids, become bigints: as numbers they would be those of others. */
 export function tryParse(text: string): { value?: unknown; error?: string } {
   try {
-    return { value: JSON.parse(text) };
+    return { value: LONG_INTEGER.test(text) ? JSON.parse(text, exactInteger) : JSON.parse(text) };
   } catch (error) {
+    if (error instanceof RangeError) return { error: "its lists and objects are nested too deeply" };
     return { error: `it is not JSON (${(error as Error).message})` };
   }
+}
+
+const LONG_INTEGER = /(?<![\d.])\d{16}/;
+
+/** The most digits of an id. */
+const MOST_DIGITS = 40;
+
+function exactInteger(_key: string, value: unknown, context?: { readonly source?: string }): unknown {
+  const source = context?.source ?? "";
+  if (typeof value !== "number" || Number.isSafeInteger(value)) return value;
+  return /^-?\d+$/.test(source) && source.length <= MOST_DIGITS ? BigInt(source) : value;
+}
+
+/** An id as the key of a map: 7 and "7" are one, and integers of any size stay apart; undefined if it is none. */
+export function idKey(id: unknown): number | string | undefined {
+  if (typeof id === "bigint") return String(id);
+  if (typeof id === "string" && id !== "") return String(Number(id)) === id ? idKey(Number(id)) ?? id : id;
+  return Number.isSafeInteger(id) ? id as number : undefined;
 }
 
 /** The elements of a list of the file, each turned into an object of the form that is wanted. */

@@ -50,13 +50,14 @@ export async function* takeItems<T>(
   take: (item: unknown, file: string) => T,
 ): AsyncGenerator<T[], Skipped[]> {
   const skipped: Skipped[] = [], splits = split?.split("+"), others = new Set<string>();
-  let count = 0;
+  let count = 0, seen = 0;
   for (const file of data) {
     const { unit, first, items } = await open(file);
     let index = first;
     for await (const batch of items) {
       const taken: T[] = [];
       for (const item of batch) {
+        seen++;
         try {
           const value = item();
           if (!splits || isOf(splits, value, others)) taken.push(take(value, file));
@@ -75,10 +76,12 @@ export async function* takeItems<T>(
     }
   }
   if (count) return skipped;
-  const of = others.size
+  const found = others.size
     ? ` of the split "${split}": its splits are ${[...others].join(", ")}`
+    : skipped.length
+    ? ` that can be used: ${skipped.length} of ${seen} were left out, the first since ${skipped[0]!.reason}`
     : ", at least one is needed";
-  throw new SyntaxError(`Cannot read "${data.join(", ")}": it has no entries${of}`);
+  throw new SyntaxError(`Cannot read "${data.join(", ")}": it has no entries${found}`);
 }
 
 /** Whether an entry is of one of the splits; notes the first ones that it finds instead. */
@@ -90,9 +93,4 @@ function isOf(splits: readonly string[], value: unknown, others: Set<string>): b
   if (splits.includes(split)) return true;
   if (others.size < 10) others.add(split);
   return false;
-}
-
-/** A path that may be relative to a folder. */
-export function inFolder(folder: string, path: string): string {
-  return folder === "" || /^([/\\]|[A-Za-z]:[/\\])/.test(path) ? path : `${folder.replace(/[/\\]+$/, "")}/${path}`;
 }

@@ -6,7 +6,7 @@
 import { unpickle } from "../io/pickle.ts";
 import type { PickleValue } from "../io/pickle_values.ts";
 import { readImageNames } from "./dataset_files.ts";
-import { isRecord, type Items, listElements } from "./json_items.ts";
+import { idKey, isRecord, type Items, listElements, show } from "./json_items.ts";
 import { type Fields, idField, textField, unexpected } from "./task_files.ts";
 import { readBytes } from "./text_stream.ts";
 
@@ -26,23 +26,32 @@ export function isPickle(file: string): boolean {
 
 /** The images and boxes of files such as RefCOCO+'s "instances.json". */
 export async function readObjects(files: readonly string[]): Promise<Objects> {
-  const names: ((id: unknown) => string | undefined)[] = [], boxes = new Map<unknown, unknown>();
+  const names: ((id: unknown) => string | undefined)[] = [], boxes = new Map<number | string, unknown>();
   for (const file of files) {
     names.push(await readImageNames(file));
     let index = 0;
     for await (const annotations of listElements(file, "annotations", "annotation")) {
       for (const annotation of annotations) {
-        if (!isRecord(annotation) || typeof annotation.id !== "number") {
-          throw new SyntaxError(`Cannot read "${file}": annotation ${index} must be an object with a number as "id"`);
+        const id = isRecord(annotation) ? idKey(annotation.id) : undefined;
+        if (id === undefined || !isRecord(annotation)) {
+          throw new SyntaxError(
+            `Cannot read "${file}": annotation ${index} must be an object with a whole number or a string as "id"`,
+          );
         }
-        boxes.set(annotation.id, annotation.bbox);
+        const { bbox } = annotation;
+        if (boxes.has(id) && String(boxes.get(id)) !== String(bbox)) {
+          throw new SyntaxError(
+            `Cannot read "${file}": annotation ${index} has the "id" ${show(id)} of an earlier one with another box`,
+          );
+        }
+        boxes.set(id, bbox);
         index++;
       }
     }
   }
   return {
     image: (id) => names.map((name) => name(id)).find((name) => name !== undefined),
-    box: (id) => boxes.get(id),
+    box: (id) => boxes.get(idKey(id)!),
   };
 }
 

@@ -4,15 +4,13 @@
  * @module
  */
 import type { Dataset, Example, ImageFile } from "./dataset.ts";
+import { type ImageFolder, ImagePaths } from "./image_paths.ts";
 import { isRecord, type Items, openRows, show } from "./json_items.ts";
-import { inFolder, type ItemFiles, readItems } from "./read_items.ts";
-import { StringList, StringTable } from "./string_table.ts";
+import { type ItemFiles, readItems } from "./read_items.ts";
+import { StringList } from "./string_table.ts";
 
 /** Files of a downstream task. */
-export interface TaskFiles extends ItemFiles {
-  /** Folder that relative image paths start from. @default the working directory */
-  readonly images?: string | undefined;
-}
+export interface TaskFiles extends ItemFiles, ImageFolder {}
 
 /** Examples by index in which nothing is random. */
 export interface TaskDataset<E extends Example> extends Dataset<E> {
@@ -34,11 +32,11 @@ export async function openTask<E extends Example>(
   toRow: (row: unknown, file: string, index: number) => TaskRow<E>,
   open: (file: string) => Promise<Items> = openRows,
 ): Promise<TaskDataset<E>> {
-  const rows = new TaskRows<E>();
+  const rows = new TaskRows<E>(options);
   const skipped = await readItems(options, open, (item, file) => rows.add(toRow(item, file, rows.length)));
   const name = options.data.join(", "), { length } = rows;
   const entry = (index: number): E => {
-    if (Number.isInteger(index) && index >= 0 && index < length) return rows.at(index, options.images ?? "");
+    if (Number.isInteger(index) && index >= 0 && index < length) return rows.at(index);
     throw new RangeError(`Cannot take entry ${index} of "${name}": it has the entries 0 to ${length - 1}`);
   };
   return { name, skipped, length, entry, example: entry };
@@ -46,8 +44,12 @@ export async function openTask<E extends Example>(
 
 /** Rows as JSON in UTF-8: as objects, the answers of a million questions would fill JavaScript's heap. */
 class TaskRows<E extends Example> {
-  readonly #paths = new StringTable();
+  readonly #paths: ImagePaths;
   readonly #rows = new StringList();
+
+  constructor(folder: ImageFolder) {
+    this.#paths = new ImagePaths(folder);
+  }
 
   get length(): number {
     return this.#rows.length;
@@ -57,11 +59,11 @@ class TaskRows<E extends Example> {
     this.#rows.push(JSON.stringify({ ...row, images: images.map((path) => this.#paths.add(path)) }));
   }
 
-  at(index: number, folder: string): E {
+  at(index: number): E {
     const { images, ...row } = JSON.parse(this.#rows.at(index)) as { images: number[] };
     return {
       ...row,
-      images: images.map((id): ImageFile => ({ path: inFolder(folder, this.#paths.at(id)), id })),
+      images: images.map((id): ImageFile => ({ path: this.#paths.at(id), id })),
     } as Example as E;
   }
 }

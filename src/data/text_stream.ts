@@ -3,11 +3,11 @@
  *
  * @module
  */
+import { plainText } from "./_encodings.ts";
 import { ByteList } from "./string_table.ts";
 
 const [NEWLINE, RETURN, QUOTE, BACKSLASH, COMMA] = [0x0a, 0x0d, 0x22, 0x5c, 0x2c];
 const [OPEN_LIST, CLOSE_LIST, OPEN_OBJECT, CLOSE_OBJECT] = [0x5b, 0x5d, 0x7b, 0x7d];
-const byteOrderMark = [0xef, 0xbb, 0xbf];
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
 /** The text of a piece; bytes that are not UTF-8 become U+FFFD. */
@@ -16,55 +16,24 @@ export function decode(piece: Uint8Array): string {
 }
 
 /**
- * A file's bytes without a byte order mark, chunk by chunk, those of a `.gz` unpacked; a chunk is valid until the next one is taken.
+ * A file's text in UTF-8 without a byte order mark, chunk by chunk; a chunk is valid until the next one is taken. Files that are packed by
+ * gzip, and texts in UTF-16 with a byte order mark, are known from their first bytes.
  *
  * @throws {Deno.errors.NotFound} If there is no such file.
- * @throws {TypeError} If it is a folder or a pipe (some formats need a second pass), or packed in another way.
- * @throws {SyntaxError} If a `.gz` is damaged or ends early.
+ * @throws {TypeError} If it is a folder or a pipe: some formats need a second pass.
+ * @throws {SyntaxError} If it is packed otherwise, is damaged, or is in UTF-16 without the mark.
  */
-export async function* readChunks(path: string, size = 1 << 20): AsyncGenerator<Uint8Array> {
-  let first = true;
-  for await (const chunk of isPacked(path) ? unpack(path, size) : readFile(path, size)) {
-    const marked = first && byteOrderMark.every((byte, i) => byte === chunk[i]);
-    yield chunk.subarray(marked ? byteOrderMark.length : 0);
-    first = false;
-  }
+export function readChunks(path: string, size = 1 << 20): AsyncGenerator<Uint8Array> {
+  return plainText(fileChunks(path, size), path);
 }
 
-/** The name that a file has when it is unpacked. */
-export function unpackedName(path: string): string {
-  return path.replace(/\.gz$/i, "");
-}
-
-function isPacked(path: string): boolean {
-  const other = /\.(zst|xz|bz2|zip)$/i.exec(path)?.[0];
-  if (!other) return unpackedName(path) !== path;
-  throw new TypeError(`Cannot read "${path}": of packed files only .gz is read, so unpack this ${other} before`);
-}
-
-async function* readFile(path: string, size: number): AsyncGenerator<Uint8Array> {
+async function* fileChunks(path: string, size: number): AsyncGenerator<Uint8Array<ArrayBuffer>> {
   using file = await open(path);
   if (!(await file.stat()).isFile) {
     throw new TypeError(`Cannot read "${path}": it must be a file, not a folder or a pipe`);
   }
-  const buffer = new Uint8Array(Math.max(size, byteOrderMark.length));
+  const buffer = new Uint8Array(Math.max(size, 4)); // for the first bytes tell what it is
   for (let count; (count = await file.read(buffer));) yield buffer.subarray(0, count);
-}
-
-/** What was packed, in small chunks however far it was; unlike `DecompressionStream` several gzip files behind each other are read too. */
-async function* unpack(path: string, size: number): AsyncGenerator<Uint8Array> {
-  const [{ createGunzip }, { pipeline, Readable }] = await Promise.all([import("node:zlib"), import("node:stream")]);
-  const copies = (async function* () {
-    for await (const chunk of readFile(path, size)) yield chunk.slice(); // the stream holds chunks while the next one is read
-  })();
-  const unpacked = createGunzip();
-  pipeline(Readable.from(copies), unpacked, () => {}); // an error of either is thrown below
-  try {
-    yield* unpacked as AsyncIterable<Uint8Array>;
-  } catch (error) {
-    if (!String((error as { code?: unknown }).code).startsWith("Z_")) throw error;
-    throw new SyntaxError(`Cannot read "${path}": it is not a whole gzip file (${(error as Error).message})`);
-  }
 }
 
 /**

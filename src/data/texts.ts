@@ -6,7 +6,6 @@
 import { type Items, lineItems, longestItem, openRows } from "./json_items.ts";
 import { type ItemFiles, takeItems } from "./read_items.ts";
 import { fieldsOf, textField } from "./task_files.ts";
-import { unpackedName } from "./text_stream.ts";
 
 /** Which texts are read, and how. */
 export interface TextFiles extends ItemFiles {
@@ -25,7 +24,7 @@ export interface TextFiles extends ItemFiles {
 export async function* readTexts(options: TextFiles): AsyncGenerator<string[], void> {
   const { field = "text", documents = "paragraph" } = options;
   const open = async (file: string): Promise<Items> => {
-    if (!/\.txt$/i.test(unpackedName(file))) return await openRows(file);
+    if (!/\.txt(\.gz)?$/i.test(file)) return await openRows(file);
     const lines = lineItems(file, (line) => ({ [field]: line }));
     if (documents === "line") return { unit: "line", first: 1, items: lines };
     return { unit: "entry", first: 1, items: paragraphs(lines, field, file) };

@@ -81,7 +81,7 @@ export function buildTokenizer(captions: Iterable<string>, options: BuildTokeniz
   const splitter = new HuggingFaceTokenizer(wordPieceFile(SPECIAL_TOKENS, sep), {});
   const counts = new Map<string, number>();
   for (const caption of captions) {
-    const normalized = splitter.normalizer!.normalize(cleanCaption(caption));
+    const normalized = splitter.normalizer!.normalize(apart(cleanCaption(caption)));
     for (const word of splitter.pre_tokenizer!.pre_tokenize(normalized)) counts.set(word, (counts.get(word) ?? 0) + 1);
   }
   if (!counts.size) throw new RangeError("Cannot build a tokenizer: the captions have no words");
@@ -106,6 +106,7 @@ class BertTokenizer implements Tokenizer {
   readonly sepId: number;
   readonly maskId: number;
   readonly #library: HuggingFaceTokenizer;
+  readonly #splitsIdeographs: boolean;
 
   constructor(readonly file: Record<string, unknown>, readonly sep: boolean, source: string) {
     try {
@@ -115,6 +116,7 @@ class BertTokenizer implements Tokenizer {
         `Cannot read the tokenizer: ${source} is not a tokenizer.json (${(error as Error).message})`,
       );
     }
+    this.#splitsIdeographs = splitsIdeographs(file.normalizer);
     const ids = SPECIAL_TOKENS.map((token) => {
       const id = this.#library.token_to_id(token);
       if (id === undefined) throw new SyntaxError(`Cannot read the tokenizer: ${source} has no token ${token}`);
@@ -133,7 +135,7 @@ class BertTokenizer implements Tokenizer {
         `Cannot encode: "maxLength" must be a whole number of at least ${least}: it is ${maxLength}`,
       );
     }
-    const { ids } = this.#library.encode(text, { add_special_tokens: false });
+    const { ids } = this.#library.encode(this.#splitsIdeographs ? apart(text) : text, { add_special_tokens: false });
     return [this.clsId, ...ids.slice(0, maxLength - least), ...(this.sep ? [this.sepId] : [])];
   }
 
@@ -159,12 +161,26 @@ class BertTokenizer implements Tokenizer {
   }
 }
 
+/** Ideographs beyond U+FFFF with spaces around them, as BERT has all ideographs; the library sees halves of them and leaves them alone. */
+function apart(text: string): string {
+  const ideographs =
+    /[\u{20000}-\u{2A6DF}\u{2A700}-\u{2B73F}\u{2B740}-\u{2B81F}\u{2B820}-\u{2CEAF}\u{2F800}-\u{2FA1F}]/gu;
+  return text.replace(ideographs, " $& ");
+}
+
+/** Whether a normalizer of a `tokenizer.json`, or one in its sequence, is BERT's that sets ideographs apart. */
+function splitsIdeographs(normalizer: unknown): boolean {
+  const { type, handle_chinese_chars: splits, normalizers } = (normalizer ?? {}) as Record<string, unknown>;
+  if (Array.isArray(normalizers)) return normalizers.some(splitsIdeographs);
+  return type === "BertNormalizer" && splits !== false;
+}
+
 function vocabularyLines(text: string): string[] {
   return text.replace(/\r?\n$/, "").split(/\r?\n/);
 }
 
 async function readWhole(path: string): Promise<string> {
-  const text = await textIfThere(path);
+  const text = (await textIfThere(path))?.replace(/^\uFEFF/, ""); // editors of Windows put the mark there
   if (text !== undefined) return text;
   throw new SyntaxError(`Cannot read the tokenizer: there is no file "${path}"`);
 }

@@ -3,8 +3,9 @@
  *
  * @module
  */
+import { inFolder } from "./image_paths.ts";
 import { isRecord, type Items, listItems, openRows, readOutline, show, tryParse } from "./json_items.ts";
-import { inFolder, readItems } from "./read_items.ts";
+import { readItems } from "./read_items.ts";
 import { StringList } from "./string_table.ts";
 import {
   fieldsOf,
@@ -154,8 +155,13 @@ async function readAnnotations(files: readonly string[]): Promise<(question: num
     ) {
       throw unexpected(fields, "answers", 'a list of objects with a string as "answer"');
     }
-    numbers.set(idField(fields, "question_id"), lists.length);
-    lists.push(JSON.stringify(answers.map(({ answer }) => answer)));
+    const id = idField(fields, "question_id"), earlier = numbers.get(id);
+    const list = JSON.stringify(answers.map(({ answer }) => answer));
+    if (earlier !== undefined && lists.at(earlier) !== list) {
+      throw unexpected(fields, "question_id", "an id that no earlier annotation with other answers has");
+    }
+    numbers.set(id, lists.length);
+    lists.push(list);
   });
   return (question) => {
     const number = numbers.get(question);

@@ -6,7 +6,7 @@
 export { falseNegativeRate, type FalseNegatives } from "./false_negatives.ts";
 export { type Recall, type Recalls } from "./recall.ts";
 export { RetrievalEvaluator, type RetrievalOptions, type RetrievalResult, type RetrievalSet } from "./retrieval.ts";
-export { retrievalSet, type RetrievalSetOptions } from "./retrieval_set.ts";
+export { type DiskRetrievalSet, retrievalSet, type RetrievalSetOptions } from "./retrieval_set.ts";
 export {
   type ImageFeatures,
   type ImageText,
@@ -18,6 +18,10 @@ export {
 } from "./pair_encoder.ts";
 export { AnswerScorer, type AnswerScorerOptions } from "./answer_scores.ts";
 export { AnswerGenerator, generateAnswers, type GeneratedAnswer, type GenerateOptions } from "./generate.ts";
+export { type WrittenText } from "./beam.ts";
+export { type Prompts } from "./prompts.ts";
+export { restrict, sampleTokens, type SamplingOptions } from "./sampling.ts";
+export { generateTexts, TextGenerator, type TextOptions } from "./generate_text.ts";
 export { type Candidates, rankAnswers, type RankedAnswers, type RankOptions } from "./answers.ts";
 export {
   type HumanAnswer,
@@ -60,7 +64,3 @@ export {
 export { evaluateGroups, type GroupOptions, type GroupRecall, type GroupResult } from "./groups.ts";
 export { usageOfVision, type UsageOptions, type VisionUsage, type WithoutImage } from "./usage_of_vision.ts";
 export { type SequenceScore, SequenceScorer, type SequenceScorerOptions } from "./sequence_scores.ts";
-export { generateTexts, TextGenerator, type TextOptions } from "./generate_text.ts";
-export { type Prompts } from "./prompts.ts";
-export { type SamplingOptions } from "./sampling.ts";
-export { type WrittenText } from "./beam.ts";

@@ -13,14 +13,14 @@ import type { Tensor } from "../program/graph.ts";
 import { softmaxLossAndNorm } from "./softmax_loss.ts";
 
 /** Means over the tokens that count, scalars. */
-export interface NextTokenLoss {
+export type NextTokenLoss = {
   /** Cross-entropy of the next token, in nats. */
   readonly crossEntropy: Tensor;
   /** Square of the logits' log-sum-exp: what z-loss keeps small (de Brébisson and Vincent 2016; 1e-4 of it in OpenLM and PaLM). */
   readonly z: Tensor;
   /** How many tokens count: the sum of their weights. */
   readonly tokens: Tensor;
-}
+};
 
 /** Label of a place whose next token is not learned. */
 const NOT_LEARNED = -100;

@@ -23,9 +23,9 @@ import type { DecoderRows } from "./decoder_batch.ts";
 import { type DecoderConfig, swigluWidth } from "./decoder_config.ts";
 
 /** A matrix without bias, [out, in]. */
-type WeightSpec = { weight: Spec };
+export type WeightSpec = { weight: Spec };
 /** A norm; there is a bias in LayerNorms that have one. */
-type NormSpec = { weight: Spec; bias?: Spec };
+export type NormSpec = { weight: Spec; bias?: Spec };
 
 /** Parameters of one layer. */
 export type DecoderLayerSpec = {

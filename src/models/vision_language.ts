@@ -41,7 +41,9 @@ export interface ImagePrefixConfig {
 
 /** Sizes of the model; without `image` it reads text only. */
 export interface VisionLanguageConfig {
+  /** The decoder. */
   readonly decoder: DecoderConfig;
+  /** How it sees images. */
   readonly image?: ImagePrefixConfig;
 }
 
@@ -133,6 +135,7 @@ export function spliceImages(p: Decoder, tokens: Tensor, images: Tensor, imageTo
 
 /** How a model runs. */
 export interface VisionLanguageContext extends Omit<DecoderContext, "config"> {
+  /** Sizes of the model. */
   readonly config: VisionLanguageConfig;
 }
 

@@ -10,7 +10,7 @@ import type { Example } from "../data/dataset.ts";
 import type { PairBatch } from "../data/pair_collate.ts";
 import type { Tokenizer } from "../data/tokenizer.ts";
 import type { ImageOptions } from "../data/transform.ts";
-import { NEGATIVE_KINDS, type PairNegatives } from "../losses/negatives.ts";
+import { type FoundPositives, NEGATIVE_KINDS, type PairNegatives } from "../losses/negatives.ts";
 import { imagePatches, type PairFeatures, type PairModel, type PatchedPairs } from "../models/albef.ts";
 import type { AlbefConfig } from "../models/config.ts";
 import type { ParametersOf, SpecTree } from "../nn/spec.ts";
@@ -68,6 +68,8 @@ export interface PairLoss<X extends Tree> extends LossResult<X> {
   readonly features: PairFeatures;
   /** Which pairs met in ITM, where there is one: for metrics of their quality. */
   readonly negatives?: PairNegatives;
+  /** Which of these are taught as positives all the same; default: none. */
+  readonly found?: FoundPositives;
 }
 
 /** An objective on image-caption pairs, with the way from its parameters to retrieval. */

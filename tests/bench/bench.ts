@@ -13,15 +13,17 @@
  *     deno run -A tests/bench/bench.ts official TASK [f16]      vqa, retrieval, nlvr, grounding: from a file to an answer
  *     deno run -A tests/bench/bench.ts peak                     what the adapter can do at most; later lines show the share
  *
- * Reports, as text; compare, suite and scaling also keep their figures in tests/bench/results:
+ * Reports, as text; compare, suite, scaling and generation also keep their figures in tests/bench/results:
  *
  *     deno run -A tests/bench/bench.ts profile CONFIG BATCH [PATH]   times of a step's kernels; PATH.txt and PATH.json
  *     deno run -A tests/bench/bench.ts compare [ROUNDS]              with tfjs and jax-js, interleaved
  *     deno run -A tests/bench/bench.ts trainings [ROUNDS PYTHON]     the examples' trainings beside the same in PyTorch
  *     deno run -A tests/bench/bench.ts suite                         the works above, as a table
  *     deno run -A tests/bench/bench.ts scaling                       how cost grows with batch, tokens, width and keys
+ *     deno run -A tests/bench/bench.ts generation [CONFIG TEXTS]     tokens per second of a language model by length
  *     deno run -A tests/bench/bench.ts waits                         what a training loop waits for
  *     deno run -A tests/bench/bench.ts memory CONFIG [BATCH GIB RECIPE]   memory of a run, and the largest batch that fits
+ *     deno run -A tests/bench/bench.ts lm-step CONFIG BATCH LENGTH [remat]   one training step of a language model, not repeated
  *     deno run -A tests/bench/bench.ts lm-memory CONFIG BATCH LENGTH memory and operations of a language model's step, without running it
  */
 import { defaultDevice } from "../../src/gpu/device.ts";
@@ -31,8 +33,9 @@ import { decoderConfigs } from "../../src/models/decoder_config.ts";
 import { pairRecipes } from "../../src/recipes/mod.ts";
 import { profileTable, writeProfile } from "../../src/train/profile.ts";
 import { compare } from "./compare.ts";
+import { generation } from "./generation.ts";
 import { groupingLine } from "./grouping.ts";
-import { type DecoderName, languageModelMemory, languageModelWork } from "./language_model.ts";
+import { type DecoderName, languageModelMemory, languageModelStep, languageModelWork } from "./language_model.ts";
 import { type Line, line, measure, round } from "./measure.ts";
 import { memoryReport } from "./memory.ts";
 import { official, type OfficialTask } from "./official.ts";
@@ -80,6 +83,9 @@ const reports: Record<string, (args: readonly string[]) => Promise<void>> = {
   waits,
   memory: ([config, batch = "96", limit = "16", recipe]) =>
     memoryReport(configName(config), Number(batch), Number(limit), recipeName(recipe)),
+  generation: ([config = "small", texts = "1"]) => generation(decoderName(config), Number(texts)),
+  "lm-step": ([config, batch, length, remat]) =>
+    languageModelStep(decoderName(config), Number(batch), Number(length), remat === "remat"),
   "lm-memory": ([config, batch, length]) => languageModelMemory(decoderName(config), Number(batch), Number(length)),
 };
 

@@ -60,7 +60,7 @@ Deno.test("openExpressions() says what is wrong with references and objects", ()
       [
         good,
         await write(folder, "ids.json", { images: [], annotations: [{}] }),
-        'annotation 0 must be an object with a number as "id"',
+        'annotation 0 must be an object with a whole number or a string as "id"',
       ],
       [await write(folder, "dict.p", "(d."), objects, "it must be a list of references"],
       [

@@ -44,7 +44,7 @@ Deno.test("openVqa() reads ALBEF's rows: ten answers, one of Visual Genome, and 
     ],
     "b.json": [{ dataset: "vqa", image: "q1.jpg", question: "is it wet?", question_id: 13, question_type: "is it" }],
   }, async (data) => {
-    const dataset = await openVqa({ data, images: "root/" });
+    const dataset = await openVqa({ data, images: "root/", outside: true });
     assertEquals(all(dataset), [
       {
         images: ["root/q1.jpg"],

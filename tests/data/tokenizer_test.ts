@@ -115,14 +115,59 @@ Deno.test("writeTokenizer() writes a tokenizer.json that loadTokenizer() reads b
 Deno.test("loadTokenizer() reads a BERT vocab.txt with ids as line numbers", () =>
   withFolder(async (folder) => {
     const vocabulary = ["[PAD]", "[unused0]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "play", "##ing", "##s", "dog", "'"];
-    for (const end of ["\n", "\r\n"]) {
-      await Deno.writeTextFile(`${folder}/vocab.txt`, vocabulary.join(end) + end);
+    for (const [mark, end] of [["", "\n"], ["", "\r\n"], ["\uFEFF", "\n"]] as const) {
+      await Deno.writeTextFile(`${folder}/vocab.txt`, mark + vocabulary.join(end) + end);
       const tokenizer = await loadTokenizer(`${folder}/vocab.txt`);
       assertEquals(tokenizer.vocabularySize, 11);
       assertEquals(tokenizer.encode("Dogs PLAYING's cat", 9), [3, 9, 8, 6, 7, 10, 2, 2]);
       assertEquals((await loadTokenizer(`${folder}/vocab.txt`, { sep: true })).encode("dog", 9), [3, 9, 4]);
     }
   }));
+
+Deno.test("loadTokenizer() takes a byte order mark for none of a tokenizer.json", () =>
+  withFolder(async (folder) => {
+    const tokenizer = buildTokenizer(captions);
+    await Deno.writeTextFile(`${folder}/tokenizer.json`, `\uFEFF${JSON.stringify(tokenizer)}`);
+    assertEquals((await loadTokenizer(`${folder}/tokenizer.json`)).toJSON(), tokenizer.toJSON());
+  }));
+
+/** BERT's own rules (its BasicTokenizer): the words of a text. */
+function basicWords(text: string): string[] {
+  const ideographs =
+    /[\u{4E00}-\u{9FFF}\u{3400}-\u{4DBF}\u{20000}-\u{2A6DF}\u{2A700}-\u{2B73F}\u{2B740}-\u{2B81F}\u{2B820}-\u{2CEAF}\u{F900}-\u{FAFF}\u{2F800}-\u{2FA1F}]/gu;
+  const cleaned = text.replace(/[\0\ufffd]|(?![\t\n\r])[\p{Cc}\p{Cf}]/gu, "").replace(ideographs, " $& ");
+  const plain = cleaned.toLowerCase().normalize("NFD").replace(/\p{Mn}/gu, "");
+  return plain.split(/\s+/).flatMap((word) => word.split(/([!-/:-@[-`{-~]|\p{P})/u)).filter(Boolean);
+}
+
+Deno.test("Words are split by BERT's rules, whatever plane a character is of", () => {
+  // Every 7th character of all planes that have any, each between letters; private ones aside.
+  const planes = [[1, 0xd7ff], [0xf900, 0x1ffff], [0x20000, 0x3134f], [0xe0001, 0xe01ef]] as const;
+  const characters = planes.flatMap(([from, to]) =>
+    Array.from({ length: Math.ceil((to - from) / 7) }, (_, i) => String.fromCodePoint(from + 7 * i))
+  );
+  const texts = characters.map((character) => `a${character}b`);
+  const words = new Set(texts.flatMap(basicWords)),
+    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", ...words];
+  return withFolder(async (folder) => {
+    await Deno.writeTextFile(`${folder}/vocab.txt`, vocabulary.join("\n"));
+    const tokenizer = await loadTokenizer(`${folder}/vocab.txt`);
+    const ids = new Map(vocabulary.map((word, id) => [word, id]));
+    for (const text of texts) {
+      assertEquals(tokenizer.encode(text, 9).slice(1), basicWords(text).map((word) => ids.get(word)!), text);
+    }
+    assertEquals(tokenizer.encode("\u{20000}\u{20007}", 9).length, 3);
+    assertEquals(buildTokenizer(["\u{20000}\u{20001}a"]).encode("\u{20001}\u{20000}", 9).length, 3);
+  });
+});
+
+Deno.test("encode() takes texts of 100,000 words, a word of a million letters, and characters of zero", () => {
+  const tokenizer = buildTokenizer(captions);
+  assertEquals(tokenizer.encode("red ".repeat(100_000), 25).length, 25);
+  assertEquals(tokenizer.encode("r".repeat(1_000_000), 25), [tokenizer.clsId, tokenizer.unknownId]);
+  assertEquals(tokenizer.encode("r\0ed", 25), tokenizer.encode("red", 25));
+  assertEquals(buildTokenizer(["red ".repeat(100_000)]).encode("red", 25).length, 2);
+});
 
 Deno.test("loadTokenizer() refuses broken files with a sentence", () =>
   withFolder(async (folder) => {

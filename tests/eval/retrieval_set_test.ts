@@ -1,7 +1,10 @@
-import { assertEquals, assertRejects } from "@std/assert";
+import { assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { type CaptionDataset, captionPair } from "../../src/data/caption_pairs.ts";
+import { ExampleError } from "../../src/data/dataset.ts";
 import { decodeImage } from "../../src/data/images.ts";
 import { retrievalSet } from "../../src/eval/retrieval_set.ts";
 import { toHost } from "../../src/program/compile.ts";
+import { Random } from "../../src/random/random.ts";
 import { LENGTH, World } from "../testing/world.ts";
 
 const sizes = { resolution: 16, maxLength: LENGTH };
@@ -42,5 +45,33 @@ Deno.test("retrievalSet() takes the first images and captions, and leaves entrie
     () => images.load([1]),
     Error,
     `Cannot evaluate on image 2, "${world.dataset.entry(2).image}": it`,
+  );
+});
+
+Deno.test("retrievalSet() refuses a caption that is empty after the clean-up, as training does, or leaves it out", async () => {
+  await using world = await World.make(4);
+  const dataset: CaptionDataset = {
+    ...world.dataset,
+    entry: (index) => {
+      const entry = world.dataset.entry(index);
+      if (index === 1) return { ...entry, captions: ["!!!", ...entry.captions] };
+      return index === 2 ? { ...entry, captions: ["(?)"] } : entry;
+    },
+  };
+  const path = dataset.entry(1).image, sentence = `Cannot load entry 1: "${path}" has an empty caption ("!!!")`;
+  assertThrows(() => retrievalSet(dataset, world.tokenizer, sizes), Error, sentence);
+  assertThrows(() => captionPair(dataset.entry(2), new Random(0)), ExampleError, "has an empty caption");
+  const said: string[] = [], onEmptyCaption = (sentence: string) => void said.push(sentence);
+  const { entries, imageOf, images } = retrievalSet(dataset, world.tokenizer, { ...sizes, onEmptyCaption });
+  assertEquals([said.length, said[0], images.count], [2, sentence, 3]);
+  assertEquals([entries, imageOf], [[0, 1, 3], [0, 0, 1, 1, 2, 2]]);
+  assertThrows(
+    () =>
+      retrievalSet({ ...dataset, length: 1, entry: () => dataset.entry(2) }, world.tokenizer, {
+        ...sizes,
+        onEmptyCaption,
+      }),
+    Error,
+    "none of its captions can be used",
   );
 });

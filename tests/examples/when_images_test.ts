@@ -138,7 +138,7 @@ testInFolder("a page has every chart, and the results may have been lines of a f
   ]);
   const page = await Deno.readTextFile(`${dir}/page/index.html`);
   assertEquals(page.match(/<svg/g)?.length, 3);
-  assert(page.includes("made &lt;up&gt;") && page.includes("images, % of tokens"));
+  assert(page.includes("made &#60;up&#62;") && page.includes("images, % of tokens"));
   assertEquals(await writePage(`${dir}/none`, []), []);
   await assertRejects(
     () => writePage(dir, [...read, read[0]!]),

@@ -4,7 +4,8 @@
  * @module
  */
 import { isRecord, openRows, show } from "../json_items.ts";
-import { inFolder, takeItems } from "../read_items.ts";
+import { ImagePaths } from "../image_paths.ts";
+import { takeItems } from "../read_items.ts";
 import { type Fields, fieldsOf, type TaskFiles, unexpected } from "../task_files.ts";
 import { imageFile, type Segment, type SequenceOptions, toSequence } from "./sequence.ts";
 import { ShuffledSource, type SourceOptions } from "./source.ts";
@@ -61,7 +62,8 @@ export function conversationSource(
   if (isList(files)) {
     return new ShuffledSource(name, () => [files], encode, { ...options, shuffle: Math.max(1, files.length) });
   }
-  const read = () => takeItems(files, openRows, (row) => toConversation(fieldsOf(row), files.images ?? ""));
+  const paths = new ImagePaths(files);
+  const read = () => takeItems(files, openRows, (row) => toConversation(fieldsOf(row), paths));
   return new ShuffledSource(name, read, encode, options);
 }
 
@@ -86,7 +88,7 @@ function isList(files: TaskFiles | readonly Conversation[]): files is readonly C
   return Array.isArray(files);
 }
 
-function toConversation(fields: Fields, folder: string): Conversation {
+function toConversation(fields: Fields, known: ImagePaths): Conversation {
   const { image, conversations } = fields, paths = image === undefined ? [] : Array.isArray(image) ? image : [image];
   if (!paths.every((path) => typeof path === "string" && path)) {
     throw unexpected(fields, "image", "a path, a list of paths or nothing");
@@ -101,7 +103,7 @@ function toConversation(fields: Fields, folder: string): Conversation {
       `has ${marks} times "${MARK}" in its "conversations"; its ${paths.length} images are expected`,
     );
   }
-  return { images: paths.map((path) => inFolder(folder, path)), turns };
+  return { images: paths.map((path) => known.at(known.add(path))), turns };
 }
 
 function toTurn(turn: unknown, i: number): Turn {

@@ -4,7 +4,8 @@
  * @module
  */
 import { isRecord, openRows, show } from "../json_items.ts";
-import { inFolder, takeItems } from "../read_items.ts";
+import { ImagePaths } from "../image_paths.ts";
+import { takeItems } from "../read_items.ts";
 import { type Fields, fieldsOf, type TaskFiles, unexpected } from "../task_files.ts";
 import { imageFile, type Segment, type SequenceOptions, toSequence } from "./sequence.ts";
 import { ShuffledSource, type SourceOptions } from "./source.ts";
@@ -29,7 +30,8 @@ export interface InterleavedSourceOptions extends Omit<SourceOptions, "images">,
  */
 export function interleavedSource(files: TaskFiles, options: InterleavedSourceOptions): ShuffledSource<Segment[]> {
   const { name = "documents", images } = options;
-  const read = () => takeItems(files, openRows, (row) => toSegments(fieldsOf(row), files.images ?? ""));
+  const paths = new ImagePaths(files);
+  const read = () => takeItems(files, openRows, (row) => toSegments(fieldsOf(row), paths));
   return new ShuffledSource(
     name,
     read,
@@ -39,10 +41,10 @@ export function interleavedSource(files: TaskFiles, options: InterleavedSourceOp
 }
 
 /** The segments of a document. @throws {SyntaxError} If it has neither form. */
-function toSegments(fields: Fields, folder: string): Segment[] {
+function toSegments(fields: Fields, paths: ImagePaths): Segment[] {
   const parts = "text_list" in fields ? matchedParts(fields) : alternatingParts(fields);
   return parts.map((part, i): Segment => {
-    if ("image" in part) return { image: imageFile(inFolder(folder, part.image)) };
+    if ("image" in part) return { image: imageFile(paths.at(paths.add(part.image))) };
     const before = parts[i - 1];
     return { text: before && "text" in before ? `\n${part.text}` : part.text };
   });
