@@ -43,12 +43,12 @@ type Options = settings.Values<typeof declared>;
 
 /** What is run if nothing else is said. */
 const usual = {
-  full: { starts: STARTS.map((start) => 100 * start), shares: [0, 10, 25, 50] },
+  full: { starts: STARTS.map((start) => 100 * start), shares: [0, 10, 50] },
   quick: { starts: [0, 80, 100], shares: [0, 20] },
 };
 
 /** Start and share of the control with shuffled captions. */
-const SHUFFLED = { full: { start: 0.8, share: 0.25 }, quick: { start: 0.8, share: 0.2 } } as const;
+const SHUFFLED = { full: { start: 0.8, share: 0.1 }, quick: { start: 0.8, share: 0.2 } } as const;
 
 /** What the command does with its arguments. */
 export async function main(args: readonly string[]): Promise<void> {

@@ -34,7 +34,11 @@ testInFolder("readTexts() names file, line, field and what is expected", async (
     message: string,
   ) => {
     await Deno.writeFile(`${dir}/${name}`, typeof content === "string" ? encode(content) : content);
-    await assertRejects(() => texts({ data: [`${dir}/${name}`] }), kind, `Cannot read "${dir}/${name}": ${message}`);
+    await assertRejects(
+      () => texts({ data: [`${dir}/${name}`] }),
+      SyntaxError,
+      `Cannot read "${dir}/${name}": ${message}`,
+    );
   };
   await refuse("a.jsonl", '{"text":"x"}\n{"text":5}\n', 'line 2 has 5 as "text"; a string is expected');
   await refuse("b.jsonl", '{"text":"x"}\n\n{"text"\n', "line 2 cannot be read: it is not JSON");

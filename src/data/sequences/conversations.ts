@@ -7,7 +7,7 @@ import { isRecord, openRows, show } from "../json_items.ts";
 import { ImagePaths } from "../image_paths.ts";
 import { takeItems } from "../read_items.ts";
 import { type Fields, fieldsOf, type TaskFiles, unexpected } from "../task_files.ts";
-import { imageFile, type Segment, type SequenceOptions, toSequence } from "./sequence.ts";
+import { imageFile, remembered, type Segment, type SequenceOptions, toSequence } from "./sequence.ts";
 import { ShuffledSource, type SourceOptions } from "./source.ts";
 
 /** Marks where an image stands in what a person says. */
@@ -60,7 +60,8 @@ export function conversationSource(
   const { name = "conversations", template } = options;
   const encode = (c: Conversation) => toSequence(conversationSegments(c, template), options);
   if (isList(files)) {
-    return new ShuffledSource(name, () => [files], encode, { ...options, shuffle: Math.max(1, files.length) });
+    const listed = { ...options, shuffle: Math.max(1, files.length) };
+    return new ShuffledSource(name, () => [files], remembered(encode), listed);
   }
   const paths = new ImagePaths(files);
   const read = () => takeItems(files, openRows, (row) => toConversation(fieldsOf(row), paths));

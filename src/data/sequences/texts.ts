@@ -4,7 +4,7 @@
  * @module
  */
 import { readTexts, type TextFiles } from "../texts.ts";
-import { type SequenceOptions, toSequence } from "./sequence.ts";
+import { remembered, type SequenceOptions, toSequence } from "./sequence.ts";
 import { ShuffledSource, type SourceOptions } from "./source.ts";
 
 /** Options of {@linkcode textSource}. */
@@ -16,13 +16,12 @@ export interface TextSourceOptions extends Omit<SourceOptions, "images">, Pick<S
 /** Texts of files, or a list of them, each with the token that ends a document. */
 export function textSource(texts: TextFiles | readonly string[], options: TextSourceOptions): ShuffledSource<string> {
   const { tokenizer, name = "texts" } = options;
-  const read = () => isList(texts) ? [texts] : readTexts(texts);
-  return new ShuffledSource(
-    name,
-    read,
-    (text) => toSequence([{ text }, "end"], { tokenizer, imageTokens: 0 }),
-    isList(texts) ? { ...options, shuffle: Math.max(1, texts.length) } : options,
-  );
+  const encode = (text: string) => toSequence([{ text }, "end"], { tokenizer, imageTokens: 0 });
+  if (!isList(texts)) return new ShuffledSource(name, () => readTexts(texts), encode, options);
+  return new ShuffledSource(name, () => [texts], remembered(encode), {
+    ...options,
+    shuffle: Math.max(1, texts.length),
+  });
 }
 
 function isList(texts: TextFiles | readonly string[]): texts is readonly string[] {
