@@ -14,7 +14,9 @@
 import { defaultDevice, settings, setUpAdapter } from "../mod.ts";
 import { figure1 } from "./ablate/figure1.ts";
 import { writePage } from "./ablate/page.ts";
-import { appendResult, readResults, WORLDS } from "./ablate/result.ts";
+import { commit, inTurns, runScript } from "./_jobs.ts";
+import { appendLine } from "./_lines.ts";
+import { readResults, WORLDS } from "./ablate/result.ts";
 import { type RunKey, type TableName, tables } from "./ablate/rows.ts";
 import { run, type Start } from "./ablate/run.ts";
 import { commonStart } from "./ablate/start.ts";
@@ -119,15 +121,12 @@ async function runAll(world: World, jobs: readonly Job[], options: Options, what
     const about = await origin(what, options);
     for (const job of left) {
       const { secondsPerEpoch, ...figures } = await run(world, job.key, job.seed, start, say);
-      await appendResult(file, { ...figures, ...(options.alone ? { secondsPerEpoch } : {}), ...about });
+      await appendLine(file, { ...figures, ...(options.alone ? { secondsPerEpoch } : {}), ...about });
       told(job);
     }
     return;
   }
-  const queue = [...left];
-  await Promise.all(Array.from({ length: options.jobs }, async () => {
-    for (let job = queue.shift(); job; job = queue.shift()) await inProcess(job, what, options).then(() => told(job!));
-  }));
+  await inTurns(options.jobs, left.map((job) => () => inProcess(job, what, options).then(() => told(job))));
 }
 
 /** A run in a process of its own, which appends its line itself. */
@@ -142,13 +141,7 @@ async function inProcess({ key, seed }: Job, what: string, options: Options): Pr
     ...(photos ? ["--photos", photos] : []),
     ...(quick ? ["--quick"] : []),
   );
-  const child = new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", "--cached-only", new URL(import.meta.url).pathname, ...args],
-    stdout: "null",
-    stderr: "piped",
-  });
-  const { success, stderr } = await child.output();
-  if (!success) throw new Error(`${key} seed ${seed} failed:\n${new TextDecoder().decode(stderr).slice(-2000)}`);
+  await runScript("examples/ablate.ts", args);
 }
 
 /** Seconds of an epoch, a line for each round. */
@@ -175,16 +168,6 @@ async function origin(what: string, { quick, world }: Options) {
   const flags = [quick ? "--quick" : "", named];
   const command = ["deno task ablate", what, ...flags].filter((part) => part).join(" ");
   return { command, commit: await commit(), adapter: (await defaultDevice()).adapter };
-}
-
-async function commit(): Promise<string> {
-  try {
-    const { stdout } = await new Deno.Command("git", { args: ["rev-parse", "--short", "HEAD"], stderr: "null" })
-      .output();
-    return new TextDecoder().decode(stdout).trim() || "unknown";
-  } catch {
-    return "unknown"; // there is no git, or it may not be run
-  }
 }
 
 function say(line: string): void {

@@ -16,6 +16,7 @@ import {
   tokenizerText,
   writeTaskScenes,
 } from "../mod.ts";
+import { inTurns } from "./_jobs.ts";
 import { type BySeed, mean, pairedDifference, standardDeviation } from "./ablate/statistics.ts";
 
 const { count, fields, list, oneOf, text } = settings;
@@ -151,15 +152,6 @@ async function allTexts(world: string): Promise<string[]> {
 async function readResults(file: string): Promise<Result[]> {
   const text = await Deno.readTextFile(file).catch(() => "");
   return text.split("\n").filter(Boolean).map((line) => JSON.parse(line));
-}
-
-/** Runs `jobs` at a time. */
-async function inTurns(jobs: number, runs: readonly (() => Promise<unknown>)[]): Promise<void> {
-  const rest = [...runs];
-  const worker = async (): Promise<void> => {
-    for (let run = rest.shift(); run; run = rest.shift()) await run();
-  };
-  await Promise.all(Array.from({ length: jobs }, worker));
 }
 
 const startOf = ({ out }: Options, seed: number): string => `${out}/pretrain-${seed}`;

@@ -25,6 +25,8 @@ export function settingsPage(): string {
 - \`evaluate.ts\`: a checkpoint on a split of one of these tasks, and the metrics of VQA v2 and NLVR from files of results; \`--help\`
   lists its flags.
 - \`search.ts\`: an index of a folder's photos, found by text or by photo with a model that was trained; \`--help\` lists its flags.
+- \`when_images.ts\` (\`deno task when-images\`): when should a language model see images? Main run, branches, tuning, figures, page.
+- \`chat.ts\`: asks a model of that experiment about a picture.
 
 They import \`mod.ts\` only, so a copy works with the address of the library in its place.
 

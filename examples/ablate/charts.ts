@@ -1,33 +1,12 @@
 /**
- * Charts of results, drawn by Vega-Lite as SVG: no browser is needed.
+ * Charts of the ablations' results.
  *
  * @module
  */
-import sharp from "npm:sharp@0.35.5";
-import { parse, View } from "npm:vega@6.4.0";
-import { compile } from "npm:vega-lite@6.5.0";
+import { colors, draw } from "../_charts.ts";
 import { paper, paperMean } from "./paper.ts";
 import type { AblationResult } from "./result.ts";
 import { bySeed, meanRecall, rankingOf, type Table } from "./table.ts";
-
-/** Okabe and Ito's colours, which colour-blind people can tell apart; yellow, which is faint on white, comes last. */
-const colors = ["#000000", "#E69F00", "#56B4E9", "#009E73", "#D55E00", "#CC79A7", "#0072B2", "#F0E442"];
-
-async function draw(spec: Record<string, unknown>): Promise<string> {
-  const config = {
-    font: "sans-serif",
-    axis: { labelLimit: 0, labelFontSize: 12, titleFontSize: 12 },
-    legend: { labelLimit: 0 },
-  };
-  // deno-lint-ignore no-explicit-any
-  const { spec: vega } = compile({ background: "white", padding: 8, config, ...spec } as any);
-  return await new View(parse(vega), { renderer: "none" }).toSVG();
-}
-
-/** An SVG as PNG, twice its size. */
-export async function png(svg: string): Promise<Uint8Array> {
-  return await sharp(new TextEncoder().encode(svg), { density: 144 }).png().toBuffer();
-}
 
 /** The results of a table's rows, with labels. */
 function labelled(table: Table, results: readonly AblationResult[]): { row: string; result: AblationResult }[] {

@@ -4,16 +4,12 @@
  * @module
  */
 import { writeFileAtomic } from "../../mod.ts";
-import { lossCurves, png, recallChart, visionChart } from "./charts.ts";
+import { png } from "../_charts.ts";
+import { htmlPage } from "../_page.ts";
+import { lossCurves, recallChart, visionChart } from "./charts.ts";
 import { paper } from "./paper.ts";
 import { type AblationResult, WORLDS } from "./result.ts";
 import { claimLines, escapeHtml, html, markdown, type Table, textTables } from "./table.ts";
-
-const style =
-  `:root{color-scheme:light dark}body{font:15px/1.45 sans-serif;max-width:1150px;margin:2em auto;padding:0 1em}
-.wide{overflow-x:auto}table{border-collapse:collapse;font-size:12px;margin:1em 0}caption{text-align:left;font-weight:bold}
-th,td{padding:4px 7px;border-bottom:1px solid #8886;text-align:right;vertical-align:top}th:first-child{text-align:left}
-small{display:block;white-space:nowrap;opacity:.8}svg{max-width:100%;height:auto}code{overflow-wrap:anywhere}`;
 
 /** The one that is a chart of usage of vision and no table of recalls. */
 const VISION = "figure4";
@@ -73,9 +69,7 @@ export async function writePage(
     "confidence interval by Student's t. An order is separated if 0 is outside the interval of mean recall.";
   files.set(
     "index.html",
-    `<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Ablations</title><style>${style}</style><body><h1>GRIT-VLP's ablations</h1><p>${note}</p>${
-      sections.join("\n")
-    }</body></html>\n`,
+    htmlPage("Ablations", ["<h1>GRIT-VLP's ablations</h1>", `<p>${note}</p>`, ...sections]),
   );
   files.set("tables.md", ["# GRIT-VLP's ablations", note, ...texts].filter((t) => t).join("\n\n") + "\n");
   for (const [name, data] of files) await writeFileAtomic(`${folder}/${name}`, data);

@@ -70,6 +70,44 @@ export {
   tokenizerText,
   writeTokenizer,
 } from "./tokenizer.ts";
+export {
+  buildTextTokenizer,
+  type BuildTextTokenizerOptions,
+  loadTextTokenizer,
+  type TextTokenizer,
+  type TextTokenizerOptions,
+} from "./bpe.ts";
+export { readTexts, type TextFiles } from "./texts.ts";
+export { imageFile, type Segment, type Sequence, type SequenceOptions, toSequence } from "./sequences/sequence.ts";
+export { type SequenceSource, ShuffledSource, type SourceOptions, type SourceState } from "./sequences/source.ts";
+export { textSource, type TextSourceOptions } from "./sequences/texts.ts";
+export { captionSegments, pairSource, type PairSourceOptions } from "./sequences/pairs.ts";
+export { interleavedSource, type InterleavedSourceOptions } from "./sequences/interleaved.ts";
+export {
+  type Conversation,
+  conversationSegments,
+  conversationSource,
+  type ConversationSourceOptions,
+  type ConversationTemplate,
+  type Turn,
+} from "./sequences/conversations.ts";
+export { Mixer, type MixerState, type MixPart, type Room } from "./sequences/mixer.ts";
+export {
+  type PackedRows,
+  Packer,
+  type PackerOptions,
+  type PackerState,
+  type RowOptions,
+  rowPerSequence,
+} from "./sequences/packer.ts";
+export {
+  type PixelOptions,
+  type SequenceBatch,
+  SequenceBatcher,
+  type SequenceBatchOptions,
+  sequenceShapes,
+  SequenceStream,
+} from "./sequences/stream.ts";
 export { Random, type RandomState } from "../random/random.ts";
 export { type Relation, type RelationFact } from "./scenes/facts.ts";
 export { captionHolds, sceneTruth } from "./scenes/truth.ts";
@@ -78,3 +116,13 @@ export { type SceneFacts, type SceneProgress } from "./scenes/pictures.ts";
 export { type SceneFiles, sceneFiles, writeScenes } from "./scenes/write.ts";
 export { type TaskSceneFiles, taskSceneFiles, type TaskSceneOptions, writeTaskScenes } from "./scenes/tasks.ts";
 export { type SceneOptions } from "./scenes/options.ts";
+export { asked, type Cloze } from "./scenes/stories.ts";
+export { placeWords } from "./scenes/language.ts";
+export {
+  type ClozeTask,
+  readClozeTasks,
+  type SceneTextFiles,
+  sceneTextFiles,
+  type SceneTextOptions,
+  writeSceneTexts,
+} from "./scenes/corpus.ts";

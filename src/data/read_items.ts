@@ -32,24 +32,35 @@ export class LeftOut extends Error {
  * @throws {SyntaxError} If an item cannot be read and `onError` is "stop", or if none was taken; names file and item.
  */
 export async function readItems(
-  { data, onError = "stop", split }: ItemFiles,
+  files: ItemFiles,
   open: (file: string) => Promise<Items>,
   take: (item: unknown, file: string) => void,
 ): Promise<Skipped[]> {
+  const all = takeItems(files, open, take);
+  while (true) {
+    const { done, value } = await all.next();
+    if (done) return value;
+  }
+}
+
+/** As {@linkcode readItems}, but gives what `take` makes of the items, some of them at a time, while the files are read. */
+export async function* takeItems<T>(
+  { data, onError = "stop", split }: ItemFiles,
+  open: (file: string) => Promise<Items>,
+  take: (item: unknown, file: string) => T,
+): AsyncGenerator<T[], Skipped[]> {
   const skipped: Skipped[] = [], splits = split?.split("+"), others = new Set<string>();
-  let taken = 0, seen = 0;
+  let count = 0, seen = 0;
   for (const file of data) {
     const { unit, first, items } = await open(file);
     let index = first;
     for await (const batch of items) {
+      const taken: T[] = [];
       for (const item of batch) {
         seen++;
         try {
           const value = item();
-          if (!splits || isOf(splits, value, others)) {
-            take(value, file);
-            taken++;
-          }
+          if (!splits || isOf(splits, value, others)) taken.push(take(value, file));
         } catch (error) {
           if (!(error instanceof SyntaxError || error instanceof LeftOut)) throw error; // no memory left, for example
           const reason = `${unit} ${index} ${error.message}`;
@@ -60,9 +71,11 @@ export async function readItems(
         }
         index++;
       }
+      count += taken.length;
+      if (taken.length) yield taken;
     }
   }
-  if (taken) return skipped;
+  if (count) return skipped;
   const found = others.size
     ? ` of the split "${split}": its splits are ${[...others].join(", ")}`
     : skipped.length

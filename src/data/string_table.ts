@@ -179,7 +179,7 @@ export class StringTable {
 }
 
 /** FNV-1a, with the high bits folded into the low ones. */
-function hash(bytes: Uint8Array): number {
+export function hash(bytes: Uint8Array): number {
   let value = 0x811c9dc5;
   for (let i = 0; i < bytes.length; i++) value = Math.imul(value ^ bytes[i]!, 0x01000193);
   return (value ^ (value >>> 15)) >>> 0;

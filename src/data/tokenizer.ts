@@ -54,11 +54,9 @@ export interface Tokenizer {
  * @throws {SyntaxError} If there is no such file, it is neither, or lacks one of the special tokens `[PAD] [UNK] [CLS] [SEP] [MASK]`.
  */
 export async function loadTokenizer(path: string, options: TokenizerOptions = {}): Promise<Tokenizer> {
-  const text = (await textIfThere(path))?.replace(/^\uFEFF/, ""); // editors of Windows put the mark there
-  if (text === undefined) throw new SyntaxError(`Cannot read the tokenizer: there is no file "${path}"`);
   const file = path.endsWith(".txt")
-    ? wordPieceFile(vocabularyLines(text), options.sep ?? false)
-    : parseFile(text, path);
+    ? wordPieceFile(vocabularyLines(await readWhole(path)), options.sep ?? false)
+    : await readTokenizerFile(path);
   return new BertTokenizer(file, options.sep ?? false, `"${path}"`);
 }
 
@@ -91,12 +89,12 @@ export function buildTokenizer(captions: Iterable<string>, options: BuildTokeniz
 }
 
 /** Writes a tokenizer as a Hugging Face `tokenizer.json`, atomically. */
-export async function writeTokenizer(tokenizer: Tokenizer, path: string): Promise<void> {
+export async function writeTokenizer(tokenizer: Pick<Tokenizer, "toJSON">, path: string): Promise<void> {
   await writeFileAtomic(path, tokenizerText(tokenizer));
 }
 
 /** The text of a tokenizer's `tokenizer.json`. */
-export function tokenizerText(tokenizer: Tokenizer): string {
+export function tokenizerText(tokenizer: Pick<Tokenizer, "toJSON">): string {
   return JSON.stringify(tokenizer, undefined, 1) + "\n";
 }
 
@@ -181,7 +179,15 @@ function vocabularyLines(text: string): string[] {
   return text.replace(/\r?\n$/, "").split(/\r?\n/);
 }
 
-function parseFile(text: string, path: string): Record<string, unknown> {
+async function readWhole(path: string): Promise<string> {
+  const text = (await textIfThere(path))?.replace(/^\uFEFF/, ""); // editors of Windows put the mark there
+  if (text !== undefined) return text;
+  throw new SyntaxError(`Cannot read the tokenizer: there is no file "${path}"`);
+}
+
+/** The content of a `tokenizer.json`, of which only the outermost form is checked. @throws {SyntaxError} If it is none. */
+export async function readTokenizerFile(path: string): Promise<Record<string, unknown>> {
+  const text = await readWhole(path);
   let file: unknown;
   try {
     file = JSON.parse(text);

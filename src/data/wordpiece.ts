@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { Merges } from "./_merges.ts";
 
 /** The special tokens of BERT, in the order in which a learned vocabulary starts. */
 export const SPECIAL_TOKENS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"] as const;
@@ -71,12 +72,12 @@ export function learnWordPieces(counts: ReadonlyMap<string, number>, size: numbe
   if (start.length + words.length <= size) return [...start, ...words];
   const known = new Set(characters);
   const usable = words.filter((word) => [...word].every((c) => known.has(c)));
-  const merges = new Merges(usable.map((word) => ({ pieces: toPieces(word), count: counts.get(word)! })));
+  const merges = new Merges(usable.map((word) => ({ pieces: toPieces(word), count: counts.get(word)! })), joined);
   const vocabulary = new Set(start);
   while (vocabulary.size < size) {
-    const piece = merges.next();
-    if (piece === undefined) break;
-    vocabulary.add(piece);
+    const merged = merges.next();
+    if (!merged) break;
+    vocabulary.add(merged.piece);
   }
   return [...vocabulary];
 }
@@ -96,68 +97,6 @@ function toPieces(word: string): string[] {
   return [...word].map((c, i) => i === 0 ? c : CONTINUES + c);
 }
 
-interface Word {
-  pieces: string[];
-  readonly count: number;
-}
-
-interface Pair {
-  readonly left: string;
-  readonly right: string;
-  count: number;
-  /** Words that hold the pair, or held it. */
-  readonly words: Set<Word>;
-}
-
-/** Counts of neighbouring pieces, kept up to date while they are merged. */
-class Merges {
-  readonly #pairs = new Map<string, Pair>();
-
-  constructor(words: readonly Word[]) {
-    for (const word of words) this.#count(word, 1);
-  }
-
-  /** Merges the most frequent pair everywhere and gives the new piece; undefined when nothing is left to merge. */
-  next(): string | undefined {
-    let best: Pair | undefined, bestPiece = "";
-    for (const pair of this.#pairs.values()) {
-      if (best && pair.count < best.count) continue;
-      const piece = joined(pair.left, pair.right);
-      if (!best || pair.count > best.count || piece < bestPiece) [best, bestPiece] = [pair, piece];
-    }
-    if (!best) return undefined;
-    for (const word of [...best.words]) {
-      this.#count(word, -1);
-      word.pieces = merge(word.pieces, best.left, best.right, bestPiece);
-      this.#count(word, 1);
-    }
-    return bestPiece;
-  }
-
-  /** Adds (1) or takes away (-1) the pairs of a word. */
-  #count(word: Word, sign: 1 | -1): void {
-    for (let i = 1; i < word.pieces.length; i++) {
-      const left = word.pieces[i - 1]!, right = word.pieces[i]!, key = `${left} ${right}`;
-      let pair = this.#pairs.get(key);
-      if (!pair) this.#pairs.set(key, pair = { left, right, count: 0, words: new Set() });
-      pair.count += sign * word.count;
-      if (sign > 0) pair.words.add(word);
-      if (pair.count === 0) this.#pairs.delete(key);
-    }
-  }
-}
-
 function joined(left: string, right: string): string {
   return left + right.slice(CONTINUES.length);
-}
-
-function merge(pieces: readonly string[], left: string, right: string, piece: string): string[] {
-  const result: string[] = [];
-  for (let i = 0; i < pieces.length; i++) {
-    if (pieces[i] === left && pieces[i + 1] === right) {
-      result.push(piece);
-      i++;
-    } else result.push(pieces[i]!);
-  }
-  return result;
 }

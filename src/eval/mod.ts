@@ -63,3 +63,4 @@ export {
 } from "./map_pictures.ts";
 export { evaluateGroups, type GroupOptions, type GroupRecall, type GroupResult } from "./groups.ts";
 export { usageOfVision, type UsageOptions, type VisionUsage, type WithoutImage } from "./usage_of_vision.ts";
+export { type SequenceScore, SequenceScorer, type SequenceScorerOptions } from "./sequence_scores.ts";

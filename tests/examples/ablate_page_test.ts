@@ -1,7 +1,8 @@
 import { assert, assertAlmostEquals, assertEquals, assertRejects } from "@std/assert";
 import { paper, paperAbove } from "../../examples/ablate/paper.ts";
 import { writePage } from "../../examples/ablate/page.ts";
-import { type AblationResult, appendResult, readResults } from "../../examples/ablate/result.ts";
+import { appendLine } from "../../examples/_lines.ts";
+import { type AblationResult, readResults } from "../../examples/ablate/result.ts";
 import { pairedDifference, standardDeviation, verdict } from "../../examples/ablate/statistics.ts";
 import { textTables } from "../../examples/ablate/table.ts";
 import { testInFolder } from "../testing/folders.ts";
@@ -64,7 +65,7 @@ Deno.test("tables have means, deviations, differences and the paper's order", ()
 
 testInFolder("results are read strictly: errors name file, line and field", async (dir) => {
   const path = `${dir}/r.jsonl`;
-  await appendResult(path, results[0]!);
+  await appendLine(path, results[0]!);
   assertEquals(await readResults(path), [results[0]!]);
   const refused = async (line: unknown, sentence: string) => {
     await Deno.writeTextFile(path, `${JSON.stringify(results[0])}\n${JSON.stringify(line)}\n`);

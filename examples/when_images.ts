@@ -1,0 +1,166 @@
+/**
+ * When should a language model see images? The experiment of Keh et al. (2025, arXiv 2503.07603), small: a main run on texts; from several
+ * points of it branches whose rate goes on from there to the floor, with images as a share of the tokens; instruction tuning; figures of
+ * texts and of pictures. See when_images/plan.ts for the runs and when_images/world.ts for the budgets.
+ *
+ *     deno task when-images --quick         end to end in minutes; the figures mean nothing
+ *     deno task when-images --jobs 4        the whole experiment, resumable: runs whose line is in the results are not run again
+ *     deno task when-images --page-only     page and pictures from the results that there are
+ */
+import { defaultDevice, settings, setUpAdapter } from "../mod.ts";
+import { commit, inTurns, runScript } from "./_jobs.ts";
+import { appendLine } from "./_lines.ts";
+import { Judge } from "./when_images/judge.ts";
+import { writePage } from "./when_images/page.ts";
+import { planRuns, type Run, runName } from "./when_images/plan.ts";
+import { readResults } from "./when_images/result.ts";
+import { branchRun, encoder, mainRun, STARTS } from "./when_images/run.ts";
+import { budgets, openWorld } from "./when_images/world.ts";
+
+const { count, fields, list, oneOf, text, toggle } = settings;
+
+const declared = fields({
+  quick: toggle(false, "a budget of seconds a run, to see that everything works"),
+  starts: list([], "points of the main run at which images enter, in percent: of 0, 20, 40, 60, 80, 100"),
+  shares: list([], "shares of a branch's tokens that belong to images and their captions, in percent, 0 to 50"),
+  seeds: count(2, "runs of each kind, with seeds from 1"),
+  firstSeed: count(1, "the first of the seeds"),
+  captions: oneOf(
+    ["both", "own", "shuffled"],
+    "both",
+    "runs with images' own captions, those of others (a control), or both",
+  ),
+  freeze: list([], "parts that stay as they are in branches and tuning: of encoder, projector, decoder"),
+  jobs: count(1, "runs at a time, each in a process of its own where there are several"),
+  work: text("runs/when-images", "folder for the world, the main runs and the models"),
+  results: text("examples/results", "folder of the results"),
+  pageOnly: toggle(false, "train nothing"),
+  page: toggle(true, "write page and pictures at the end"),
+  help: toggle(false, "print this"),
+});
+
+type Options = settings.Values<typeof declared>;
+
+/** What is run if nothing else is said. */
+const usual = {
+  full: { starts: STARTS.map((start) => 100 * start), shares: [0, 10, 50] },
+  quick: { starts: [0, 80, 100], shares: [0, 20] },
+};
+
+/** Start and share of the control with shuffled captions. */
+const SHUFFLED = { full: { start: 0.8, share: 0.1 }, quick: { start: 0.8, share: 0.2 } } as const;
+
+/** What the command does with its arguments. */
+export async function main(args: readonly string[]): Promise<void> {
+  const options = settings.readSettings(declared, { args });
+  if (options.help) return console.log(settings.formatHelp(declared));
+  const runs = runsOf(options), file = `${options.results}/${nameOf(options)}.jsonl`;
+  await Deno.mkdir(options.results, { recursive: true });
+  if (!options.pageOnly) await runAll(runs, file, options);
+  if (!options.page) return;
+  for (const path of await writePage(`${options.results}/${nameOf(options)}`, await readResults(file))) say(path);
+}
+
+function nameOf({ quick }: Options): string {
+  return quick ? "when-images-quick" : "when-images";
+}
+
+function runsOf({ quick, starts, shares, seeds, firstSeed, captions }: Options): Run[] {
+  const size = quick ? "quick" : "full", own = usual[size];
+  const percents = (name: string, given: readonly string[], all: readonly number[]) =>
+    (given.length ? given.map((text) => percent(name, text)) : all).map((x) => x / 100);
+  const from = percents("starts", starts, own.starts);
+  const unknown = from.find((start) => !STARTS.includes(start as never));
+  if (unknown !== undefined) {
+    throw new settings.UsageError(
+      `--starts must be of ${STARTS.map((s) => 100 * s).join(", ")}: ${100 * unknown} is none`,
+    );
+  }
+  const plan = planRuns({
+    starts: from,
+    shares: percents("shares", shares, own.shares),
+    seeds: Array.from({ length: quick ? 1 : seeds }, (_, i) => firstSeed + i),
+    shuffled: SHUFFLED[size],
+  });
+  return plan.filter((run) => captions === "both" || run.captions === captions);
+}
+
+function percent(name: string, text: string): number {
+  const value = Number(text);
+  if (text.trim() !== "" && value >= 0 && value <= 100) return value;
+  throw new settings.UsageError(`--${name} must be numbers from 0 to 100: one is "${text}"`);
+}
+
+/** Runs what has no line yet, in this process or in several; world, encoder and main runs are made before. */
+async function runAll(runs: readonly Run[], file: string, options: Options): Promise<void> {
+  const done = new Set((await readResults(file)).map(runName)), left = runs.filter((run) => !done.has(runName(run)));
+  say(`${runs.length} runs, ${left.length} of them to be done`);
+  if (!left.length) return;
+  await setUpAdapter();
+  const folder = `${options.work}/${nameOf(options)}`,
+    world = await openWorld(folder, budgets[options.quick ? "quick" : "scenes"]);
+  const own = await encoder(world, folder, say), mainFolder = (seed: number) => `${folder}/main-${seed}`;
+  for (const seed of new Set(left.map(({ seed }) => seed))) await mainRun(world, seed, mainFolder(seed), say);
+  const began = performance.now();
+  let finished = 0;
+  const told = (run: Run): void => {
+    const minutes = (performance.now() - began) / 6e4, rest = minutes / ++finished * (left.length - finished);
+    say(`${finished}/${left.length} ${runName(run)}; ${rest.toFixed(1)} min left`);
+  };
+  if (options.jobs > 1) {
+    return await inTurns(options.jobs, left.map((run) => () => inProcess(run, options).then(() => told(run))));
+  }
+  await using judge = new Judge(world);
+  const about = { command: commandOf(options), commit: await commit(), adapter: (await defaultDevice()).adapter };
+  for (const run of left) {
+    const out = `${folder}/models/${runName(run).replaceAll(/[ ,%]+/g, "-")}`;
+    const context = { world, judge, encoder: own, main: mainFolder(run.seed), out, freeze: options.freeze, say };
+    await appendLine(file, { ...await branchRun(run, context), ...about });
+    told(run);
+  }
+}
+
+/** A run in a process of its own, which appends its line itself. */
+async function inProcess(
+  { start, share, captions, seed }: Run,
+  { quick, work, results, freeze }: Options,
+): Promise<void> {
+  const args = ["--starts", `${100 * start}`, "--shares", `${100 * share}`, "--captions", captions, "--seeds", "1"];
+  const more = [
+    "--first-seed",
+    `${seed}`,
+    "--work",
+    work,
+    "--results",
+    results,
+    "--no-page",
+    ...(quick ? ["--quick"] : []),
+  ];
+  await runScript("examples/when_images.ts", [
+    ...args,
+    ...more,
+    ...(freeze.length ? ["--freeze", freeze.join(",")] : []),
+  ]);
+}
+
+/** The command that repeats the experiment. */
+function commandOf({ quick, freeze }: Options): string {
+  return ["deno task when-images", quick ? "--quick" : "", freeze.length ? `--freeze ${freeze.join(",")}` : ""].filter((
+    part,
+  ) => part)
+    .join(" ");
+}
+
+function say(line: string): void {
+  console.error(line);
+}
+
+if (import.meta.main) {
+  try {
+    await main(Deno.args);
+  } catch (error) {
+    console.error(Deno.env.get("GRITSTONE_TRACE") ? error : `error: ${(error as Error).message}`);
+    Deno.exit(error instanceof settings.UsageError ? 2 : 1);
+  }
+  Deno.exit(0); // workers of a driver may keep a process alive
+}
