@@ -43,8 +43,12 @@ export const modelFields = {
 
 /** Section 4.1, "Implementation details". */
 export const optimizationFields = {
-  epochs: count(10, "passes over the data", { paper: "20" }),
-  steps: count(none, "optimizer steps instead of epochs"),
+  // A resumed run is compared by the steps that follow from both.
+  epochs: count(10, "passes over the data; a run of --schedule official may be resumed with more", {
+    paper: "20",
+    ...free,
+  }),
+  steps: count(none, "optimizer steps instead of epochs", free),
   lr: number(1e-3, "largest learning rate", { min: 0, paper: "1e-4" }),
   minLr: number(1e-5, "last learning rate", { min: 0, paper: "1e-5" }),
   schedule: oneOf(

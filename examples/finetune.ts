@@ -144,6 +144,7 @@ function fitter({ options }: Run, shared: Pick<TrainOptions, "signal" | "files" 
       ...(start ? { initial: await loadStart(start.path, objective.spec, allowMissing, start.of) } : {}),
       out,
       resume,
+      extend: options.schedule === "official",
       overwrite,
       checkpointEvery,
       ...(profile ? { profile } : {}),

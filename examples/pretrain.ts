@@ -101,6 +101,7 @@ export async function main(args: readonly string[]): Promise<void> {
     files: { "settings.json": run.text, "tokenizer.json": tokenizerText(tokenizer) },
     settings: { ...run.resumable, ...await contents(options.data, tokenizer) },
     resume: options.resume,
+    extend: options.schedule === "official",
     signal: stop.signal,
     overwrite: options.overwrite,
     checkpointEvery: options.checkpointEvery,

@@ -35,6 +35,8 @@ export interface Counters {
   examples: number;
   /** Sum of the losses of the first tenth of the steps. */
   firstLosses: number;
+  /** A tenth of the steps that the run was begun for: an extended one has the same. */
+  firstSteps?: number;
   /** Losses of the latest steps, a tenth of all steps at most. */
   lastLosses: number[];
 }
@@ -135,16 +137,20 @@ export interface LoadedCheckpoint<X extends Tree> {
   readonly extra: X;
 }
 
-/** The newest checkpoint of a folder (or the one whose JSON or safetensors file is named), checked against `settings`. */
+/**
+ * The newest checkpoint of a folder (or the one whose JSON or safetensors file is named), checked against `settings`, which may have more
+ * steps if `extend` says so.
+ */
 export async function loadCheckpoint<S extends SpecTree, X extends Tree>(
   where: string,
   layout: ParameterLayout<S>,
   extra: X,
   settings: RunSettings,
+  extend = false,
 ): Promise<LoadedCheckpoint<X>> {
   const json = await findRecord(where);
   const record = parseRecord(await textIfThere(json) ?? missing(json), json);
-  compareRuns(record.settings, settings, json);
+  compareRuns(record.settings, settings, json, extend);
   const path = json.slice(0, json.lastIndexOf("/") + 1) + record.tensors.file;
   if ((await sha256IfThere(path) ?? missing(path)) !== record.tensors.sha256) {
     throw new Error(
@@ -242,10 +248,20 @@ export type RunSettings = {
 /**
  * Throws for the first setting that differs: which one, and both values.
  *
+ * @param extend Whether there may be more steps than there were.
  * @throws {Error} If one does.
  */
-export function compareRuns(saved: Settings, now: RunSettings, path: string): void {
-  const { flags, task, trainer } = saved as Partial<RunSettings>;
+export function compareRuns(saved: Settings, now: RunSettings, path: string, extend = false): void {
+  const { flags, task, trainer: before } = saved as Partial<RunSettings>;
+  const { steps: was } = before ?? {}, { steps } = now.trainer, isLonger = Number(steps) > Number(was);
+  const trainer = isLonger && extend ? { ...before, steps: steps! } : before;
+  if (isLonger && !extend) {
+    throw new Error(
+      `Cannot resume from "${path}": its run is of ${was} steps, ${steps} are asked for now, and the learning rate depends on their ` +
+        "number; begin a run of more steps in another folder (--out) from its parameters (--init), " +
+        "or use a schedule that does not depend on it from the start (--schedule official)",
+    );
+  }
   const difference = compareSettings(flags ?? {}, now.flags) ??
     firstDifference(task ?? {}, now.task, "task.") ?? firstDifference(trainer ?? {}, now.trainer, "");
   if (difference === undefined) return;

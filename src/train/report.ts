@@ -100,21 +100,25 @@ export async function readMetrics(
 export function countLosses(counters: Counters, losses: Readings["losses"], steps: number): void {
   const tenth = tenthOf(steps);
   for (const { step, loss } of losses) {
-    if (step <= tenth) counters.firstLosses += loss;
+    if (step <= (counters.firstSteps ?? tenth)) counters.firstLosses += loss;
     counters.lastLosses.push(loss);
     if (counters.lastLosses.length > tenth) counters.lastLosses.shift();
   }
 }
 
 /** Mean losses over the first and the last tenth of the steps (as many steps where the data ended before). */
-export function endLosses({ step, firstLosses, lastLosses }: Counters, steps: number): { first: number; last: number } {
+export function endLosses(
+  { step, firstLosses, firstSteps, lastLosses }: Counters,
+  steps: number,
+): { first: number; last: number } {
   return {
-    first: firstLosses / Math.min(step, tenthOf(steps)),
+    first: firstLosses / Math.min(step, firstSteps ?? tenthOf(steps)),
     last: lastLosses.reduce((a, b) => a + b) / lastLosses.length,
   };
 }
 
-function tenthOf(steps: number): number {
+/** How many steps are the first and the last ones of a run. */
+export function tenthOf(steps: number): number {
   return Math.max(1, Math.floor(steps / 10));
 }
 

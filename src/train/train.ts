@@ -15,7 +15,7 @@ import { stepKey } from "../random/keys.ts";
 import type { SettingsRecord } from "../settings/record.ts";
 import { type Counters, loadCheckpoint, type RunSettings, saveCheckpoint, type SavedCheckpoint } from "./checkpoint.ts";
 import { profileOnce } from "./profile.ts";
-import { endLosses, type Metrics, Reporter } from "./report.ts";
+import { endLosses, type Metrics, Reporter, tenthOf } from "./report.ts";
 import { checkRunFolder, claimRunFolder, openMetrics, writeRunFiles } from "./run_folder.ts";
 import { startingExtra, startingState, startingValues } from "./start.ts";
 import {
@@ -51,6 +51,11 @@ export interface TrainOptions extends StepOptions {
   readonly checkpointEvery?: number;
   /** Continue from the newest checkpoint of `out` (true) or of another folder or file. */
   readonly resume?: boolean | string;
+  /**
+   * A resumed run may have more `steps` than it was begun for. Only where neither `learningRate` nor the task depends on their number: then it
+   * ends as one run of all these steps would. @default false
+   */
+  readonly extend?: boolean;
   /**
    * Ends the run early: when it is aborted, the step that is under way is completed and a checkpoint is written; the result says `stopped`.
    * See `stopOnSignals`.
@@ -118,7 +123,7 @@ class Run<S extends SpecTree, X extends Tree, B extends Tree> {
   readonly #input: string;
   #state!: TrainState<X>;
   #names: string[] = [];
-  #counters: Counters = { step: 0, examples: 0, firstLosses: 0, lastLosses: [] };
+  #counters: Counters;
   #reporter!: Reporter;
   #metricsFile: LineFile | undefined;
   #saved: SavedCheckpoint | null = null;
@@ -129,6 +134,7 @@ class Run<S extends SpecTree, X extends Tree, B extends Tree> {
   constructor(readonly task: Task<S, X, B>, readonly options: TrainOptions) {
     checkOptions(options);
     const { steps, accumulate = 1, progress = true } = options;
+    this.#counters = { step: 0, examples: 0, firstLosses: 0, firstSteps: tenthOf(steps), lastLosses: [] };
     this.#layout = new ParameterLayout(task.spec, task);
     this.#accumulate = accumulate;
     this.#logEvery = Math.min(options.logEvery ?? 20, steps);
@@ -143,11 +149,11 @@ class Run<S extends SpecTree, X extends Tree, B extends Tree> {
 
   /** Checks everything, then writes the run's files and puts starting values or a checkpoint on the GPU. */
   async start(): Promise<void> {
-    const { resume, out, overwrite = false, seed = 0, initial, files = {} } = this.options;
+    const { resume, extend, out, overwrite = false, seed = 0, initial, files = {} } = this.options;
     const where = resume === true ? out : resume || undefined;
     if (resume === true && !out) throw new Error('Cannot resume: "out" must name the folder of the run: it is not set');
     const values = startingValues(this.task.spec, seed, initial), extra = startingExtra(this.task, values);
-    const saved = where ? await loadCheckpoint(where, this.#layout, extra, this.#settings) : undefined;
+    const saved = where ? await loadCheckpoint(where, this.#layout, extra, this.#settings, extend) : undefined;
     const claim = { resumed: saved?.path, overwrite };
     if (saved) this.task.data.restore?.(decodeParts(saved.record.parts));
     if (out) await checkRunFolder(out, claim);

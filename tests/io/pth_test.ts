@@ -240,6 +240,11 @@ const BAD: [rule: string, bytes: Uint8Array, message: string][] = [
     makeZip([["data.pkl", Uint8Array.from([0x80, 2, 0x68, 9, 0x2E])]]),
     "recalls value 9",
   ],
+  ...["../../x", "a/../../x", "/etc/x", "C:\\x", "..\\x", "a\0b"].map((name): [string, Uint8Array, string] => [
+    `an entry ${JSON.stringify(name)}`,
+    makeZip([["data.pkl", makePickle({})], [name, new Uint8Array(1)]]),
+    `its entry "${name}" leaves the folder`,
+  ]),
   ["an empty stack", makeZip([["data.pkl", Uint8Array.from([0x80, 2, 0x2E])]]), "there is no value"],
 ];
 

@@ -56,6 +56,28 @@ for (const accumulate of [1, 3]) {
 }
 
 testInFolder(
+  "a run that is extended ends as one of all these steps, where the rate does not depend on them",
+  async (dir) => {
+    const whole = await run({}, { out: `${dir}/whole`, steps: 30 }), part = { out: `${dir}/part` };
+    const { loss: { first } } = await run({}, { ...part, steps: 12 });
+    await assertRejects(
+      () => run({}, { ...part, steps: 30, resume: true }),
+      Error,
+      "its run is of 12 steps, 30 are asked for now, and the learning rate depends on their number; begin a run of more",
+    );
+    await assertRejects(
+      () => run({}, { ...part, steps: 8, resume: true, extend: true }),
+      Error,
+      '"steps" was 12 and is 8',
+    );
+    const extended = await run({}, { ...part, steps: 30, resume: true, extend: true });
+    assertEquals(extended.checkpoint!.sha256, whole.checkpoint!.sha256);
+    assertEquals([extended.steps, extended.loss.first], [30, first]);
+    assertEquals((await run({}, { ...part, steps: 30, resume: true })).checkpoint!.sha256, whole.checkpoint!.sha256);
+  },
+);
+
+testInFolder(
   "a signal ends a run after its step, with a checkpoint and without evaluation, and it goes on to the same bytes",
   async (dir) => {
     const whole = await run({}, { out: `${dir}/whole`, logEvery: 1 }), part = { out: `${dir}/part`, logEvery: 1 };
@@ -124,7 +146,7 @@ testInFolder("a new run does not start among the checkpoints of another, unless 
     Error,
     `Cannot start a run in "${dir}": it holds the checkpoint "step-00000012" of an earlier run`,
   );
-  await run({}, { out: dir, steps: 5, overwrite: true });
+  await run({}, { out: dir, steps: 3, overwrite: true });
   assertEquals(await listCheckpoints(dir), ["step-00000004", "step-00000005"]);
   assertEquals(await metricSteps(dir), [3, 4, 5]);
 });
@@ -149,7 +171,7 @@ testInFolder("a checkpoint of other settings is refused with the field and both 
   const cases: [MlpOptions, Partial<TrainOptions>, string][] = [
     [{ settings: { data: { name: "b", size: 3 } } }, {}, '"task.data.name" was "a" and is "b" now'],
     [{ settings: data }, { seed: 6 }, '"seed" was 5 and is 6 now'],
-    [{ settings: data }, { steps: 5 }, '"steps" was 4 and is 5 now'],
+    [{ settings: data }, { steps: 5 }, '"steps" was 4 and is 3 now'],
     [{ settings: data }, { clip: 1 }, '"clip" was null and is 1 now'],
     [{ settings: data }, { accumulate: 2 }, '"accumulate" was 1 and is 2 now'],
     [{ settings: data }, { adamw: { weightDecay: 0.2 } }, '"adamw.weightDecay" was 0.1 and is 0.2 now'],
