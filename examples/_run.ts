@@ -14,6 +14,7 @@ import {
   type ImageOptions,
   largestBatch,
   learningRate,
+  type Loader,
   type LoadOptions,
   loadParameters,
   loadTokenizer,
@@ -23,6 +24,7 @@ import {
   openCheckpoint,
   openDevice,
   type ParametersOf,
+  ProgressLine,
   type RecipeSetup,
   type RetrievalResult,
   type RetrievalSet,
@@ -69,6 +71,13 @@ export async function openAdapter({ adapter, tuning }: Pick<Shared, "adapter" | 
         profile.subgroups ? "; subgroups" : ""
       }${profile.f16 ? "; f16" : ""}`,
   );
+  return device;
+}
+
+/** Opens the same adapter anew, with its tuning, after it was lost. */
+export async function reopenAdapter({ adapter, tuning }: Pick<Shared, "adapter" | "tuning">): Promise<Device> {
+  const device = await openDevice(adapter ? { adapter } : {});
+  if (tuning) await loadTuning(device, tuning);
   return device;
 }
 
@@ -241,6 +250,22 @@ export async function readableSet(
     }
   }
   return make(() => {});
+}
+
+/** Looks for the images of a loader before hours are spent: what cannot be read is told now. */
+export async function checkImages(
+  loader: Pick<Loader<never, never>, "check">,
+  { check }: Pick<Shared, "check">,
+): Promise<void> {
+  if (check === "off") return;
+  const line = new ProgressLine();
+  let shown = performance.now();
+  const bad = await loader.check(check, ({ done, total, bad }) => {
+    if (performance.now() - shown < 500) return;
+    shown = performance.now();
+    line.show(`${check === "files" ? "looking for" : "decoding"} the images of entry ${done}/${total}, ${bad} bad`);
+  }).finally(() => line.end());
+  if (bad) say(`images that cannot be used: ${bad}; other examples take their place, and all are listed at the end`);
 }
 
 export function sayRecalls({ cosine, reranked }: RetrievalResult): void {

@@ -13,6 +13,12 @@ export const inputFields = {
     "whether what cannot be read ends the run, or is replaced, counted and listed",
   ),
   outside: toggle(false, "take images too that are outside of the folder given for them", free),
+  check: oneOf(
+    ["files", "decode", "off"],
+    "files",
+    "what is looked at of every training image before the first step: that its file is there; that it can be decoded; nothing",
+    free,
+  ),
   tokenizer: text(none, "tokenizer.json or vocab.txt; without it one is learned from the texts", {
     paper: "bert-base-uncased",
     ...free, // its content is compared, not its path
@@ -67,6 +73,17 @@ export const optimizationFields = {
 /** What a run writes and how often. */
 export const reportFields = {
   checkpointEvery: count(200, "steps between checkpoints", free),
+  onSaveError: oneOf(
+    ["stop", "continue"],
+    "stop",
+    "whether a checkpoint that the disk does not take ends the run, or is told and left out (not the last one)",
+    free,
+  ),
+  recover: count(
+    0,
+    "how often a lost device, or one without memory, is opened anew to go on from the last checkpoint",
+    { min: 0, ...free },
+  ),
   logEvery: count(20, "steps between reports", free),
   evaluateEvery: count(none, "steps between evaluations; without it at the end only", free),
 };

@@ -26,11 +26,13 @@ import {
   type TrainResult,
 } from "../mod.ts";
 import {
+  checkImages,
   contents,
   lengthOf,
   loadStart,
   openAdapter,
   rateOf,
+  reopenAdapter,
   round,
   runCommand,
   say,
@@ -131,10 +133,23 @@ type Result = TrainResult<any>;
 
 /** Trains phases by the settings of a run. */
 function fitter({ options }: Run, shared: Pick<TrainOptions, "signal" | "files" | "settings">) {
-  const { seed, workers, onError, batch, allowMissing, overwrite, checkpointEvery, profile, evaluateEvery } = options;
+  const {
+    seed,
+    workers,
+    onError,
+    batch,
+    allowMissing,
+    overwrite,
+    checkpointEvery,
+    onSaveError,
+    recover,
+    profile,
+    evaluateEvery,
+  } = options;
   return async ({ dataset, objective, steps, out, start, resume, evaluate }: Phase): Promise<Result> => {
     const cacheBytes = options.cacheMb * 2 ** 20, { perEpoch } = lengthOf(options, dataset.length);
     await using loader = new Loader(dataset, objective.collate, { seed, workers, onError, cacheBytes });
+    await checkImages(loader, options);
     const result = await train({ ...shuffled(objective, { loader, batch, seed }), ...(evaluate ? { evaluate } : {}) }, {
       ...shared,
       ...stepOf(options),
@@ -147,6 +162,9 @@ function fitter({ options }: Run, shared: Pick<TrainOptions, "signal" | "files" 
       extend: options.schedule === "official",
       overwrite,
       checkpointEvery,
+      onSaveError,
+      recover,
+      openDevice: () => reopenAdapter(options),
       ...(profile ? { profile } : {}),
       ...(evaluateEvery ? { evaluateEvery } : {}),
     });

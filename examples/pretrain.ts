@@ -40,6 +40,7 @@ import {
   writeScenes,
 } from "../mod.ts";
 import {
+  checkImages,
   contents,
   lengthOf,
   loadStart,
@@ -48,6 +49,7 @@ import {
   openTokenizer,
   rateOf,
   readableSet,
+  reopenAdapter,
   round,
   roundedRecalls,
   runCommand,
@@ -90,6 +92,7 @@ export async function main(args: readonly string[]): Promise<void> {
     onError: options.onError,
     cacheBytes: options.cacheMb * 2 ** 20,
   });
+  await checkImages(loaders.at(0), options);
   const task = grouped(objective, {
     loader: (epoch) => loaders.at(epoch),
     embedding: config.embedding,
@@ -111,6 +114,9 @@ export async function main(args: readonly string[]): Promise<void> {
     signal: stop.signal,
     overwrite: options.overwrite,
     checkpointEvery: options.checkpointEvery,
+    onSaveError: options.onSaveError,
+    recover: options.recover,
+    openDevice: () => reopenAdapter(options),
     ...(options.profile ? { profile: options.profile } : {}),
     ...(options.evaluateEvery ? { evaluateEvery: options.evaluateEvery } : {}),
   });

@@ -10,10 +10,11 @@
 //
 // EMPTY: rows may have no key that counts, and are 0: of no key that is seen, and if MASKED_ZERO of keys that are all masked.
 //
-// A workgroup owns ROWS * THREADS query rows of one head, a thread ROWS of them: their queries, their results, the largest
-// score so far and the sum of exponentials stay in registers. Keys and values stream by, KEYS at a step (online softmax:
-// Milakov and Gimelshein 2018; FlashAttention-2: Dao 2023), so memory is linear in Tk. They reach the threads
-//   SHARED       through tiles of TILE keys in workgroup memory (GPUs),
+// A workgroup owns ROWS * HEIGHT query rows of one head, a thread (one of SPLIT that share a head) ROWS of them: their queries, their
+// results, the largest score so far and the sum of exponentials stay in registers. Keys and values stream by, KEYS at a step
+// (online softmax: Milakov and Gimelshein 2018; FlashAttention-2: Dao 2023), so memory is linear in Tk. They reach the threads
+//   SHARED       TILE at a time through workgroup memory (GPUs). SPLIT threads own every SPLIT-th vec4 of a head, so that wide
+//                heads fit into registers; they add up their scores in workgroup memory,
 //   not SHARED   through subgroup broadcasts, without barriers: a workgroup is one subgroup of THREADS = 8 lanes, and each lane
 //                loads its share of the step's keys (CPU adapters, where loads cost more than arithmetic).
 //
@@ -23,9 +24,12 @@
 // WIDTH, PARTS, sizes, read_NAME(at, part) and write_NAME(at, part, value): attention_heads.wgsl.
 const ROWS = 4u; // query rows of a thread
 const KEYS = 4u; // keys of a step; divides 8
-const THREADS = 8u; // threads of a workgroup
+const THREADS = 8u; // threads of a workgroup: HEIGHT * SPLIT
+const HEIGHT = 8u; // rows of a workgroup that the threads have at a time
+const SPLIT = 1u; // threads that share a head; 1 if not SHARED
+const OWN = 8u; // vec4 of a head that a thread owns: PARTS / SPLIT
 const LOADS = 4u; // vec4 that a lane loads for a step: KEYS * PARTS / THREADS, rounded up
-const TILE = 8u; // keys of a tile, a multiple of 8; 8 if not SHARED
+const TILE = 8u; // keys in workgroup memory, 8 or a divisor of it that KEYS divides; 8 if not SHARED
 const SHARED = false;
 const MASK_KEYS = false;
 const MASK_ROWS = false;
@@ -52,6 +56,11 @@ const DROPOUT = false;
 //#if SHARED
 var<workgroup> tile_k: array<vec4<f32>, TILE * PARTS>;
 var<workgroup> tile_v: array<vec4<f32>, TILE * PARTS>;
+const PITCH = THREADS + 1u; // so that the threads of a head find their sums in different banks
+var<workgroup> scores: array<f32, TILE * PITCH>;
+//#if DROPOUT
+var<workgroup> tile_bits: array<vec4<u32>, HEIGHT>;
+//#end
 //#end
 
 //#if EMPTY
@@ -67,23 +76,25 @@ fn main(
   @builtin(local_invocation_index) lane: u32,
 ) {
   let number = linear_workgroup(id, count);
-  let blocks = (sizes.tq + ROWS * THREADS - 1u) / (ROWS * THREADS);
+  let blocks = (sizes.tq + ROWS * HEIGHT - 1u) / (ROWS * HEIGHT);
   let group = number / blocks;
   let batch = group / sizes.heads;
   if (batch >= sizes.batch) { return; }
   let head = group % sizes.heads;
-  let first = (number % blocks) * ROWS * THREADS;
+  let first = (number % blocks) * ROWS * HEIGHT;
+  let own = lane / SPLIT;
+  let split = lane % SPLIT;
 
-  var q: array<vec4<f32>, ROWS * PARTS>;
-  var o: array<vec4<f32>, ROWS * PARTS>;
-  // PARTS, but unknown to the compiler, which would unroll the loops that read and write own rows: each load and store costs
+  var q: array<vec4<f32>, ROWS * OWN>;
+  var o: array<vec4<f32>, ROWS * OWN>;
+  // OWN, but unknown to the compiler, which would unroll the loops that read and write own rows: each load and store costs
   // a software adapter's compiler milliseconds. Registers are chosen by `select`, as no index into them may be dynamic.
-  let parts = min(PARTS, sizes.depth);
+  let parts = min(OWN, sizes.depth);
   var row: array<u32, ROWS>;
   var top: array<f32, ROWS>;
   var sum: array<f32, ROWS>;
   //#for r 0 ROWS
-  row[$r] = min(first + $r * THREADS + lane, sizes.tq - 1u);
+  row[$r] = min(first + $r * HEIGHT + own, sizes.tq - 1u);
   let at_q$r = (batch * sizes.tq + row[$r]) * sizes.depth + head * WIDTH;
   top[$r] = UNSEEN;
   sum[$r] = 0.0;
@@ -91,16 +102,16 @@ fn main(
   let mask_row$r = batch * sizes.mask_batch + head * sizes.mask_head + row[$r] * sizes.mask_row;
   //#end
   for (var part = 0u; part < parts; part++) {
-    let q_own = sizes.scale * read_queries(at_q$r, part);
-    //#for c 0 PARTS
-    q[$r * PARTS + $c] = select(q[$r * PARTS + $c], q_own, part == $c);
+    let q_own = sizes.scale * read_queries(at_q$r, part * SPLIT + split);
+    //#for c 0 OWN
+    q[$r * OWN + $c] = select(q[$r * OWN + $c], q_own, part == $c);
     //#end
   }
   //#end
 
   //#if CAUSAL
   // One more than the last key that the last row sees.
-  let end = first + ROWS * THREADS + sizes.tk;
+  let end = first + ROWS * HEIGHT + sizes.tk;
   let limit = min(sizes.tk, end - min(end, sizes.tq));
   //#else
   let limit = sizes.tk;
@@ -110,6 +121,7 @@ fn main(
   let mask_keys = batch * sizes.mask_batch + head * sizes.mask_head;
   //#end
   for (var tile = 0u; tile < limit; tile += TILE) {
+    let stop = min(TILE, limit - tile);
     //#if SHARED
     workgroupBarrier();
     for (var i = lane; i < TILE * PARTS; i += THREADS) {
@@ -117,155 +129,198 @@ fn main(
       tile_k[i] = read_keys(at, i % PARTS);
       tile_v[i] = read_values(at, i % PARTS);
     }
-    workgroupBarrier();
+    //#if DROPOUT
+    for (var i = lane; i < HEIGHT; i += THREADS) {
+      let counter = vec4<u32>(tile / 8u, min(first + i, sizes.tq - 1u), group, sizes.stream);
+      tile_bits[i] = philox4x32(counter, vec2<u32>(random_key[0], random_key[1]));
+    }
     //#end
-    for (var eight = tile; eight < min(tile + TILE, limit); eight += 8u) {
-      let stop = min(8u, limit - eight);
+    workgroupBarrier();
+    // Each thread its part of all scores, then all parts of some.
+    for (var j = 0u; j < stop; j += KEYS) {
+      var s = array<f32, KEYS>();
+      var s_odd = array<f32, KEYS>();
+      //#for c 0 OWN
+      //#for t 0 KEYS
+      {
+        let x = tile_k[(j + $t) * PARTS + $c * SPLIT + split];
+        s[$t] = fma(q[$c].x, x.x, s[$t]);
+        s_odd[$t] = fma(q[$c].y, x.y, s_odd[$t]);
+        s[$t] = fma(q[$c].z, x.z, s[$t]);
+        s_odd[$t] = fma(q[$c].w, x.w, s_odd[$t]);
+      }
+      //#end
+      //#end
+      //#for t 0 KEYS
+      scores[(j + $t) * PITCH + lane] = s[$t] + s_odd[$t];
+      //#end
+    }
+    workgroupBarrier();
+    for (var j = split; j < TILE; j += SPLIT) {
+      let key = min(tile + j, sizes.tk - 1u);
+      let at = j * PITCH + own * SPLIT;
+      var s = scores[at];
+      //#for p 1 SPLIT
+      s += scores[at + $p];
+      //#end
+      var bias = 0.0;
       //#if MASK_KEYS
-      let own_bias = bounded(mask[mask_keys + min(eight + (lane & 7u), sizes.tk - 1u)]);
+      bias = bounded(mask[mask_keys + key]);
       //#end
-      //#if DROPOUT
-      var bits: array<vec4<u32>, ROWS>;
-      //#for r 0 ROWS
-      bits[$r] = philox4x32(vec4<u32>(eight / 8u, row[$r], group, sizes.stream), vec2<u32>(random_key[0], random_key[1]));
+      //#if MASK_ROWS
+      bias = bounded(mask[mask_row0 + key]);
+      //#end
+      //#if CAUSAL
+      bias = select(UNSEEN, bias, sees(row[0], key));
+      //#end
+      scores[at] = select(UNSEEN, s + bias, j < stop);
+    }
+    workgroupBarrier();
+    //#if DROPOUT
+    let bits = array<vec4<u32>, ROWS>(tile_bits[own]);
+    //#end
+    //#else
+    //#if MASK_KEYS
+    let own_bias = bounded(mask[mask_keys + min(tile + (lane & 7u), sizes.tk - 1u)]);
+    //#end
+    //#if DROPOUT
+    var bits: array<vec4<u32>, ROWS>;
+    //#for r 0 ROWS
+    bits[$r] = philox4x32(vec4<u32>(tile / 8u, row[$r], group, sizes.stream), vec2<u32>(random_key[0], random_key[1]));
+    //#end
+    //#end
+    //#end
+    for (var j = 0u; j < stop; j += KEYS) {
+      let key = tile + j;
+      //#if SHARED
+      var s: array<f32, KEYS>;
+      //#for t 0 KEYS
+      s[$t] = scores[(j + $t) * PITCH + own * SPLIT];
+      //#end
+      //#else
+      var k: array<vec4<f32>, LOADS>;
+      var v: array<vec4<f32>, LOADS>;
+      //#for n 0 LOADS
+      let share$n = lane + $n * THREADS;
+      let at$n = base + min(key + share$n / PARTS, sizes.tk - 1u) * sizes.key_depth;
+      k[$n] = read_keys(at$n, share$n % PARTS);
+      v[$n] = read_values(at$n, share$n % PARTS);
+      //#end
+
+      // Scores. The backward kernel adds in the same order: beside a huge mask, another may round otherwise.
+      var s = array<f32, KEYS * ROWS>();
+      var s_odd = array<f32, KEYS * ROWS>();
+      //#for c 0 PARTS
+      //#for t 0 KEYS
+      {
+        let x = subgroupBroadcast(k[($t * PARTS + $c) / THREADS], ($t * PARTS + $c) % THREADS);
+        //#for r 0 ROWS
+        s[$t * ROWS + $r] = fma(q[$r * PARTS + $c].x, x.x, s[$t * ROWS + $r]);
+        s_odd[$t * ROWS + $r] = fma(q[$r * PARTS + $c].y, x.y, s_odd[$t * ROWS + $r]);
+        s[$t * ROWS + $r] = fma(q[$r * PARTS + $c].z, x.z, s[$t * ROWS + $r]);
+        s_odd[$t * ROWS + $r] = fma(q[$r * PARTS + $c].w, x.w, s_odd[$t * ROWS + $r]);
+        //#end
+      }
       //#end
       //#end
-      for (var j = 0u; j < stop; j += KEYS) {
-        let key = eight + j;
-        //#if SHARED
-        let in_tile = (key - tile) * PARTS;
+      //#for t 0 KEYS
+      {
+        //#if MASK_ROWS
+        let at_key = min(key + $t, sizes.tk - 1u);
         //#else
-        var k: array<vec4<f32>, LOADS>;
-        var v: array<vec4<f32>, LOADS>;
-        //#for n 0 LOADS
-        let share$n = lane + $n * THREADS;
-        let at$n = base + min(key + share$n / PARTS, sizes.tk - 1u) * sizes.key_depth;
-        k[$n] = read_keys(at$n, share$n % PARTS);
-        v[$n] = read_values(at$n, share$n % PARTS);
+        //#if MASK_KEYS
+        let bias = select(UNSEEN, subgroupShuffle(own_bias, j + $t), key + $t < limit);
+        //#else
+        let bias = select(UNSEEN, 0.0, key + $t < limit);
         //#end
         //#end
-
-        // Scores. The backward kernel adds in the same order: beside a huge mask, another may round otherwise.
-        var s = array<f32, KEYS * ROWS>();
-        var s_odd = array<f32, KEYS * ROWS>();
-        //#for c 0 PARTS
-        //#for t 0 KEYS
-        {
-          //#if SHARED
-          let x = tile_k[in_tile + $t * PARTS + $c];
-          //#else
-          let x = subgroupBroadcast(k[($t * PARTS + $c) / THREADS], ($t * PARTS + $c) % THREADS);
-          //#end
-          //#for r 0 ROWS
-          s[$t * ROWS + $r] = fma(q[$r * PARTS + $c].x, x.x, s[$t * ROWS + $r]);
-          s_odd[$t * ROWS + $r] = fma(q[$r * PARTS + $c].y, x.y, s_odd[$t * ROWS + $r]);
-          s[$t * ROWS + $r] = fma(q[$r * PARTS + $c].z, x.z, s[$t * ROWS + $r]);
-          s_odd[$t * ROWS + $r] = fma(q[$r * PARTS + $c].w, x.w, s_odd[$t * ROWS + $r]);
-          //#end
-        }
-        //#end
-        //#end
-        //#for t 0 KEYS
-        {
-          //#if MASK_ROWS
-          let at_key = min(key + $t, sizes.tk - 1u);
-          //#else
-          //#if MASK_KEYS
-          //#if SHARED
-          let own_mask = bounded(mask[mask_keys + min(key + $t, sizes.tk - 1u)]);
-          let bias = select(UNSEEN, own_mask, key + $t < limit);
-          //#else
-          let bias = select(UNSEEN, subgroupShuffle(own_bias, j + $t), key + $t < limit);
-          //#end
-          //#else
-          let bias = select(UNSEEN, 0.0, key + $t < limit);
-          //#end
-          //#end
-          //#for r 0 ROWS
-          {
-            //#if MASK_ROWS
-            let bias = select(UNSEEN, bounded(mask[mask_row$r + at_key]), key + $t < limit);
-            //#end
-            //#if CAUSAL
-            s[$t * ROWS + $r] = s[$t * ROWS + $r] + s_odd[$t * ROWS + $r] + select(UNSEEN, bias, sees(row[$r], key + $t));
-            //#else
-            s[$t * ROWS + $r] = s[$t * ROWS + $r] + s_odd[$t * ROWS + $r] + bias;
-            //#end
-          }
-          //#end
-        }
-        //#end
-
-        // Softmax so far; what was added before is scaled down when a larger score appears.
-        var fade: array<f32, ROWS>;
         //#for r 0 ROWS
         {
-          var now = top[$r];
-          //#for t 0 KEYS
-          now = max(now, s[$t * ROWS + $r]);
+          //#if MASK_ROWS
+          let bias = select(UNSEEN, bounded(mask[mask_row$r + at_key]), key + $t < limit);
           //#end
-          fade[$r] = exp(top[$r] - now);
-          top[$r] = now;
-          var added = 0.0;
-          //#for t 0 KEYS
-          s[$t * ROWS + $r] = exp(s[$t * ROWS + $r] - now);
-          added += s[$t * ROWS + $r];
-          //#end
-          sum[$r] = fma(sum[$r], fade[$r], added);
-          //#if DROPOUT
-          //#for t 0 KEYS
-          if (((bits[$r][(j + $t) / 2u] >> (16u * ((j + $t) % 2u))) & 0xffffu) < sizes.threshold) { s[$t * ROWS + $r] = 0.0; }
-          //#end
-          //#end
-        }
-        //#end
-
-        // Values.
-        //#for c 0 PARTS
-        {
-          //#for r 0 ROWS
-          var o$r = o[$r * PARTS + $c] * fade[$r];
-          //#end
-          //#for t 0 KEYS
-          {
-            //#if SHARED
-            let x = tile_v[in_tile + $t * PARTS + $c];
-            //#else
-            let x = subgroupBroadcast(v[($t * PARTS + $c) / THREADS], ($t * PARTS + $c) % THREADS);
-            //#end
-            //#for r 0 ROWS
-            o$r = fma(vec4<f32>(s[$t * ROWS + $r]), x, o$r);
-            //#end
-          }
-          //#end
-          //#for r 0 ROWS
-          o[$r * PARTS + $c] = o$r;
+          //#if CAUSAL
+          s[$t * ROWS + $r] = s[$t * ROWS + $r] + s_odd[$t * ROWS + $r] + select(UNSEEN, bias, sees(row[$r], key + $t));
+          //#else
+          s[$t * ROWS + $r] = s[$t * ROWS + $r] + s_odd[$t * ROWS + $r] + bias;
           //#end
         }
         //#end
       }
+      //#end
+      //#end
+
+      // Softmax so far; what was added before is scaled down when a larger score appears.
+      var fade: array<f32, ROWS>;
+      let drawn = select(tile % 8u + j, j, TILE == 8u); // place of the first key in its random bits
+      //#for r 0 ROWS
+      {
+        var now = top[$r];
+        //#for t 0 KEYS
+        now = max(now, s[$t * ROWS + $r]);
+        //#end
+        fade[$r] = exp(top[$r] - now);
+        top[$r] = now;
+        var added = 0.0;
+        //#for t 0 KEYS
+        s[$t * ROWS + $r] = exp(s[$t * ROWS + $r] - now);
+        added += s[$t * ROWS + $r];
+        //#end
+        sum[$r] = fma(sum[$r], fade[$r], added);
+        //#if DROPOUT
+        //#for t 0 KEYS
+        if (((bits[$r][(drawn + $t) / 2u] >> (16u * ((drawn + $t) % 2u))) & 0xffffu) < sizes.threshold) { s[$t * ROWS + $r] = 0.0; }
+        //#end
+        //#end
+      }
+      //#end
+
+      // Values.
+      //#for c 0 OWN
+      {
+        //#for r 0 ROWS
+        var o$r = o[$r * OWN + $c] * fade[$r];
+        //#end
+        //#for t 0 KEYS
+        {
+          //#if SHARED
+          let x = tile_v[(j + $t) * PARTS + $c * SPLIT + split];
+          //#else
+          let x = subgroupBroadcast(v[($t * PARTS + $c) / THREADS], ($t * PARTS + $c) % THREADS);
+          //#end
+          //#for r 0 ROWS
+          o$r = fma(vec4<f32>(s[$t * ROWS + $r]), x, o$r);
+          //#end
+        }
+        //#end
+        //#for r 0 ROWS
+        o[$r * OWN + $c] = o$r;
+        //#end
+      }
+      //#end
     }
   }
 
   //#for r 0 ROWS
-  if (first + $r * THREADS + lane < sizes.tq) {
+  if (first + $r * HEIGHT + own < sizes.tq) {
     //#if EMPTY
     let empty = top[$r] < EMPTY_TOP && !is_nan(sum[$r]);
     if (empty) { sum[$r] = 1.0; }
-    norms[group * sizes.tq + row[$r]] = vec2<f32>(top[$r], select(1.0 / sum[$r], 0.0, empty));
+    let norm = select(1.0 / sum[$r], 0.0, empty);
     //#else
-    norms[group * sizes.tq + row[$r]] = vec2<f32>(top[$r], 1.0 / sum[$r]);
+    let norm = 1.0 / sum[$r];
     //#end
-    let norm = sizes.keep / sum[$r];
+    if (split == 0u) { norms[group * sizes.tq + row[$r]] = vec2<f32>(top[$r], norm); }
+    let scale = sizes.keep / sum[$r];
     for (var part = 0u; part < parts; part++) {
       var o_part = vec4<f32>();
-      //#for c 0 PARTS
-      o_part = select(o_part, o[$r * PARTS + $c], part == $c);
+      //#for c 0 OWN
+      o_part = select(o_part, o[$r * OWN + $c], part == $c);
       //#end
       //#if EMPTY
       if (empty) { o_part = vec4<f32>(); }
       //#end
-      write_out(at_q$r, part, norm * o_part);
+      write_out(at_q$r, part * SPLIT + split, scale * o_part);
     }
   }
   //#end

@@ -26,14 +26,13 @@ const VECS = 2u;
 const STAGED = 8u;
 const GROUPS = 2u; // ROWS / 4
 const SHIFTS = 14u; // (ROWS - 1) * VECS
-const UNROLL = 4u;
+const UNROLL = 1u; // divides 4, for place(); more makes Intel GPUs spill registers
 const BAND = 8u; // tile rows that are walked together, so that their operands stay in the cache
 
 const TILE_M = THREADS_Y * ROWS;
 const TILE_N = THREADS_X * VECS * 4u;
-// One vec4 more than the tile, so that the rows of a block fall into different banks.
-const PITCH_A = TILE_M / 4u + 1u;
-const PITCH_B = TILE_N / 4u + 1u;
+const PITCH_A = TILE_M / 4u;
+const PITCH_B = TILE_N / 4u;
 const BLOCKS_A = TILE_M * STAGED / 16u;
 
 //#if HALF_A
@@ -133,6 +132,10 @@ fn read_b(z: u32, column: u32, k: u32, k_end: u32) -> mat4x4<f32> {
   //#end
 }
 
+// Where the vec4 `x` of a row of workgroup memory lies: every four rows in another order, so that blocks that are neighbours along
+// k are stored to different banks, without memory beside the tile.
+fn place(k: u32, x: u32) -> u32 { return x ^ ((k / 4u) & 3u); }
+
 fn emit_at(z: u32, row: u32, column: u32, v: vec4<f32>) {
   if (row >= sizes.m) { return; }
   let at = (z * sizes.m + row) * sizes.n + column;
@@ -174,6 +177,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
   let block_x = select(block % across_tile, block / (STAGED / 4u), along_k);
   let block_k = select(block / across_tile, block % (STAGED / 4u), along_k) * 4u;
 
+  let block_at = place(block_k, block_x);
+
   var sums: array<vec4<f32>, ROWS * VECS>;
   var next: mat4x4<f32>;
   if (for_a) {
@@ -185,11 +190,11 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     workgroupBarrier();
     if (for_a) {
       //#for j 0 4
-      tile_a[(block_k + $j) * PITCH_A + block_x] = next[$j];
+      tile_a[(block_k + $j) * PITCH_A + block_at] = next[$j];
       //#end
     } else {
       //#for j 0 4
-      tile_b[(block_k + $j) * PITCH_B + block_x] = next[$j];
+      tile_b[(block_k + $j) * PITCH_B + block_at] = next[$j];
       //#end
     }
     workgroupBarrier();
@@ -199,14 +204,16 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
       next = read_b(z, column_tile + block_x * 4u, k + STAGED + block_k, k_end);
     }
     for (var s = 0u; s < STAGED; s += UNROLL) {
+      let own_x = place(s, local.x);
+      let own_y = place(s, local.y);
       //#for j 0 UNROLL
       {
         //#for v 0 VECS
-        let b$v = tile_b[(s + $j) * PITCH_B + $v * THREADS_X + local.x];
+        let b$v = tile_b[(s + $j) * PITCH_B + $v * THREADS_X + own_x];
         //#end
         //#for g 0 GROUPS
         {
-          let x = tile_a[(s + $j) * PITCH_A + $g * THREADS_Y + local.y];
+          let x = tile_a[(s + $j) * PITCH_A + $g * THREADS_Y + own_y];
           //#for r 0 4
           //#for v 0 VECS
           sums[($g * 4 + $r) * VECS + $v] = fma(vec4(x[$r]), b$v, sums[($g * 4 + $r) * VECS + $v]);

@@ -1,5 +1,5 @@
-// The gradient of the largest elements by the image: dx[i] = sum of g over the positions whose `places` name i, in a fixed
-// order. g, places [planes, output], dx [planes, input]. One thread owns one element of dx and looks at the positions that
+// The gradient of the largest elements by the image: x_grad[i] = sum of g over the positions whose `places` name i, in a fixed
+// order. g, places [planes, output], x_grad [planes, input]. One thread owns one element of x_grad and looks at the positions that
 // cover it. Frame: flat.wgsl.
 const STRIDE_X = 2u; // constants, for which compilers divide by products
 const STRIDE_Y = 2u;
@@ -14,7 +14,7 @@ struct Uniforms {
 }
 @group(0) @binding(0) var<storage, read_write> g: array<f32>;
 @group(0) @binding(1) var<storage, read_write> places: array<u32>;
-@group(0) @binding(2) var<storage, read_write> dx: array<f32>;
+@group(0) @binding(2) var<storage, read_write> x_grad: array<f32>;
 @group(0) @binding(3) var<uniform> u: Uniforms;
 
 fn compute(id: u32) {
@@ -36,5 +36,5 @@ fn compute(id: u32) {
       if (places[at] == place) { sum += g[at]; }
     }
   }
-  dx[id] = sum;
+  x_grad[id] = sum;
 }

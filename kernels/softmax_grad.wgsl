@@ -1,11 +1,11 @@
-// Input gradient of the softmax, dx = y * (dy - sum(y * dy)), or of the log-softmax, dx = dy - exp(y) * sum(dy).
-// y, dy, dx [rows, length]; sums over the row. Frame: rows.wgsl.
+// Input gradient of the softmax, x_grad = y * (dy - sum(y * dy)), or of the log-softmax, x_grad = dy - exp(y) * sum(dy).
+// y, dy, x_grad [rows, length]; sums over the row. Frame: rows.wgsl.
 const LOG = false;
 
 struct Uniforms { rows: u32, length: u32 }
 @group(0) @binding(0) var<storage, read_write> y: array<F>;
 @group(0) @binding(1) var<storage, read_write> dy: array<F>;
-@group(0) @binding(2) var<storage, read_write> dx: array<F>;
+@group(0) @binding(2) var<storage, read_write> x_grad: array<F>;
 @group(0) @binding(3) var<uniform> u: Uniforms; // length: in loads
 
 fn compute_row(row: u32, lane: u32) {
@@ -21,9 +21,9 @@ fn compute_row(row: u32, lane: u32) {
   let sum = row_sum(lane, total(all));
   for (var i = lane; i < u.length; i += LANES) {
 //#if LOG
-    dx[base + i] = dy[base + i] - exp_below(y[base + i]) * sum;
+    x_grad[base + i] = dy[base + i] - exp_below(y[base + i]) * sum;
 //#else
-    dx[base + i] = y[base + i] * (dy[base + i] - sum);
+    x_grad[base + i] = y[base + i] * (dy[base + i] - sum);
 //#end
   }
 }

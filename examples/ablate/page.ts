@@ -6,7 +6,7 @@
 import { writeFileAtomic } from "../../mod.ts";
 import { lossCurves, png, recallChart, visionChart } from "./charts.ts";
 import { paper } from "./paper.ts";
-import type { AblationResult } from "./result.ts";
+import { type AblationResult, WORLDS } from "./result.ts";
 import { claimLines, escapeHtml, html, markdown, type Table, textTables } from "./table.ts";
 
 const style =
@@ -38,7 +38,7 @@ export async function writePage(
   if (figure1) files.set("figure-1.svg", figure1).set("figure-1.png", await png(figure1));
   if (figure) sections.push(`<h2>Figure 1: negatives (scenes)</h2><figure id="figure-1">${figure}</figure>`);
   for (const [name, table] of Object.entries(tables)) {
-    for (const world of ["scenes", "photos"] as const) {
+    for (const world of WORLDS) {
       const mine = results.filter((r) => r.world === world && table.rows.some(({ run }) => run === r.run));
       if (!mine.length) continue;
       const title = `${table.title} (${world})`,

@@ -109,6 +109,25 @@ export const paper: Readonly<Record<string, PaperTable>> = {
       { better: "itc-cons-grit", than: "itc-grit", shows: "consistency helps" },
     ],
   },
+  "6": {
+    source: `${citation}, Table 6; only the order of its rows is at hand`,
+    figures: {},
+    claims: [{ better: "tcl-grit-50", than: "tcl", shows: "grouping and more masking help TCL too" }],
+  },
+  mafa: {
+    source: "Byun et al., MAFA, CVPR 2024 (arXiv:2312.06112); only the order is at hand",
+    figures: {},
+    claims: [{
+      better: "mafa-50",
+      than: "grit-cons-50",
+      shows: "a judge of false negatives and smoothed targets help",
+    }],
+  },
+  distillation: {
+    source: "Li et al., ALBEF, NeurIPS 2021 (arXiv:2107.07651), section 3.3; only the order is at hand",
+    figures: {},
+    claims: [{ better: "albef", than: "albef-hard", shows: "soft targets help where captions are wrong" }],
+  },
   figure4: {
     source:
       `${citation}, Figure 4; only the order of its curves is at hand: the model that masks 50 % uses the image ` +

@@ -13,11 +13,20 @@ export interface GroupRecalls {
   readonly t2i: number;
 }
 
+/**
+ * What is learned: scenes, scenes of which some training pictures have each other's captions, scenes of few kinds of objects (many a caption
+ * is true of other pictures), or photos.
+ */
+export const WORLDS = ["scenes", "noisy", "dense", "photos"] as const;
+
+/** One of {@linkcode WORLDS}. */
+export type WorldName = typeof WORLDS[number];
+
 /** What one run of one seed gave. */
 export interface AblationResult {
   readonly run: string;
   readonly seed: number;
-  readonly world: "scenes" | "photos";
+  readonly world: WorldName;
   readonly steps: number;
   readonly batch: number;
   /** Examples of the training set. */
@@ -27,7 +36,7 @@ export interface AblationResult {
   readonly adapter: string;
   /** Absent where several runs shared the machine. */
   readonly secondsPerEpoch?: number;
-  /** Losses on the way; `falseNegatives` in percent of ITM's negatives. */
+  /** Losses on the way; `falseNegatives` and a judge's `falsePositives` in percent of ITM's drawn pairs. */
   readonly curve: readonly {
     readonly step: number;
     readonly epoch: number;
@@ -36,6 +45,7 @@ export interface AblationResult {
     readonly itm?: number;
     readonly mlm?: number;
     readonly falseNegatives?: number;
+    readonly falsePositives?: number;
   }[];
   readonly usual: { readonly cosine: Recalls; readonly reranked?: Recalls };
   readonly hard?: { readonly cosine: GroupRecalls; readonly reranked?: GroupRecalls; readonly matching?: number };
@@ -97,7 +107,7 @@ const point = { step: whole, epoch: number, loss: number, "itc?": number, "itm?"
 const line = object({
   run: text,
   seed: whole,
-  world: rule('"scenes" or "photos"', (v) => v === "scenes" || v === "photos"),
+  world: rule(`one of ${WORLDS.join(", ")}`, (v) => WORLDS.includes(v as WorldName)),
   steps: whole,
   batch: whole,
   examples: whole,
@@ -105,7 +115,7 @@ const line = object({
   commit: text,
   adapter: text,
   "secondsPerEpoch?": positive,
-  curve: list(object({ ...point, "falseNegatives?": percent })),
+  curve: list(object({ ...point, "falseNegatives?": percent, "falsePositives?": percent })),
   usual: object({ cosine: recalls, "reranked?": recalls }),
   "hard?": object({ cosine: recalls1, "reranked?": recalls1, "matching?": percent }),
   "vision?": list(object({ mask: number, k: whole, with: percent, without: percent })),

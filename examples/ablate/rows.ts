@@ -36,9 +36,19 @@ export const methods = {
   "itm-hard": grit("off", 0, 0.15, { itcWeight: 0 }),
   // Table 5: the contrastive loss alone.
   "itc": grit("off", 0, 0.5, dual),
-  "itc-queue": { recipe: "albef-queue" as Method["recipe"], grit: "off", values: {} },
+  "itc-queue": { recipe: "albef-queue", grit: "off", values: {} },
   "itc-grit": grit("grit", 0, 0.5, dual),
   "itc-cons-grit": grit("grit", 0.2, 0.5, dual),
+  // Table 6: TCL, and with grouping and more masking; its soft targets stand for the consistency term.
+  "tcl": { recipe: "tcl", grit: "off", values: {} },
+  "tcl-grit-50": { recipe: "tcl", grit: "grit", values: { mask: 0.5 } },
+  // MAFA, and its parts: smoothed targets alone, and the judge alone.
+  "grit-smooth-50": grit("grit", 0, 0.5, { itcSmoothing: 0.5, itcSmoothingFrom: 1 }),
+  "judge-50": { recipe: "mafa", grit: "grit", values: { itcSmoothing: 0 } },
+  "mafa-50": { recipe: "mafa", grit: "grit", values: {} },
+  // Momentum distillation: the same keys of momentum encoders and queues, without and with their soft targets.
+  "albef-hard": { recipe: "albef", grit: "off", values: { alpha: 0 } },
+  "albef": { recipe: "albef", grit: "off", values: {} },
 } satisfies Record<string, Method>;
 
 /** A run's key. */
@@ -94,6 +104,30 @@ export const tables = {
       { label: "ITC with queues", run: "itc-queue" },
       { label: "ITC + GRIT", run: "itc-grit" },
       { label: "ITC with consistency + GRIT", run: "itc-cons-grit" },
+    ],
+  },
+  "6": {
+    title: "Table 6: TCL",
+    rows: [
+      { label: "TCL", run: "tcl" },
+      { label: "TCL + GRIT, 50 %", run: "tcl-grit-50" },
+    ],
+  },
+  "mafa": {
+    title: "MAFA: false negatives of grouped mini-batches",
+    rows: [
+      { label: "GRIT + consistency, 50 % (GRIT-VLP)", run: "grit-cons-50" },
+      { label: "GRIT, 50 %", run: "grit-50" },
+      { label: "GRIT + smoothing, 50 %", run: "grit-smooth-50" },
+      { label: "GRIT + judge, 50 %", run: "judge-50" },
+      { label: "GRIT + judge + smoothing, 50 % (MAFA)", run: "mafa-50" },
+    ],
+  },
+  "distillation": {
+    title: "ALBEF's momentum distillation",
+    rows: [
+      { label: "without (alpha 0)", run: "albef-hard" },
+      { label: "with (alpha 0.4)", run: "albef" },
     ],
   },
   "figure4": {

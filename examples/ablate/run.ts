@@ -129,7 +129,7 @@ function epochSeconds(curve: readonly Metrics[], times: readonly number[], perEp
 
 function point(metrics: Metrics): AblationResult["curve"][number] {
   const { step, epoch, loss } = metrics, terms: Record<string, number> = {};
-  for (const name of ["itc", "itm", "mlm", "falseNegatives"]) {
+  for (const name of ["itc", "itm", "mlm", "falseNegatives", "falsePositives"]) {
     if (metrics[name] !== undefined) terms[name] = metrics[name];
   }
   return { step, epoch, loss: loss!, ...terms };

@@ -26,10 +26,12 @@ export const meanRecall = {
 };
 
 /** The mean over the last epoch's points, in percent. */
-export function lastFalseNegatives({ curve }: AblationResult): number | undefined {
-  const end = curve.at(-1)?.epoch ?? 0;
-  const rates = curve.filter(({ epoch }) => epoch > end - 1).flatMap((point) => point.falseNegatives ?? []);
-  return rates.length ? mean(rates) : undefined;
+function lastRate(name: "falseNegatives" | "falsePositives"): Measure["of"] {
+  return ({ curve }) => {
+    const end = curve.at(-1)?.epoch ?? 0;
+    const rates = curve.filter(({ epoch }) => epoch > end - 1).flatMap((point) => point[name] ?? []);
+    return rates.length ? mean(rates) : undefined;
+  };
 }
 
 const groups: readonly { readonly title: string; readonly measures: readonly Measure[] }[] = [
@@ -52,7 +54,8 @@ const groups: readonly { readonly title: string; readonly measures: readonly Mea
       { title: "re-ranked, text R@1, %", of: (r) => r.hard?.reranked?.i2t },
       { title: "re-ranked, image R@1, %", of: (r) => r.hard?.reranked?.t2i },
       { title: "matching accuracy, %", of: (r) => r.hard?.matching },
-      { title: "false negatives, last epoch, %", of: lastFalseNegatives },
+      { title: "false negatives, last epoch, %", of: lastRate("falseNegatives") },
+      { title: "false positives, last epoch, %", of: lastRate("falsePositives") },
       { title: "s per epoch", of: (r) => r.secondsPerEpoch },
     ],
   },

@@ -8,6 +8,7 @@ import {
   multiply,
   type PairObjective,
   reshape,
+  subtract,
   type Tensor,
   tensor,
 } from "../../mod.ts";
@@ -20,7 +21,8 @@ export type Truth = (imageId: number, caption: string) => boolean;
 export type AnyObjective = PairObjective<any, any, any>;
 
 /**
- * An objective that also reports `falseNegatives`: the share of ITM's negatives, in percent, whose text is true of the image. Its
+ * An objective that also reports `falseNegatives`: the share of ITM's drawn pairs, in percent, that are taught as negatives and whose
+ * text is true of the image; and, where a judge makes positives of some, `falsePositives`, the share of those that are not. Its
  * mini-batches have `truth`, f32 [B * B, 1]: 1 where the text of the column is true of the image of the row.
  */
 export function countingFalseNegatives(objective: AnyObjective, truth: Truth): AnyObjective {
@@ -39,11 +41,19 @@ export function countingFalseNegatives(objective: AnyObjective, truth: Truth): A
     loss(p, extra, { truth: judgements, ...batch }, context) {
       const result = objective.loss(p, extra, batch, context);
       if (!result.negatives) return result;
-      const { images, texts } = result.negatives, own = iota([count], 0);
-      const share = (image: Tensor, text: Tensor): Tensor =>
-        mean(reshape(gather(judgements, add(multiply(image, count), text)), [count]));
-      const falseNegatives = multiply(add(share(own, texts), share(images, own)), 50);
-      return { ...result, metrics: { ...result.metrics, falseNegatives } };
+      const { negatives: { images, texts }, found } = result, own = iota([count], 0);
+      const isTrue = (image: Tensor, text: Tensor): Tensor =>
+        reshape(gather(judgements, add(multiply(image, count), text)), [count]);
+      const ofImages = isTrue(own, texts), ofTexts = isTrue(images, own); // 1 where the text is true of the image
+      const percent = (a: Tensor, b: Tensor): Tensor => multiply(add(mean(a), mean(b)), 50);
+      const both = (a: Tensor, b: Tensor): Tensor => multiply(a, b), not = (a: Tensor): Tensor => subtract(1, a);
+      const errors = found
+        ? {
+          falseNegatives: percent(both(ofImages, not(found.texts)), both(ofTexts, not(found.images))),
+          falsePositives: percent(both(not(ofImages), found.texts), both(not(ofTexts), found.images)),
+        }
+        : { falseNegatives: percent(ofImages, ofTexts) };
+      return { ...result, metrics: { ...result.metrics, ...errors } };
     },
   };
 }

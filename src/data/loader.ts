@@ -5,8 +5,9 @@
  */
 import type { Tree } from "../program/tree.ts";
 import { type Loaded, packImages } from "./_pack.ts";
+import { checkImages, type CheckProgress, type ImageTest, lookUpFiles } from "./check_images.ts";
 import type { Collate } from "./collate.ts";
-import { type Dataset, type Example, ExampleError, type Skipped } from "./dataset.ts";
+import { type Dataset, type Example, ExampleError, type ImageFile, type Skipped } from "./dataset.ts";
 import { ImagePool, type PoolRequest } from "./image_pool.ts";
 import type { ImageResult } from "./image_worker.ts";
 import { Random } from "../random/random.ts";
@@ -98,6 +99,38 @@ export class Loader<E extends Example, B extends Tree> {
   /** Examples that could not be loaded, each once; only with `onError: "skip"`. */
   get skipped(): readonly Skipped[] {
     return [...this.#skipped.values()];
+  }
+
+  /**
+   * Looks for the images of all examples, each once: "files" looks the files up, "decode" reads them too, as for a batch.
+   *
+   * @param onProgress Told after every few images.
+   * @returns How many images cannot be used; their examples are skipped.
+   * @throws {Error} If there are such images and `onError` is "stop": the message names the first ones and their examples.
+   */
+  async check(how: "files" | "decode", onProgress?: (progress: CheckProgress) => void): Promise<number> {
+    if (!this.#views.length) return 0;
+    const test: ImageTest = how === "files" ? lookUpFiles : (images) => this.#tryImages(images);
+    const exampleOf = (index: number): E | undefined => {
+      const example = this.#draw(index, 0);
+      return example instanceof ExampleError ? undefined : example;
+    };
+    const bad = await checkImages(this.dataset.length, exampleOf, test, onProgress);
+    const errors = bad.map(({ index, path, reason }) => [index, new ExampleError(reason, path)] as const);
+    if (!errors.length) return 0;
+    if (this.#options.onError === "stop") {
+      const [[index, first], ...more] = errors as [typeof errors[0], ...typeof errors];
+      throw new Error(`${this.#sentence(index!, first!)}${moreOf(more)}`);
+    }
+    for (const [index, error] of errors) this.#skip(index, error);
+    return bad.length;
+  }
+
+  /** Reads images as for a batch, and says what is wrong with those that cannot be read. */
+  async #tryImages(images: readonly ImageFile[]): Promise<(string | undefined)[]> {
+    const forks = this.#views.map(() => [0]), { seed } = this.#options;
+    const results = await this.#pool.read(images.map(({ path, id }) => ({ path, imageId: id, seed, forks })));
+    return results.map((result) => typeof result === "string" ? result : undefined);
   }
 
   /**
@@ -211,6 +244,13 @@ export class Loader<E extends Example, B extends Tree> {
   #skip(index: number, { file = this.dataset.name, message }: ExampleError): void {
     if (!this.#skipped.has(index)) this.#skipped.set(index, { index, file, reason: message });
   }
+}
+
+/** The end of a sentence about the first of several images. */
+function moreOf(errors: readonly (readonly [number, ExampleError])[]): string {
+  const shown = errors.slice(0, 4).map(([index, { file, message }]) => `entry ${index}: "${file}" ${message}`);
+  const left = errors.length - shown.length;
+  return errors.length ? `; ${[...shown, ...left ? [`${left} more images cannot be used`] : []].join("; ")}` : "";
 }
 
 /** An example with what its images' requests gave. */

@@ -59,6 +59,7 @@ export {
   openExpressions,
   readDetections,
 } from "./expressions.ts";
+export { type CheckProgress } from "./check_images.ts";
 export { type Batch, type BatchesOptions, Loader, type LoaderOptions } from "./loader.ts";
 export {
   buildTokenizer,

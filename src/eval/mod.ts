@@ -18,6 +18,10 @@ export {
 } from "./pair_encoder.ts";
 export { AnswerScorer, type AnswerScorerOptions } from "./answer_scores.ts";
 export { AnswerGenerator, generateAnswers, type GeneratedAnswer, type GenerateOptions } from "./generate.ts";
+export { type WrittenText } from "./beam.ts";
+export { type Prompts } from "./prompts.ts";
+export { restrict, sampleTokens, type SamplingOptions } from "./sampling.ts";
+export { generateTexts, TextGenerator, type TextOptions } from "./generate_text.ts";
 export { type Candidates, rankAnswers, type RankedAnswers, type RankOptions } from "./answers.ts";
 export {
   type HumanAnswer,

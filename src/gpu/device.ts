@@ -3,6 +3,14 @@
  *
  * @module
  */
+import {
+  describeAdapter,
+  isOpenGl,
+  requestAdapter,
+  requestDevice,
+  subgroupsDirective,
+  warnOfOpenGl,
+} from "./adapter.ts";
 import { compileError, DeviceLostError, formatBytes, KernelError, OutOfMemoryError } from "./errors.ts";
 
 /** What a lowering may know of the device. */
@@ -31,6 +39,11 @@ export interface DeviceProfile {
 export interface DeviceOptions {
   /** "high-performance" (default), "low-power" or "software"; the environment variable GRITSTONE_ADAPTER says the same. */
   readonly adapter?: string;
+  /**
+   * "adapter" (default): all that it has. "guaranteed": what WebGPU guarantees on every adapter, so that what runs with it runs on all;
+   * the environment variable GRITSTONE_LIMITS says the same.
+   */
+  readonly limits?: "adapter" | "guaranteed";
   /** For tests: pretend to be the other kind of adapter, so that its kernels are chosen. */
   readonly kind?: "cpu" | "gpu";
 }
@@ -92,13 +105,17 @@ export class Device {
     return { bytes: this.#bytes, peak: this.#peak, buffers: this.#buffers };
   }
 
+  /** Why nothing can be done on this device any more; undefined while it is there. */
+  get loss(): DeviceLostError | undefined {
+    if (this.#lost === undefined) return undefined;
+    return new DeviceLostError(
+      `Cannot use the GPU "${this.adapter}": the device was lost (${this.#lost}); start again from the last checkpoint`,
+    );
+  }
+
   /** Throws if the device was lost or an earlier command failed outside any error scope. */
   check(): void {
-    if (this.#lost !== undefined) {
-      throw new DeviceLostError(
-        `Cannot use the GPU "${this.adapter}": the device was lost (${this.#lost}); start again from the last checkpoint`,
-      );
-    }
+    if (this.loss) throw this.loss;
     if (this.#uncaptured !== undefined) {
       const message = this.#uncaptured;
       this.#uncaptured = undefined;
@@ -150,15 +167,21 @@ export class Device {
     buffer.destroy();
   }
 
+  /** How a kernel of this signature binds its constants: as uniforms where it has no storage buffer to spare. */
+  #constantsOf(signature: string): "uniform" | "read-only-storage" {
+    return signature.length > this.profile.maxStorageBuffers ? "uniform" : this.#constants;
+  }
+
   /** The layout of a dispatch's bindings: "s" for storage, "u" for uniform, in order. */
   layout(signature: string): GPUBindGroupLayout {
     let layout = this.#layouts.get(signature);
     if (!layout) {
+      const constants = this.#constantsOf(signature);
       layout = this.gpu.createBindGroupLayout({
         entries: [...signature].map((kind, binding) => ({
           binding,
           visibility: GPUShaderStage.COMPUTE,
-          buffer: { type: kind === "s" ? "storage" : this.#constants },
+          buffer: { type: kind === "s" ? "storage" : constants },
         })),
       });
       this.#layouts.set(signature, layout);
@@ -174,7 +197,9 @@ export class Device {
     const signature = bindings.map((b) => "words" in b ? "u" : "s").join("");
     this.gpu.pushErrorScope("validation");
     const enable = /\bsubgroup\w+\(/.test(code) ? this.enableSubgroups : "";
-    const text = this.#constants === "uniform" ? code : code.replaceAll("var<uniform>", "var<storage, read>");
+    const text = this.#constantsOf(signature) === "uniform"
+      ? code
+      : code.replaceAll("var<uniform>", "var<storage, read>");
     const module = this.gpu.createShaderModule({ code: enable + text, label: name });
     const broken = await this.gpu.popErrorScope();
     if (broken) {
@@ -205,33 +230,20 @@ export class Device {
   }
 }
 
-/** Opens an adapter with all its limits and the features that kernels can use. */
+/**
+ * Opens an adapter with its limits and the features that kernels can use.
+ *
+ * @throws {RangeError} if an option has no such value, {@linkcode Error} if there is no adapter.
+ */
 export async function openDevice(options: DeviceOptions = {}): Promise<Device> {
-  const choice = options.adapter ?? readEnvironment("GRITSTONE_ADAPTER") ?? "high-performance";
-  const request: Record<string, GPURequestAdapterOptions> = {
-    "high-performance": { powerPreference: "high-performance" },
-    "low-power": { powerPreference: "low-power" },
-    "software": { forceFallbackAdapter: true },
-  };
-  if (!(choice in request)) {
-    throw new RangeError(`Cannot open the adapter "${choice}": it must be one of ${Object.keys(request).join(", ")}`);
-  }
-  const adapter = await globalThis.navigator.gpu?.requestAdapter(request[choice]);
-  if (!adapter) {
-    throw new Error(
-      `Cannot open the adapter "${choice}": WebGPU found none; on Linux without a GPU install Mesa's software driver: ` +
-        `apt-get install mesa-vulkan-drivers libvulkan1`,
-    );
-  }
-  const gpu = await requestDevice(adapter);
-  const info = adapter.info;
-  const names = [info.description, info.device, info.architecture, info.vendor].filter(Boolean);
-  const software = info.isFallbackAdapter || /llvmpipe|swiftshader|lavapipe|basic render/i.test(names.join());
-  const fixed = info.subgroupMinSize === info.subgroupMaxSize;
-  return new Device(gpu, names[0] ?? "unnamed adapter", {
-    kind: options.kind ?? (software ? "cpu" : "gpu"),
+  const adapter = await requestAdapter(options.adapter ?? readEnvironment("GRITSTONE_ADAPTER"));
+  const gpu = await requestDevice(adapter, options.limits ?? readEnvironment("GRITSTONE_LIMITS"));
+  const { name, kind, lanes } = describeAdapter(adapter.info);
+  if (isOpenGl(adapter.info, gpu.features)) warnOfOpenGl(name);
+  return new Device(gpu, name, {
+    kind: options.kind ?? kind,
     subgroups: gpu.features.has("subgroups" as GPUFeatureName),
-    subgroupSize: fixed ? info.subgroupMinSize : 0,
+    subgroupSize: lanes,
     f16: gpu.features.has("shader-f16"),
     alignment: Math.max(256, gpu.limits.minStorageBufferOffsetAlignment),
     maxBindingBytes: gpu.limits.maxStorageBufferBindingSize,
@@ -239,30 +251,6 @@ export async function openDevice(options: DeviceOptions = {}): Promise<Device> {
     workgroupThreads: gpu.limits.maxComputeInvocationsPerWorkgroup,
     maxStorageBuffers: gpu.limits.maxStorageBuffersPerShaderStage,
   }, await subgroupsDirective(gpu));
-}
-
-/** Chromium wants a directive before kernels that use subgroups; Deno refuses it. On one line, so that line numbers hold. */
-async function subgroupsDirective(gpu: GPUDevice): Promise<string> {
-  const directive = "enable subgroups; ";
-  gpu.pushErrorScope("validation");
-  gpu.createShaderModule({ code: `${directive}@compute @workgroup_size(8) fn main() { _ = subgroupAdd(1u); }` });
-  return await gpu.popErrorScope() ? "" : directive;
-}
-
-/** Deno hides "subgroups" in `adapter.features` but grants it, so it is probed by asking. */
-async function requestDevice(adapter: GPUAdapter): Promise<GPUDevice> {
-  const requiredLimits: Record<string, number> = {};
-  for (const name in adapter.limits) {
-    const value = (adapter.limits as unknown as Record<string, number>)[name];
-    if (typeof value === "number") requiredLimits[name] = value;
-  }
-  const optional = ["timestamp-query", "shader-f16"].filter((f) => adapter.features.has(f as GPUFeatureName));
-  for (const features of [[...optional, "subgroups"], optional]) {
-    try {
-      return await adapter.requestDevice({ requiredFeatures: features as GPUFeatureName[], requiredLimits });
-    } catch { /* without subgroups, then */ }
-  }
-  return await adapter.requestDevice();
 }
 
 /** An environment variable, or undefined where there are none or reading them is not permitted. */

@@ -4,10 +4,15 @@
  * @module
  */
 import { splitPath } from "./atomic.ts";
+import { diskError, type FailedWrite } from "./disk_error.ts";
 
-/** Makes a folder and those above it. */
+/** Makes a folder and those above it. @throws {DiskError} If the disk refuses. */
 export async function makeFolder(path: string): Promise<void> {
-  await Deno.mkdir(path, { recursive: true });
+  try {
+    await Deno.mkdir(path, { recursive: true });
+  } catch (error) {
+    throw diskError(`make the folder "${path}"`, error);
+  }
 }
 
 /** Makes the folder that a file is to be written into. */
@@ -31,9 +36,13 @@ export async function fileNames(folder: string): Promise<string[]> {
   return found ? names.sort() : [];
 }
 
-/** Removes a file if it is there. */
+/** Removes a file if it is there. @throws {DiskError} If the disk refuses. */
 export async function removeIfThere(path: string): Promise<void> {
-  await ifThere(() => Deno.remove(path));
+  try {
+    await ifThere(() => Deno.remove(path));
+  } catch (error) {
+    throw diskError(`remove "${path}"`, error);
+  }
 }
 
 /** The text of a file, undefined if there is none. */
@@ -64,19 +73,30 @@ export async function isIn(folder: string, path: string): Promise<boolean> {
 
 /** A text file that grows line by line. */
 export interface LineFile {
-  /** Appends a line, at once. */
+  /** Appends a line, at once. @throws {DiskError} If the disk does not take it; the next line begins anew. */
   write(line: string): void;
   /** Closes the file. */
   close(): void;
 }
 
-/** Opens a file to append lines to; it is made if it is not there. */
+/** Opens a file to append lines to; it is made if it is not there. @throws {DiskError} If the disk refuses. */
 export async function appendLines(path: string): Promise<LineFile> {
-  const file = await Deno.open(path, { write: true, create: true, append: true });
+  const fail = (error: unknown, sizes?: FailedWrite): never => {
+    throw diskError(`write "${path}"`, error, sizes);
+  };
+  const file = await Deno.open(path, { write: true, create: true, append: true }).catch(fail);
+  let broken = false;
   return {
     write: (line) => {
-      const bytes = new TextEncoder().encode(`${line}\n`);
-      for (let at = 0; at < bytes.length;) at += file.writeSync(bytes.subarray(at));
+      const bytes = new TextEncoder().encode(`${broken ? "\n" : ""}${line}\n`);
+      let written = 0;
+      try {
+        while (written < bytes.length) written += file.writeSync(bytes.subarray(written));
+        broken = false;
+      } catch (error) {
+        broken ||= written > 0;
+        fail(error, { bytes: bytes.length, written });
+      }
     },
     close: () => file.close(),
   };

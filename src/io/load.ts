@@ -10,7 +10,7 @@ import { type Dtype, isFloat, type NamedTensor, toFloat32 } from "./dtype.ts";
 import { firstTen, type LoadReport, shown } from "./load_report.ts";
 import { fillName, matchName, type NameTable, theirNames, wrapperOf } from "./names.ts";
 import { albefNames } from "./names_albef.ts";
-import { isSquareGrid, resizePositionTable } from "./posembed.ts";
+import { areGrids, resizePositionTable } from "./posembed.ts";
 
 /** How to load. */
 export interface LoadOptions {
@@ -49,10 +49,16 @@ function stackedShape(parts: readonly TensorInfo[]): readonly number[] | undefin
   return rest.length === 0 ? first : [first[0]! * parts.length, ...first.slice(1)];
 }
 
-/** Whether both are position tables, 1 x (1 + s * s) x width, that differ in their grid only. */
+/** Whether both are position tables, 1 x rows x width, that differ in their grid only. */
 function isResizable(name: string, from: readonly number[], to: readonly number[]): boolean {
-  const isTable = (shape: readonly number[]) => shape.length === 3 && shape[0] === 1 && isSquareGrid(shape[1]!);
-  return name.endsWith("pos_embed") && isTable(from) && isTable(to) && from[2] === to[2];
+  const [one, rows, width] = from;
+  return name.endsWith("pos_embed") && from.length === 3 && to.length === 3 && one === 1 && to[0] === 1 &&
+    width === to[2] && areGrids(rows!, to[1]!);
+}
+
+/** The shape of a position table that is written as [rows, width], as our tools see it; other shapes as they are. */
+function asTable(name: string, shape: readonly number[]): readonly number[] {
+  return name.endsWith("pos_embed") && shape.length === 2 ? [1, ...shape] : shape;
 }
 
 /** Matches one parameter, or says what is wrong with it; undefined when the file does not have it. */
@@ -70,7 +76,7 @@ function matchParameter(
   const sources = choice.map((theirs) => archive.tensors.get(theirs)!);
   const odd = sources.find((source) => !isFloat(source.dtype));
   if (odd !== undefined) return `${name} is ${odd.dtype}, must be of floats`;
-  const found = stackedShape(sources);
+  const whole = stackedShape(sources), found = whole && asTable(name, whole);
   if (found === undefined) {
     return `${name} cannot be stacked from ${sources.map(({ shape }) => shown(shape)).join(", ")}`;
   }

@@ -4,12 +4,14 @@
  * @module
  */
 export { type Archive, type LazyTensor, type TensorInfo } from "./archive.ts";
-export { writeFileAtomic } from "./atomic.ts";
+export { writeFileAtomic, type WriteOptions } from "./atomic.ts";
+export { DiskError } from "./disk_error.ts";
 export { type GridSize, resizeBicubic } from "./bicubic.ts";
 export { type Dtype, type DTYPE_BITS, type NamedTensor, type TensorData } from "./dtype.ts";
 export { type NameRule, type NameTable } from "./names.ts";
 export { albefNames, albefNamesForAnswers, albefNamesForTwoImages, albefNamesOfTwoImages } from "./names_albef.ts";
 export { bertNames } from "./names_bert.ts";
+export { dinov2Names, openLmNames, siglipNames } from "./names_language_model.ts";
 export { viltNames } from "./names_vilt.ts";
 export { huggingFaceVitNames, timmNames } from "./names_vit.ts";
 export { openCheckpoint } from "./checkpoint.ts";

@@ -95,11 +95,11 @@ function encodeHeader(
 }
 
 async function* encode(
+  header: Uint8Array,
   tensors: readonly (LazyTensor | NamedTensor)[],
-  metadata: Readonly<Record<string, string>>,
   path: string,
 ): AsyncGenerator<Uint8Array> {
-  yield encodeHeader(tensors, metadata);
+  yield header;
   for (const tensor of tensors) {
     const { name, dtype, shape } = tensor;
     const bytes = bytesOf(("data" in tensor ? tensor : await tensor.read()).data);
@@ -118,6 +118,7 @@ async function* encode(
  *
  * @param metadata Texts to store as `__metadata__`.
  * @throws {RangeError} When two tensors have one name, or elements do not fill the shape; no file is left then.
+ * @throws {DiskError} As `writeFileAtomic`.
  */
 export async function writeSafetensors(
   path: string,
@@ -126,5 +127,7 @@ export async function writeSafetensors(
 ): Promise<void> {
   const list = [...tensors];
   checkNames(list, path);
-  await writeFileAtomic(path, encode(list, metadata, path));
+  const header = encodeHeader(list, metadata);
+  const bytes = list.reduce((n, { dtype, shape }) => n + byteLength(dtype, elementCount(shape)), header.length);
+  await writeFileAtomic(path, encode(header, list, path), { bytes });
 }

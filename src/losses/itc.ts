@@ -9,6 +9,7 @@ import type { MomentumKeys } from "../models/momentum.ts";
 import { add, cast, divide, iota, multiply, subtract } from "../ops/elementwise.ts";
 import { mean } from "../ops/reduce.ts";
 import { stopGradient } from "../ops/shape.ts";
+import type { FoundPositives, PairNegatives } from "./negatives.ts";
 import type { Tensor } from "../program/graph.ts";
 import { constantLogits, distilled, type Logits, softmaxLoss, type Targets } from "./softmax_loss.ts";
 
@@ -25,6 +26,8 @@ export interface ItcOptions {
   readonly detachKeys?: boolean | undefined;
   /** u32 [N]: captions of one image count as one another's positives. Default: only the pair itself. */
   readonly imageIds?: Tensor | undefined;
+  /** Drawn pairs that are positives too, as in MAFA: where `found` is 1 it takes half of the positives' share. */
+  readonly judged?: { readonly negatives: PairNegatives; readonly found: FoundPositives } | undefined;
 }
 
 /**
@@ -33,17 +36,22 @@ export interface ItcOptions {
  * target's entropy.
  */
 export function itcLoss({ image, text }: PairFeatures, temperature: Tensor, options: ItcOptions = {}): Tensor {
-  const { consistency = 0.2, detachKeys = true, imageIds, smoothing = 0 } = options;
+  const { consistency = 0.2, detachKeys = true, imageIds, smoothing = 0, judged } = options;
   const keys = detachKeys ? stopGradient : (t: Tensor): Tensor => t;
   const targets = pairTargets(image.shape[0]!, imageIds && { queries: imageIds, keys: imageIds });
   const scale = divide(1, temperature);
   const i2t = { queries: image, keys: keys(text), scale }, t2i = { queries: text, keys: keys(image), scale };
   const smoothed = smoothing === 0 ? {} : { hard: subtract(1, smoothing), uniform: smoothing };
-  const direction = (own: Logits, other: Logits): Tensor => {
+  const direction = (own: Logits, other: Logits, side: keyof PairNegatives): Tensor => {
     const soft = consistency > 0 ? { soft: { logits: constantLogits(other), weight: consistency } } : {};
-    return mean(softmaxLoss(own, { targets, ...smoothed, ...soft }));
+    const lossFor = (targets: Targets): Tensor => softmaxLoss(own, { targets, ...smoothed, ...soft });
+    const loss = lossFor(targets);
+    if (!judged) return mean(loss);
+    // Cross-entropy is linear in its targets.
+    const share = multiply(judged.found[side], 0.5), extra = lossFor({ labels: judged.negatives[side] });
+    return mean(add(loss, multiply(share, subtract(extra, loss))));
   };
-  return multiply(add(direction(i2t, t2i), direction(t2i, i2t)), 0.5);
+  return multiply(add(direction(i2t, t2i, "texts"), direction(t2i, i2t, "images")), 0.5);
 }
 
 /** Switches of the momentum form. */

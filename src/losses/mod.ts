@@ -16,6 +16,7 @@ export { imageLocals, localLoss, type Locals, textLocals } from "./local.ts";
 export { maskedLogits, type MaskedTexts, mlmLoss, type SoftTargets } from "./mlm.ts";
 export {
   chooseNegatives,
+  type FoundPositives,
   NEGATIVE_KINDS,
   type NegativeKind,
   type NegativeMix,
@@ -33,5 +34,13 @@ export {
   transportPlan,
   wordPatchAlignment,
 } from "./optimal_transport.ts";
-export { distilled, type Logits, softmaxLoss, type SoftmaxLossOptions, type Targets } from "./softmax_loss.ts";
+export { type NextTokenLoss, nextTokenLoss } from "./next_token.ts";
+export {
+  distilled,
+  type Logits,
+  softmaxLoss,
+  softmaxLossAndNorm,
+  type SoftmaxLossOptions,
+  type Targets,
+} from "./softmax_loss.ts";
 export { type Total, total } from "./total.ts";

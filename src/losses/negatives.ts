@@ -65,6 +65,14 @@ export type PairNegatives = {
   readonly texts: Tensor;
 };
 
+/** Which pairs that were drawn as negatives are counted as positives all the same, f32 [B]: 1 or 0. */
+export type FoundPositives = {
+  /** Of the image for each text. */
+  readonly images: Tensor;
+  /** Of the text for each image. */
+  readonly texts: Tensor;
+};
+
 /** What is taken from columns that must not be chosen; the row itself gets twice as much, so that it is the last choice. */
 export const EXCLUDED = 1e30;
 
@@ -79,18 +87,28 @@ export function pairNegatives(
   imageIds?: Tensor,
 ): PairNegatives {
   if (typeof kind === "object" && "images" in kind) return kind;
-  const { queries, keys, temperature } = features;
+  return negativesBesides(undefined, kind, features, key, imageIds);
+}
+
+/** The same without `first`: with the same key and features, the second choice where `first` is the first. */
+export function negativesBesides(
+  first: PairNegatives | undefined,
+  kind: NegativeKind | NegativeMix,
+  { queries, keys, temperature }: Parameters<typeof pairNegatives>[1],
+  key: Key,
+  imageIds?: Tensor,
+): PairNegatives {
   const logits = (rows: Tensor, columns: Tensor): Tensor =>
     stopGradient(divide(matmul(rows, columns, { transposeB: true }), temperature));
   return {
-    images: chooseNegatives(logits(queries.text, keys.image), kind, foldIn(key, 1), imageIds),
-    texts: chooseNegatives(logits(queries.image, keys.text), kind, foldIn(key, 2), imageIds),
+    images: chooseNegatives(logits(queries.text, keys.image), kind, foldIn(key, 1), imageIds, first?.images),
+    texts: chooseNegatives(logits(queries.image, keys.text), kind, foldIn(key, 2), imageIds, first?.texts),
   };
 }
 
 /**
  * A column for each row of logits [N, N], u32 [N]: never the row itself and, where there is a choice, no column of the same
- * image (`imageIds` u32 [N]). Chosen on masked raw logits: weights after a softmax underflow when the temperature is small,
+ * image (`imageIds` u32 [N]) nor the column `except` (u32 [N], of each row). Chosen on masked raw logits: weights after a softmax underflow when the temperature is small,
  * and a zeroed diagonal is then as good as any other column (what the official code does). A draw by softmax is an arg-max
  * over logits plus Gumbel noise.
  */
@@ -99,6 +117,7 @@ export function chooseNegatives(
   kind: NegativeKind | NegativeMix,
   key: Key,
   imageIds?: Tensor,
+  except?: Tensor,
 ): Tensor {
   const n = logits.shape[0]!;
   if (n < 2) throw new RangeError(`Cannot choose negatives: a batch must hold at least 2 pairs: it holds ${n}`);
@@ -110,6 +129,7 @@ export function chooseNegatives(
   if (imageIds) {
     masked = subtract(masked, multiply(equal(reshape(imageIds, [n, 1]), reshape(imageIds, [1, n])), EXCLUDED));
   }
+  if (except) masked = subtract(masked, multiply(equal(reshape(except, [n, 1]), iota([1, n], 1)), 1.5 * EXCLUDED));
   return argmax(masked);
 }
 

@@ -100,13 +100,21 @@ interface Range {
  * loss NaN.
  */
 export function softmaxLoss(logits: Logits, options: SoftmaxLossOptions): Tensor {
+  return softmaxLossAndNorm(logits, options).losses;
+}
+
+/** {@linkcode softmaxLoss} with the log-sum-exp of each row's logits, both [R], from the same tiles. Gradients flow from both. */
+export function softmaxLossAndNorm(
+  logits: Logits,
+  options: SoftmaxLossOptions,
+): { losses: Tensor; logSumExp: Tensor } {
   const rows = logits.queries.shape[0]!;
   const tile = options.tile ?? TILE;
   const high = Math.max(1, Math.min(rows, Math.floor(tile / Math.min(logits.keys.shape[0]!, MOST_KEYS))));
   const parts = ranges(rows, high).map(({ from, to }) =>
     rowBlock(cutRows(logits, from, to), cutTargets(options, from, to), tile)
   );
-  return concat(parts, 0);
+  return { losses: concat(parts.map(([loss]) => loss), 0), logSumExp: concat(parts.map(([, lse]) => lse), 0) };
 }
 
 function ranges(length: number, size: number): Range[] {
@@ -131,8 +139,8 @@ function cutTargets(options: SoftmaxLossOptions, from: number, to: number): Soft
   };
 }
 
-/** The loss of rows that are taken together. */
-function rowBlock(logits: Logits, options: SoftmaxLossOptions, tile: number): Tensor {
+/** The loss of rows that are taken together, and the log-sum-exp of their logits. */
+function rowBlock(logits: Logits, options: SoftmaxLossOptions, tile: number): [Tensor, Tensor] {
   const { queries, keys, bias = full([keys.shape[0]!], 0), scale = full([], 1) } = logits;
   const count = queries.shape[0]!, width = Math.max(4, Math.floor(tile / count / 4) * 4);
   const cuts = ranges(keys.shape[0]!, width);
@@ -175,7 +183,7 @@ function rowBlock(logits: Logits, options: SoftmaxLossOptions, tile: number): Te
   };
   const loss = customVjp(
     (...args) => forward(...args as [Tensor, Tensor, Tensor, Tensor]),
-    ([queries, keys, bias, scale], [, lse], [ct, ctLse]) => { // the latter in second derivatives
+    ([queries, keys, bias, scale], [, lse], [ct, ctLse]) => {
       const own = { queries: queries!, keys: keys!, bias: bias!, scale: scale! };
       const grads = cuts.map((cut) => {
         const s = logitTile(own, cut);
@@ -200,7 +208,7 @@ function rowBlock(logits: Logits, options: SoftmaxLossOptions, tile: number): Te
       ];
     },
   );
-  return loss(queries, keys, bias, scale)[0]!;
+  return loss(queries, keys, bias, scale) as [Tensor, Tensor];
 }
 
 function operand(x: Operand): Tensor {

@@ -9,6 +9,7 @@ import type { ParametersOf } from "../nn/spec.ts";
 import { attention } from "../ops/attention.ts";
 import { gelu } from "../ops/activations.ts";
 import { add, multiply, subtract } from "../ops/elementwise.ts";
+import { gather } from "../ops/gather.ts";
 import { dropout, foldIn, type Key } from "../ops/random.ts";
 import { reshape, slice } from "../ops/shape.ts";
 import type { Tensor } from "../program/graph.ts";
@@ -148,6 +149,11 @@ export type KeysAndValues = {
   /** What is read. */
   readonly values: Tensor;
 };
+
+/** The keys and values of each layer for texts that go on from these rows, u32 [N]. */
+export function reorderCache(cache: readonly KeysAndValues[], rows: Tensor): KeysAndValues[] {
+  return cache.map(({ keys, values }) => ({ keys: gather(keys, rows), values: gather(values, rows) }));
+}
 
 /** What an attention makes of the tokens that it sees. */
 export function keysAndValues(p: BertAttention, { keys, values, projected }: Seen): KeysAndValues {

@@ -108,3 +108,37 @@ export {
   type SeenPatches,
   seePatches,
 } from "./vilt_patches.ts";
+export { type DecoderBatch, type DecoderRows } from "./decoder_batch.ts";
+export { type DecoderConfig, decoderConfigs, swigluWidth } from "./decoder_config.ts";
+export {
+  type Decoder,
+  type DecoderContext,
+  decoderHead,
+  type DecoderLayerSpec,
+  decoderLogits,
+  type DecoderSpec,
+  decoderSpec,
+  decoderStates,
+  embedTokens,
+  type NormSpec,
+  type WeightSpec,
+} from "./decoder.ts";
+export { type Begun, decodeAgain, decodeNext, type DecoderCache, fillCache } from "./decoder_cache.ts";
+export { tower, type TowerConfig, towerConfigs, type TowerSpec, towerSpec } from "./image_tower.ts";
+export {
+  embedImages,
+  embedRows,
+  type ImagePrefixConfig,
+  imageTokenCount,
+  languageModelParts,
+  projectImages,
+  type ProjectorSpec,
+  projectorSpec,
+  spliceImages,
+  type VisionLanguage,
+  type VisionLanguageConfig,
+  type VisionLanguageContext,
+  type VisionLanguageSpec,
+  visionLanguageSpec,
+  visionLanguageStates,
+} from "./vision_language.ts";

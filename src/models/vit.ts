@@ -8,7 +8,7 @@ import { type AffineSpec, layerNorm, layerNormSpec, linear, linearSpec } from ".
 import { type ParametersOf, Spec } from "../nn/spec.ts";
 import { attention } from "../ops/attention.ts";
 import { gelu } from "../ops/activations.ts";
-import { add } from "../ops/elementwise.ts";
+import { add, multiply } from "../ops/elementwise.ts";
 import { broadcastTo } from "../ops/reduce.ts";
 import { concat, reshape, split } from "../ops/shape.ts";
 import type { Tensor } from "../program/graph.ts";
@@ -33,6 +33,8 @@ export interface VitConfig {
   readonly eps: number;
   /** Standard deviation of the linear maps' starting weights. The 0.02 of width 768 is small for narrow models. @default 0.02 */
   readonly init?: number;
+  /** How the MLPs' GELU is computed; "tanh" in SigLIP. @default "none" */
+  readonly gelu?: "none" | "tanh";
 }
 
 /** Parameters of one block. */
@@ -41,6 +43,10 @@ export type VitBlockSpec = {
   attn: { qkv: AffineSpec; proj: AffineSpec };
   norm2: AffineSpec;
   mlp: { fc1: AffineSpec; fc2: AffineSpec };
+  /** Factors of the attention's result (Touvron et al. 2021, LayerScale), where there are some. */
+  ls1?: { gamma: Spec };
+  /** Factors of the MLP's. */
+  ls2?: { gamma: Spec };
 };
 
 /** Parameters of a ViT. */
@@ -66,12 +72,26 @@ const tokens = { normal: 0.02, truncated: true } as const;
 
 /** Shapes and starting values; the patch projection starts as PyTorch's convolution does. */
 export function vitSpec(config: VitConfig): VitSpec {
+  const { width } = config;
+  return {
+    cls_token: tokenSpec(1, width),
+    pos_embed: tokenSpec(patchCount(config) + 1, width),
+    ...vitBody(config),
+    norm: layerNormSpec(width),
+  };
+}
+
+/** Tokens that are learned: [1, count, width]. */
+export function tokenSpec(count: number, width: number): Spec {
+  return new Spec([1, count, width], tokens);
+}
+
+/** What all vision transformers have: the patch projection and the blocks. */
+export function vitBody(config: VitConfig): Pick<VitSpec, "patch_embed" | "blocks"> {
   const { width, patch, depth, intermediate = 4 * width, init = 0.02 } = config;
   const features = 3 * patch * patch, uniform = 1 / Math.sqrt(features);
   const weights = { normal: init, truncated: true };
   return {
-    cls_token: new Spec([1, 1, width], tokens),
-    pos_embed: new Spec([1, patchCount(config) + 1, width], tokens),
     patch_embed: {
       proj: { weight: new Spec([width, 3, patch, patch], { uniform }), bias: new Spec([width], { uniform }) },
     },
@@ -81,7 +101,6 @@ export function vitSpec(config: VitConfig): VitSpec {
       norm2: layerNormSpec(width),
       mlp: { fc1: linearSpec(width, intermediate, weights), fc2: linearSpec(intermediate, width, weights) },
     })),
-    norm: layerNormSpec(width),
   };
 }
 
@@ -108,9 +127,8 @@ export function vit(
   config: VitConfig,
   { remat, tap, attentionTap }: VitContext = {},
 ): Tensor {
-  const { width, eps } = config, [batch, , features] = patches.shape;
-  const { weight, bias } = p.patch_embed.proj;
-  const tokens = linear({ weight: reshape(weight, [width, features!]), bias }, patches); // [B, P, D]
+  const { width, eps } = config, [batch] = patches.shape;
+  const tokens = embedPatches(p, patches); // [B, P, D]
   tap?.("patches", tokens);
   const cls = broadcastTo(p.cls_token, [batch!, 1, width]);
   let x = add(concat([cls, tokens], 1), positionsFor(p.pos_embed, patches.shape[1]!)); // [B, P + 1, D]
@@ -123,6 +141,12 @@ export function vit(
   return layerNorm(p.norm, x, eps);
 }
 
+/** The patch projection: [B, P, 3 * patch^2] -> [B, P, width]. */
+export function embedPatches(p: Pick<ParametersOf<VitSpec>, "patch_embed">, patches: Tensor): Tensor {
+  const { weight, bias } = p.patch_embed.proj;
+  return linear({ weight: reshape(weight, [weight.shape[0]!, patches.shape[2]!]), bias }, patches);
+}
+
 /** What a block does beside its arithmetic. */
 export interface VitBlockContext {
   /** Is shown the attention, whatever its layer. */
@@ -131,18 +155,19 @@ export interface VitBlockContext {
   readonly mask?: Tensor | undefined;
 }
 
-/** x + attention(LN(x)), then x + MLP(LN(x)): [B, T, D] -> [B, T, D]. */
+/** x + attention(LN(x)), then x + MLP(LN(x)), both by their factors if there are some: [B, T, D] -> [B, T, D]. */
 export function vitBlock(
   p: ParametersOf<VitBlockSpec>,
   x: Tensor,
-  { heads, eps }: Pick<VitConfig, "heads" | "eps">,
+  { heads, eps, gelu: approximate = "none" }: Pick<VitConfig, "heads" | "eps" | "gelu">,
   { tap, mask }: VitBlockContext = {},
 ): Tensor {
   const h = layerNorm(p.norm1, x, eps);
   const weights = split(p.attn.qkv.weight, 3), biases = split(p.attn.qkv.bias, 3);
   const [q, k, v] = weights.map((weight, i) => linear({ weight, bias: biases[i]! }, h)) as [Tensor, Tensor, Tensor];
   const context = tap ? shownAttention(q, k, v, { heads, mask }, tap) : attention(q, k, v, { heads, mask });
-  x = add(x, linear(p.attn.proj, context));
-  const hidden = gelu(linear(p.mlp.fc1, layerNorm(p.norm2, x, eps)));
-  return add(x, linear(p.mlp.fc2, hidden));
+  const scaled = (y: Tensor, factors: typeof p.ls1): Tensor => factors ? multiply(y, factors.gamma) : y;
+  x = add(x, scaled(linear(p.attn.proj, context), p.ls1));
+  const hidden = gelu(linear(p.mlp.fc1, layerNorm(p.norm2, x, eps)), { approximate });
+  return add(x, scaled(linear(p.mlp.fc2, hidden), p.ls2));
 }

@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { isSquareGrid } from "../io/posembed.ts";
 import { resizeBicubic } from "../io/bicubic.ts";
 import { matmul } from "../ops/matmul.ts";
 import { concat, reshape, slice } from "../ops/shape.ts";
@@ -19,7 +18,7 @@ import type { Tensor } from "../program/graph.ts";
 export function positionsFor(table: Tensor, patches: number): Tensor {
   const [, rows, width] = table.shape as [number, number, number], count = rows - 1;
   if (count === patches) return table;
-  if (!isSquareGrid(rows) || !isSquareGrid(patches + 1)) {
+  if ([count, patches].some((n) => n < 1 || !Number.isInteger(Math.sqrt(n)))) {
     throw new RangeError(
       `Cannot resize positions: both grids must be square: they have ${count} and ${patches} patches`,
     );

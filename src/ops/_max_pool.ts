@@ -42,7 +42,15 @@ export const maxPoolGradOp: Op<Window> = {
       return moveColumns(ctx, rowsOf(places!, attrs), true);
     }
     const [g, at] = ctx.inputs;
-    windowKernel(ctx, "maxPoolGrad", gradKernel, sizeOf(dx!.shape), attrs, { g, places: at, dx: ctx.outputs[0] }, true);
+    windowKernel(
+      ctx,
+      "maxPoolGrad",
+      gradKernel,
+      sizeOf(dx!.shape),
+      attrs,
+      { g, places: at, x_grad: ctx.outputs[0] },
+      true,
+    );
   },
   vjp: ({ inputs: [, places], attrs }, [ct]) => [apply(pickOp, [ct!, places!], attrs), null],
 };

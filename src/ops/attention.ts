@@ -81,13 +81,13 @@ export const attentionOp: Op<AttentionAttrs> = {
     const [queries, keys, values, ...rest] = ctx.inputs, [out, norms] = ctx.outputs;
     const mask = attrs.masked ? rest[0] : undefined, random_key = attrs.dropout && rest.at(-1);
     const plan = attentionPlan(ctx.device, sizes.width, sizes.tq);
-    const kernel = attentionKernel(`attention ${plan.ROWS} x ${plan.THREADS} rows`, source, plan, { attrs, sizes }, {
+    const kernel = attentionKernel(`attention ${plan.ROWS} x ${plan.HEIGHT} rows`, source, plan, { attrs, sizes }, {
       reads: ["queries", "keys", "values"],
       writes: ["out"],
     });
     ctx.dispatch({
       ...kernel.bind({ sizes: sizesUniform(sizes, attrs), queries, keys, values, mask, random_key, out, norms }),
-      workgroups: sizes.batch * sizes.heads * Math.ceil(sizes.tq / (plan.ROWS * plan.THREADS)),
+      workgroups: sizes.batch * sizes.heads * Math.ceil(sizes.tq / (plan.ROWS * plan.HEIGHT)),
       flop: 4 * sizes.scores * sizes.width,
     });
   },

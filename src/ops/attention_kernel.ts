@@ -90,15 +90,17 @@ export function sizesUniform(
   };
 }
 
+type Consts = Readonly<Record<string, boolean>>;
+
 /** Completes a kernel of attention that reads and writes heads through the arrays named. */
 export function attentionKernel(
   name: string,
   source: string,
   plan: AttentionPlan,
   node: { readonly attrs: AttentionAttrs; readonly sizes: AttentionSizes },
-  options: { readonly reads: readonly string[]; readonly writes: readonly string[]; readonly columns?: boolean },
+  options: { readonly reads: readonly string[]; readonly writes: readonly string[]; readonly consts?: Consts },
 ): Kernel {
-  const { reads, writes, columns } = options, { attrs, sizes } = node;
+  const { reads, writes, consts } = options, { attrs, sizes } = node;
   const byRow = sizes.mask.row > 0;
   const masks = { MASK_KEYS: attrs.masked && !byRow, MASK_ROWS: attrs.masked && byRow };
   const empty = { EMPTY: mayBeEmpty(attrs, sizes), MASKED_ZERO: !!attrs.maskedZero };
@@ -109,11 +111,29 @@ export function attentionKernel(
       ...plan,
       WHOLE: plan.WIDTH % 4 === 0,
       ...flags,
-      ...(columns === undefined ? empty : { COLUMNS: columns }),
+      ...(consts ?? empty),
     },
     lists: { READS: reads, WRITES: writes },
   });
 }
+
+/** The kernel that puts what the backward kernels read of each row into one buffer. */
+export function attentionPackKernel(source: string, width: number, dropout: boolean): Kernel {
+  return kernel("attentionGrad pack", source, {
+    library: heads,
+    consts: {
+      WIDTH: width,
+      PARTS: Math.ceil(width / 4),
+      WHOLE: width % 4 === 0,
+      DROPOUT: dropout,
+      THREADS: PACK_THREADS,
+    },
+    lists: { READS: ["grad", "out"], WRITES: [] },
+  });
+}
+
+/** Threads of a workgroup of that kernel, each with a row. */
+export const PACK_THREADS = 64;
 
 /** Constants of both kernels: who computes what. */
 export interface AttentionPlan {
@@ -122,6 +142,9 @@ export interface AttentionPlan {
   readonly ROWS: number;
   readonly KEYS: number;
   readonly THREADS: number;
+  readonly HEIGHT: number;
+  readonly SPLIT: number;
+  readonly OWN: number;
   readonly LOADS: number;
   readonly TILE: number;
   readonly SHARED: boolean;
@@ -132,26 +155,56 @@ const MOST_COLUMNS = 192;
 
 /** Spreads `rows` rows of a head over threads. */
 export function attentionPlan(device: DeviceProfile, width: number, rows: number): AttentionPlan {
-  const parts = Math.ceil(width / 4);
-  if (device.kind !== "cpu" || !device.subgroups || device.subgroupSize !== 8) {
-    // Two tiles in workgroup memory, beside at most 2 KiB of random bits.
-    const tile = [32, 16].find((keys) => 2 * keys * parts * 16 + 2048 <= device.workgroupBytes) ?? 8;
-    return {
-      WIDTH: width,
-      PARTS: parts,
-      ROWS: 1,
-      KEYS: width > 64 ? 2 : 4,
-      THREADS: 64,
-      LOADS: 0,
-      TILE: tile,
-      SHARED: true,
-    };
+  const head = { WIDTH: width, PARTS: Math.ceil(width / 4) };
+  if (device.kind === "cpu" && device.subgroups && device.subgroupSize === 8) {
+    return { ...head, ...lanePlan(width, rows) };
   }
+  return { ...head, ...workgroupPlan(device, head.PARTS) };
+}
+
+type Spread = Omit<AttentionPlan, "WIDTH" | "PARTS">;
+
+/** One subgroup of 8 lanes is a workgroup; a lane owns whole heads of some rows. */
+function lanePlan(width: number, rows: number): Spread {
+  const parts = Math.ceil(width / 4);
   // Heads of less than 8 vec4 are loaded several at a step, so that no lane is idle.
   const keys = [1, 2, 4].find((n) => n * parts >= 8) ?? 8;
-  const loads = Math.ceil(keys * parts / 8);
   const owned = rowsPerLane(rows, Math.floor(MOST_COLUMNS / width));
-  return { WIDTH: width, PARTS: parts, ROWS: owned, KEYS: keys, THREADS: 8, LOADS: loads, TILE: 8, SHARED: false };
+  const loads = Math.ceil(keys * parts / 8);
+  return { ROWS: owned, KEYS: keys, THREADS: 8, HEIGHT: 8, SPLIT: 1, OWN: parts, LOADS: loads, TILE: 8, SHARED: false };
+}
+
+/** Vec4 of a head that a thread of a workgroup owns at most: with their gradients 64 registers, which every GPU has. */
+const MOST_OWNED = 4;
+
+/** A workgroup's threads own one row each, or a part of one where heads are wide. */
+function workgroupPlan(device: DeviceProfile, parts: number): Spread {
+  const most = Math.max(MOST_OWNED, Math.ceil(8 * parts / device.workgroupThreads));
+  const owned = largestDivisor(parts, most), split = parts / owned;
+  const height = Math.max(8, Math.floor(64 / split / 8) * 8), threads = height * split;
+  const tile = [8, 4, 2].find((n) => tileBytes(n, parts, height, threads) <= device.workgroupBytes) ?? 1;
+  return {
+    ROWS: 1,
+    KEYS: 1,
+    THREADS: threads,
+    HEIGHT: height,
+    SPLIT: split,
+    OWN: owned,
+    LOADS: 0,
+    TILE: tile,
+    SHARED: true,
+  };
+}
+
+/** Workgroup memory of the gradient, which takes most: two tiles, a pair of numbers of each thread, random bits of each row. */
+function tileBytes(tile: number, parts: number, height: number, threads: number): number {
+  return 2 * tile * parts * 16 + tile * (threads + 1) * 8 + Math.max(height, tile * height / 8) * 16;
+}
+
+function largestDivisor(n: number, most: number): number {
+  let divisor = Math.min(n, most);
+  while (n % divisor) divisor--;
+  return divisor;
 }
 
 /** Rows of each of 8 lanes: loading what streams by costs a workgroup about as much as the arithmetic of one row a lane. */

@@ -31,6 +31,12 @@ export interface RotaryEmbeddingOptions {
   readonly interleaved?: boolean;
 }
 
+/** What the columns of a head's rows and those columns swapped are multiplied by: [T or ..., T, 1 head, W]. */
+export interface Rotations {
+  readonly cos: Tensor;
+  readonly sin: Tensor;
+}
+
 /**
  * Rotary position embedding (Su et al. 2021, RoFormer, eq. 34): every pair of columns (x, y) of a head becomes
  * (x cos a - y sin a, y cos a + x sin a), a = position / base^(2i / W). The scores of queries and keys that are turned so depend on
@@ -40,16 +46,33 @@ export interface RotaryEmbeddingOptions {
  * @throws {RangeError} if shapes or options do not fit.
  */
 export function rotaryEmbedding(x: Tensor, options: RotaryEmbeddingOptions = {}): Tensor {
-  const { heads = 1, interleaved = false } = options;
+  const { heads = 1 } = options;
   checkInput("rotaryEmbedding", "x", x, FLOATS, ["...", "T", "D"]);
-  const depth = x.shape.at(-1)!, outer = x.shape.slice(0, -1), width = depth / heads;
+  return rotate(x, rotations(x.shape.slice(0, -1), widthOf(x.shape.at(-1)!, heads), options), options);
+}
+
+/**
+ * The same by rotations that were made before, once for all that is turned alike: the queries and keys of all layers.
+ *
+ * @param x f32 or f16, `[..., T, D]`, D = heads x W.
+ * @param by Of rows `[..., T]` and a head of W columns.
+ */
+export function rotate(
+  x: Tensor,
+  { cos, sin }: Rotations,
+  { heads = 1, interleaved = false }: Pick<RotaryEmbeddingOptions, "heads" | "interleaved">,
+): Tensor {
+  const split = reshape(asF32(x), [...x.shape.slice(0, -1), heads, widthOf(x.shape.at(-1)!, heads)]);
+  return reshape(add(multiply(split, cos), multiply(swapped(split, interleaved), sin)), x.shape);
+}
+
+/** Columns of a head, an even number. */
+function widthOf(depth: number, heads: number): number {
+  const width = depth / heads;
   if (!Number.isInteger(heads) || heads < 1 || width % 2 !== 0) {
     refuse(`the ${depth} columns must be heads of an even number of columns: there are ${heads} heads`);
   }
-  const { cos, sin } = rotations(outer, width, options);
-  const split = reshape(asF32(x), [...outer, heads, width]);
-  const y = add(multiply(split, cos), multiply(swapped(split, interleaved), sin));
-  return reshape(y, x.shape);
+  return width;
 }
 
 /** Each column of [..., W] in the place of the other of its pair. */
@@ -59,12 +82,16 @@ function swapped(x: Tensor, interleaved: boolean): Tensor {
   return reshape(concat([slice(pairs, axis, 1, 2), slice(pairs, axis, 0, 1)], axis), x.shape);
 }
 
-/** What a row's columns and their swapped ones are multiplied by: [T or ..., T, 1 head, W]. */
-function rotations(
+/**
+ * The rotations of rows `[..., T]` of heads of `width` columns, for {@linkcode rotate}.
+ *
+ * @throws {RangeError} if shapes or options do not fit.
+ */
+export function rotations(
   rows: readonly number[],
   width: number,
-  options: RotaryEmbeddingOptions,
-): { cos: Tensor; sin: Tensor } {
+  options: RotaryEmbeddingOptions = {},
+): Rotations {
   const { positions = 0, length, base = 10_000, interleaved = false } = options, count = rows.at(-1)!;
   if (!(base > 0 && Number.isFinite(base))) refuse(`the base must be a positive number: it is ${base}`);
   if (!(positions instanceof Tensor)) {

@@ -48,8 +48,8 @@ function defineGrad(name: string, consts: Consts, vjp: NonNullable<Op<void>["vjp
     name,
     infer: ([y]) => [{ shape: y!.shape, dtype: "f32" }],
     lower(ctx, { inputs: [x] }): void {
-      const [y, dy] = ctx.inputs, [dx] = ctx.outputs;
-      lowerRows(ctx, name, gradKernel, x!, consts, { y, dy, dx });
+      const [y, dy] = ctx.inputs, [x_grad] = ctx.outputs;
+      lowerRows(ctx, name, gradKernel, x!, consts, { y, dy, x_grad });
     },
     vjp,
     batch: leadingAxis,

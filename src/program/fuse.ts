@@ -224,7 +224,8 @@ function bindingCounter(
     const own = new Set(group), read = new Set<string>();
     for (const t of group.flatMap(loads)) {
       const { base, offset } = resolve(t);
-      if (!own.has(base.node)) read.add(`${valueKey(base)}+${offset}:${t.size}`);
+      const wide = (t.shape.at(-1) ?? 1) > 1; // along rows a value is read in vectors, across them in scalars: two bindings
+      if (!own.has(base.node)) read.add(`${valueKey(base)}+${offset}:${t.size}:${wide}`);
     }
     const stored = group.filter((n) => n !== root && (kept.has(n) || readers.get(n)?.some((r) => !own.has(r))));
     return read.size + stored.length + (root ? ROOT_BINDINGS : 0);

@@ -64,6 +64,9 @@ export function plan(
   return new Planner(outputs, donated, device).run(maxArenaBytes);
 }
 
+/** Storage buffers that a fused kernel binds at most. */
+const MOST_BINDINGS = 14;
+
 class Planner {
   readonly #leaves: Tensor[] = [];
   readonly #slots: Slot[] = [];
@@ -82,7 +85,7 @@ class Planner {
   constructor(readonly outputs: readonly Tensor[], donated: readonly Tensor[], readonly device: DeviceProfile) {
     for (const t of donated) this.#leafSlot(t);
     const nodes = reachable(outputs);
-    this.#groups = fuse(nodes, outputs, Math.min(device.maxStorageBuffers, 16) - 2);
+    this.#groups = fuse(nodes, outputs, Math.min(device.maxStorageBuffers, MOST_BINDINGS));
     this.#markWanted();
     this.#matchDonations(donated);
   }

@@ -130,9 +130,16 @@ export class Program {
     this.#steps = built;
   }
 
-  /** Throws if a kernel reads or writes more of one value than the adapter can bind. */
+  /** Throws if a kernel binds more buffers, or reads or writes more of one value, than the adapter can bind. */
   #checkBindings({ name, bindings }: Dispatch): void {
-    const most = this.device.gpu.limits.maxStorageBufferBindingSize;
+    const most = this.device.gpu.limits.maxStorageBufferBindingSize, { maxStorageBuffers } = this.device.profile;
+    const buffers = bindings.filter((b) => !("words" in b)).length;
+    if (buffers > maxStorageBuffers) {
+      throw new UnsupportedError(
+        `Cannot run the kernel "${name}": it must bind at most ${maxStorageBuffers} storage buffers, all that ` +
+          `"${this.device.adapter}" allows: it binds ${buffers}`,
+      );
+    }
     for (const b of bindings) {
       if ("words" in b || b.bytes <= most) continue;
       const value = this.plan.slots[b.value]!.name.replace(/^leaf /, "input ");

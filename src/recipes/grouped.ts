@@ -18,6 +18,7 @@ import { compile, type Compiled, tensor } from "../program/compile.ts";
 import type { Tensor } from "../program/graph.ts";
 import type { Avals, Tree } from "../program/tree.ts";
 import type { DataStream, Objective, Position, Settings, Task, TrainBatch } from "../train/task.ts";
+import { forget } from "./_forget.ts";
 import type { PairObjective } from "./recipe.ts";
 
 /** The recipe's own state and the feature queues, [rows, embedding] each, where features are collected while training. */
@@ -189,6 +190,10 @@ export class GroupedStream<S extends SpecTree, X extends Tree, B extends PairBat
     const state = parts.get("sampler");
     if (!state) throw new SyntaxError("Cannot resume: the checkpoint has no state of the sampler");
     this.#sampler = GritSampler.restore(this.#options.sampler, decodeState(state, "the checkpoint"));
+    forget(this.#batches);
+    this.#batches = undefined;
+    this.#params = undefined;
+    this.#featurePass?.reset();
   }
 
   /** Ends the batches that are being read and frees the memory of the grouping. */
@@ -201,16 +206,22 @@ export class GroupedStream<S extends SpecTree, X extends Tree, B extends PairBat
 
 /** Features without training, for the naive variant's extra pass. */
 class FeaturePass<P> {
-  #queues: PairFeatures;
+  #queues!: PairFeatures;
   readonly #step: Compiled<[PairFeatures, Tree, PairBatch, Tensor], PairFeatures>;
 
-  constructor(model: PairModel<P>, rows: number, embedding: number) {
-    const empty = (): Tensor => tensor(new Float32Array(rows * embedding), [rows, embedding], "f32", { copy: false });
-    this.#queues = { image: empty(), text: empty() };
+  constructor(model: PairModel<P>, readonly rows: number, readonly embedding: number) {
+    this.reset();
     this.#step = compile((queues: PairFeatures, params: Tree, { images, ids, mask }: PairBatch, row: Tensor) => ({
       image: ringUpdate(queues.image, model.image(params as P, images).features, row),
       text: ringUpdate(queues.text, model.text(params as P, { ids, mask }).features, row),
     }), { donate: [0] });
+  }
+
+  /** Empties the queues: what was in them may be on a device that is gone. */
+  reset(): void {
+    const { rows, embedding } = this;
+    const empty = (): Tensor => tensor(new Float32Array(rows * embedding), [rows, embedding], "f32", { copy: false });
+    this.#queues = { image: empty(), text: empty() };
   }
 
   async run(params: P, { images, ids, mask, imageIds }: PairBatch, row: Tensor): Promise<PairFeatures> {

@@ -7,6 +7,7 @@
 import { albef } from "./albef.ts";
 import { albefQueue } from "./albef_queue.ts";
 import { grit } from "./grit.ts";
+import { mafa } from "./mafa.ts";
 import { retrieval } from "./retrieval.ts";
 import { siglip } from "./siglip.ts";
 import { tcl } from "./tcl.ts";
@@ -41,6 +42,17 @@ export {
   queueRows,
   type QueueSizes,
 } from "./grouped.ts";
+export { lm, lmFields, type LmSetup } from "./lm.ts";
+export {
+  type Judge,
+  judgePairs,
+  mafa,
+  type MafaExtra,
+  mafaFields,
+  type MafaLoss,
+  mafaLoss,
+  type MafaOptions,
+} from "./mafa.ts";
 export { nlvr2, nlvrFields, textAssignment } from "./nlvr.ts";
 export {
   type PairLoss,
@@ -66,4 +78,4 @@ export { drawFalsePairs, vilt, type ViltBatch, viltFields, type ViltLoss, viltLo
 export { vqa, type VqaExtra, vqaFields, vqaLoss, type VqaMomentum } from "./vqa.ts";
 
 /** The recipes on images and captions by name; a new one is a line here. */
-export const pairRecipes = { grit, albef, "albef-queue": albefQueue, retrieval, siglip, tcl };
+export const pairRecipes = { grit, albef, "albef-queue": albefQueue, mafa, retrieval, siglip, tcl };

@@ -10,7 +10,7 @@ import type { Example } from "../data/dataset.ts";
 import type { PairBatch } from "../data/pair_collate.ts";
 import type { Tokenizer } from "../data/tokenizer.ts";
 import type { ImageOptions } from "../data/transform.ts";
-import { NEGATIVE_KINDS, type PairNegatives } from "../losses/negatives.ts";
+import { type FoundPositives, NEGATIVE_KINDS, type PairNegatives } from "../losses/negatives.ts";
 import { imagePatches, type PairFeatures, type PairModel, type PatchedPairs } from "../models/albef.ts";
 import type { AlbefConfig } from "../models/config.ts";
 import type { ParametersOf, SpecTree } from "../nn/spec.ts";
@@ -52,14 +52,14 @@ export function negativesField(paper: string): Field<string> {
   return staged(NEGATIVE_KINDS, "multinomial", meaning, { paper });
 }
 
-/** A recipe that makes objectives O. */
-export interface Recipe<F extends Fields, O> {
+/** A recipe that makes objectives O. What it is told beside its settings is S: one on images and texts for an ALBEF, if nothing is said. */
+export interface Recipe<F extends Fields, O, S = RecipeSetup> {
   /** What it is, for the help. */
   readonly title: string;
   /** Its settings. */
   readonly fields: F;
   /** The objective that they make; a setting without a value has its default. */
-  objective(setup: RecipeSetup, values?: Partial<Values<F>>): O;
+  objective(setup: S, values?: Partial<Values<F>>): O;
 }
 
 /** A loss of pairs, with the features that it has computed anyway, constants: GRIT groups by them. */
@@ -68,6 +68,8 @@ export interface PairLoss<X extends Tree> extends LossResult<X> {
   readonly features: PairFeatures;
   /** Which pairs met in ITM, where there is one: for metrics of their quality. */
   readonly negatives?: PairNegatives;
+  /** Which of these are taught as positives all the same; default: none. */
+  readonly found?: FoundPositives;
 }
 
 /** An objective on image-caption pairs, with the way from its parameters to retrieval. */

@@ -9,6 +9,7 @@ import type { SpecTree } from "../nn/spec.ts";
 import type { Tree } from "../program/tree.ts";
 import { Random } from "../random/random.ts";
 import type { DataStream, Task, TrainBatch } from "../train/task.ts";
+import { forget } from "./_forget.ts";
 import type { RecipeObjective } from "./recipe.ts";
 
 /** What a shuffled task consists of beside its objective. */
@@ -99,6 +100,8 @@ class ShuffledStream<E extends Example, S extends SpecTree, X extends Tree, B ex
       throw new SyntaxError(`Cannot resume: the checkpoint's place must be an epoch and a mini-batch of it`);
     }
     this.#place = { epoch, given };
+    forget(this.#batches);
+    this.#batches = undefined;
   }
 
   async close(): Promise<void> {

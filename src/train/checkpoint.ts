@@ -6,6 +6,7 @@
  */
 import type { LazyTensor } from "../io/archive.ts";
 import { writeFileAtomic } from "../io/atomic.ts";
+import { DiskError, diskError } from "../io/disk_error.ts";
 import { fileNames, makeFolder, removeIfThere, sha256IfThere, textIfThere } from "../io/files.ts";
 import type { Dtype, NamedTensor } from "../io/dtype.ts";
 import { openSafetensors, writeSafetensors } from "../io/safetensors.ts";
@@ -54,6 +55,8 @@ export interface SavedCheckpoint {
 /**
  * Writes a checkpoint into `dir` and keeps it and the `keep - 1` before it. Later ones go too: this run has continued from
  * before them.
+ *
+ * @throws {DiskError} If the disk fails; the checkpoints before stay as they are, and none is left that is not whole.
  */
 export async function saveCheckpoint<S extends SpecTree, X extends Tree>(
   dir: string,
@@ -62,15 +65,37 @@ export async function saveCheckpoint<S extends SpecTree, X extends Tree>(
   record: Omit<CheckpointRecord, "format" | "tensors">,
   keep = 2,
 ): Promise<SavedCheckpoint> {
-  await makeFolder(dir);
-  const file = `step-${String(record.counters.step).padStart(8, "0")}.safetensors`, path = `${dir}/${file}`;
-  await writeSafetensors(path, tensorsOf(state, layout), { format: "pt", step: String(record.counters.step) });
-  const sha256 = (await sha256IfThere(path))!;
-  const full: CheckpointRecord = { format: "gritstone-checkpoint-1", ...record, tensors: { file, sha256 } };
-  await writeFileAtomic(path.replace(/safetensors$/, "json"), JSON.stringify(full, null, 1) + "\n");
-  const all = await listCheckpoints(dir, /\.(json|safetensors)$/), at = all.indexOf(file.replace(/\..*/, ""));
-  for (const [i, name] of all.entries()) if (i > at || i <= at - keep) await removeCheckpoint(dir, name);
-  return { path, sha256 };
+  const file = `${nameOf(record.counters.step)}.safetensors`, path = `${dir}/${file}`;
+  try {
+    await makeFolder(dir);
+    await writeSafetensors(path, tensorsOf(state, layout), { format: "pt", step: String(record.counters.step) });
+    const sha256 = await sha256IfThere(path);
+    if (sha256 === undefined) throw new DiskError(`Cannot write "${path}": it is gone again`);
+    const full: CheckpointRecord = { format: "gritstone-checkpoint-1", ...record, tensors: { file, sha256 } };
+    await writeFileAtomic(recordOf(path), JSON.stringify(full, null, 1) + "\n");
+    const all = await listCheckpoints(dir, /\.(json|safetensors)$/), at = all.indexOf(file.replace(/\..*/, ""));
+    for (const [i, name] of all.entries()) if (i > at || i <= at - keep) await removeCheckpoint(dir, name);
+    return { path, sha256 };
+  } catch (error) {
+    await removeHalf(path);
+    throw (error as { code?: string }).code === undefined ? error : diskError(`save "${path}"`, error);
+  }
+}
+
+function nameOf(step: number): string {
+  return `step-${String(step).padStart(8, "0")}`;
+}
+
+/** The file that makes a checkpoint valid. */
+function recordOf(path: string): string {
+  return path.replace(/safetensors$/, "json");
+}
+
+/** Removes tensors that no record makes valid: on a full disk they would take the place of what comes next. */
+async function removeHalf(path: string): Promise<void> {
+  try {
+    if (await textIfThere(recordOf(path)) === undefined) await removeIfThere(path);
+  } catch { /* it fails as what came before did, which is what is told */ }
 }
 
 /** Names of the checkpoints of a folder without ending, oldest first: those that are whole, or all that have a file of that ending. */
@@ -208,7 +233,7 @@ function missing(path: string): never {
 }
 
 async function findRecord(where: string): Promise<string> {
-  if (/\.(json|safetensors)$/.test(where)) return where.replace(/safetensors$/, "json");
+  if (/\.(json|safetensors)$/.test(where)) return recordOf(where);
   const names = await listCheckpoints(where);
   if (!names.length) throw new Error(`Cannot resume from "${where}": the folder has no checkpoint (step-*.json)`);
   return `${where}/${names.at(-1)}.json`;

@@ -82,7 +82,7 @@ export interface DataStream<S extends SpecTree, X extends Tree, B extends Tree> 
   done?(batch: TrainBatch<B>, extra: X): Promise<void>;
   /** Bytes to be saved with a checkpoint, by name. */
   save?(): Record<string, Uint8Array<ArrayBuffer>>;
-  /** Takes them back. */
+  /** Takes them back; also in a run that is under way, which goes back to an earlier step. */
   restore?(parts: ReadonlyMap<string, Uint8Array>): void;
   /** Ends what `next` has started. */
   close?(): Promise<void>;

@@ -3,7 +3,10 @@
  *
  * @module
  */
+import { DeviceLostError, OutOfMemoryError } from "../gpu/errors.ts";
+import { DiskError } from "../io/disk_error.ts";
 import type { LineFile } from "../io/files.ts";
+import type { FolderLock } from "../io/lock.ts";
 import { ProgressLine } from "../io/terminal.ts";
 import type { ParametersOf, SpecTree } from "../nn/spec.ts";
 import { stepInputs } from "../optim/adamw.ts";
@@ -12,90 +15,32 @@ import { compile, tensor } from "../program/compile.ts";
 import { placeholders } from "../program/program.ts";
 import { signature, type Tree } from "../program/tree.ts";
 import { stepKey } from "../random/keys.ts";
-import type { SettingsRecord } from "../settings/record.ts";
-import { type Counters, loadCheckpoint, type RunSettings, saveCheckpoint, type SavedCheckpoint } from "./checkpoint.ts";
-import { profileOnce } from "./profile.ts";
-import { endLosses, type Metrics, Reporter, tenthOf } from "./report.ts";
-import { checkRunFolder, claimRunFolder, openMetrics, writeRunFiles } from "./run_folder.ts";
-import { startingExtra, startingState, startingValues } from "./start.ts";
 import {
-  buildStep,
-  type GradientInput,
-  metricNames,
-  type Step,
-  type StepOptions,
-  type TrainState,
-  type UpdateInput,
-} from "./step.ts";
+  type Counters,
+  listCheckpoints,
+  loadCheckpoint,
+  type LoadedCheckpoint,
+  type RunSettings,
+  saveCheckpoint,
+  type SavedCheckpoint,
+} from "./checkpoint.ts";
+import { profileOnce } from "./profile.ts";
+import { checkOptions, type TrainOptions, type TrainResult } from "./options.ts";
+import { gpuFailure, replaceDevice } from "./recover.ts";
+import { endLosses, Reporter, tenthOf } from "./report.ts";
+import { checkRunFolder, claimRunFolder, forgiving, openMetrics, withWhole, writeRunFiles } from "./run_folder.ts";
+import { startingExtra, startingState, startingValues } from "./start.ts";
+import { buildStep, type GradientInput, metricNames, type Step, type TrainState, type UpdateInput } from "./step.ts";
 import type { Task } from "./task.ts";
 
-/** Options of {@linkcode train}. */
-export interface TrainOptions extends StepOptions {
-  /** Optimizer steps in all, those before a resume included. */
-  readonly steps: number;
-  /** Learning rate of a step, from 0; `epoch` is that of its mini-batch. */
-  readonly learningRate: (step: number, epoch: number) => number;
-  /** Decides on starting values, dropout and drawn negatives. @default 0 */
-  readonly seed?: number;
-  /** Starting values that replace those of the specs, by name (see `loadParameters`). */
-  readonly initial?: ReadonlyMap<string, Float32Array>;
-  /** Folder for checkpoints and metrics; without it nothing is written. */
-  readonly out?: string;
-  /** Texts to be written into that folder by file name, once all checks have passed. */
-  readonly files?: Readonly<Record<string, string>>;
-  /** Settings of the calling program that a resumed run must share, by the names of its flags; see `resumable`. */
-  readonly settings?: SettingsRecord;
-  /** Delete what an earlier run left in `out`, which is refused otherwise unless it is resumed. @default false */
-  readonly overwrite?: boolean;
-  /** Steps between checkpoints; there is one at the end in any case. @default 200 */
-  readonly checkpointEvery?: number;
-  /** Continue from the newest checkpoint of `out` (true) or of another folder or file. */
-  readonly resume?: boolean | string;
-  /**
-   * A resumed run may have more `steps` than it was begun for. Only where neither `learningRate` nor the task depends on their number: then it
-   * ends as one run of all these steps would. @default false
-   */
-  readonly extend?: boolean;
-  /**
-   * Ends the run early: when it is aborted, the step that is under way is completed and a checkpoint is written; the result says `stopped`.
-   * See `stopOnSignals`.
-   */
-  readonly signal?: AbortSignal;
-  /** Steps between reports; each report waits for the GPU once. @default 20 */
-  readonly logEvery?: number;
-  /** Called with every report. */
-  readonly onMetrics?: (metrics: Metrics) => void | Promise<void>;
-  /** Steps between evaluations. Default: at the end only. */
-  readonly evaluateEvery?: number;
-  /** Progress on standard error, or given to a function line by line. @default true */
-  readonly progress?: boolean | ((line: string) => void);
-  /** Profiles the third mini-batch: a table in this path with ".txt" and a trace in it with ".json". */
-  readonly profile?: string;
-}
-
-/** What a run has come to. */
-export interface TrainResult<S extends SpecTree> {
-  /** The trained parameters, on the GPU. */
-  readonly params: ParametersOf<S>;
-  /** Optimizer steps done, those before a resume included. */
-  readonly steps: number;
-  /** Whether `signal` ended the run before its last step; nothing is evaluated then. */
-  readonly stopped: boolean;
-  /** Seconds of this process's training, without what came before a resume. */
-  readonly seconds: number;
-  /** Means over the first and the last tenth of the steps (as many steps where the data ended before). */
-  readonly loss: { readonly first: number; readonly last: number };
-  /** What the task measured at the end; empty if it measures nothing. */
-  readonly evaluation: Readonly<Record<string, number>>;
-  /** The last checkpoint, if any was written. */
-  readonly checkpoint: SavedCheckpoint | null;
-}
+export type { TrainOptions, TrainResult } from "./options.ts";
 
 /**
  * Trains until `steps` optimizer steps are done or the task has no more mini-batches.
  *
  * @throws {Error} If a loss or a gradient is not finite: the message names the mini-batch. Also if a checkpoint cannot be resumed or `out`
- *   holds those of another run; then nothing has been written.
+ *   holds those of another run, or one is at work there; then nothing has been written.
+ * @throws {DiskError} If the disk fails: the file, the bytes needed, and which checkpoint is still whole.
  */
 export async function train<S extends SpecTree, X extends Tree, B extends Tree>(
   task: Task<S, X, B>,
@@ -104,7 +49,18 @@ export async function train<S extends SpecTree, X extends Tree, B extends Tree>(
   const run = new Run(task, options);
   try {
     await run.start();
-    return await run.loop();
+    for (let left = options.recover ?? 0;; left--) {
+      try {
+        return await run.loop();
+      } catch (error) {
+        const failure = await gpuFailure(error);
+        if (!failure || !left) throw failure ?? error;
+        await run.recover(failure, left);
+      }
+    }
+  } catch (error) {
+    const known = error instanceof DiskError || error instanceof DeviceLostError || error instanceof OutOfMemoryError;
+    throw known && options.out ? await withWhole(error, options.out) : error;
   } finally {
     await run.close();
   }
@@ -112,6 +68,13 @@ export async function train<S extends SpecTree, X extends Tree, B extends Tree>(
 
 /** How often a loop that can be stopped gives the event loop a turn, milliseconds. */
 const TURN_MS = 100;
+
+/** What a run begins with, on the host. */
+interface Beginning<X extends Tree> {
+  readonly values: ReadonlyMap<string, Float32Array>;
+  readonly extra: X;
+  readonly saved: LoadedCheckpoint<X> | undefined;
+}
 
 /** The state of one run. */
 class Run<S extends SpecTree, X extends Tree, B extends Tree> {
@@ -124,17 +87,26 @@ class Run<S extends SpecTree, X extends Tree, B extends Tree> {
   #state!: TrainState<X>;
   #names: string[] = [];
   #counters: Counters;
+  /** The checkpoint, or its folder, that the run was told to continue from. */
+  #from: string | undefined;
+  /** The data's parts before the first step. */
+  #fresh: ReadonlyMap<string, Uint8Array> = new Map();
   #reporter!: Reporter;
+  #lock: FolderLock | undefined;
   #metricsFile: LineFile | undefined;
   #saved: SavedCheckpoint | null = null;
   #savedStep = -1;
   #programs: Step<X, B> | undefined;
   #turned = 0;
+  #began: number | undefined;
 
   constructor(readonly task: Task<S, X, B>, readonly options: TrainOptions) {
     checkOptions(options);
+    if (options.recover && !(task.data.save && task.data.restore)) {
+      throw new Error('Cannot recover: the task\'s data must have "save" and "restore", to go back with the run');
+    }
     const { steps, accumulate = 1, progress = true } = options;
-    this.#counters = { step: 0, examples: 0, firstLosses: 0, firstSteps: tenthOf(steps), lastLosses: [] };
+    this.#counters = noSteps(steps);
     this.#layout = new ParameterLayout(task.spec, task);
     this.#accumulate = accumulate;
     this.#logEvery = Math.min(options.logEvery ?? 20, steps);
@@ -149,30 +121,62 @@ class Run<S extends SpecTree, X extends Tree, B extends Tree> {
 
   /** Checks everything, then writes the run's files and puts starting values or a checkpoint on the GPU. */
   async start(): Promise<void> {
-    const { resume, extend, out, overwrite = false, seed = 0, initial, files = {} } = this.options;
-    const where = resume === true ? out : resume || undefined;
+    const { resume, out, overwrite = false, files = {} } = this.options;
     if (resume === true && !out) throw new Error('Cannot resume: "out" must name the folder of the run: it is not set');
-    const values = startingValues(this.task.spec, seed, initial), extra = startingExtra(this.task, values);
-    const saved = where ? await loadCheckpoint(where, this.#layout, extra, this.#settings, extend) : undefined;
-    const claim = { resumed: saved?.path, overwrite };
-    if (saved) this.task.data.restore?.(decodeParts(saved.record.parts));
+    this.#from = resume === true ? out : resume || undefined;
+    this.#fresh = new Map(Object.entries(this.task.data.save?.() ?? {}));
+    const first = await this.#read(this.#from), claim = { resumed: first.saved?.path, overwrite };
     if (out) await checkRunFolder(out, claim);
-    this.#names = metricNames(this.task, this.#layout, extra);
+    this.#names = metricNames(this.task, this.#layout, first.extra);
     if (out) {
-      await claimRunFolder(out, claim);
+      this.#lock = await claimRunFolder(out, claim);
       await writeRunFiles(out, files);
-      this.#metricsFile = await openMetrics(out, saved?.record.counters.step ?? 0, this.options.steps);
+    }
+    await this.#begin(first);
+    if (first.saved) this.#say(`resumed from ${first.saved.path} at step ${this.#counters.step}`);
+  }
+
+  /** Goes back to the last checkpoint on a new device. */
+  async recover(failure: Error, left: number): Promise<void> {
+    this.#warn(`${failure.message}; the device is opened anew (${left - 1} more times if need be)`);
+    this.#destroyPrograms();
+    this.#metricsFile?.close();
+    this.#metricsFile = undefined;
+    await replaceDevice(this.options.openDevice);
+    const { out } = this.options, own = out !== undefined && (await listCheckpoints(out)).length > 0;
+    const first = await this.#read(own ? out : this.#from);
+    if (!first.saved) this.task.data.restore!(this.#fresh);
+    await this.#begin(first);
+    this.#warn(`going on from ${first.saved?.path ?? "the start"} at step ${this.#counters.step}`);
+  }
+
+  /** What a run goes on from, if anything, and starting values. */
+  async #read(where: string | undefined): Promise<Beginning<X>> {
+    const values = startingValues(this.task.spec, this.options.seed ?? 0, this.options.initial);
+    const extra = startingExtra(this.task, values);
+    const saved = where
+      ? await loadCheckpoint(where, this.#layout, extra, this.#settings, this.options.extend)
+      : undefined;
+    if (saved) this.task.data.restore?.(decodeParts(saved.record.parts));
+    return { values, extra, saved };
+  }
+
+  /** Puts it on the GPU. */
+  async #begin({ values, extra, saved }: Beginning<X>): Promise<void> {
+    const { out, steps } = this.options;
+    this.#counters = saved ? structuredClone(saved.record.counters) : noSteps(steps);
+    if (out) {
+      const metrics = await openMetrics(out, this.#counters.step, steps);
+      this.#metricsFile = this.#goesOn ? forgiving(metrics, ({ message }) => this.#warn(message)) : metrics;
     }
     const sizes = { rows: this.#logEvery * this.#accumulate, columns: 1 + this.#names.length, steps: this.#logEvery };
     this.#state = await startingState(this.#layout, values, extra, sizes, saved);
-    if (saved) this.#counters = { ...saved.record.counters };
-    if (saved) this.#say(`resumed from ${saved.path} at step ${this.#counters.step}`);
   }
 
   async loop(): Promise<TrainResult<S>> {
     const { steps, out, checkpointEvery = 200, evaluateEvery = Infinity } = this.options;
     this.#programs = this.#build();
-    const began = performance.now();
+    this.#began ??= performance.now();
     this.#reporter = this.#makeReporter();
     await this.#compileAhead(this.#programs);
     while (this.#counters.step < steps && !await this.#isStopped() && await this.#step(this.#programs)) {
@@ -180,12 +184,12 @@ class Run<S extends SpecTree, X extends Tree, B extends Tree> {
       if (step % this.#logEvery === 0 || last || step % checkpointEvery === 0) {
         await this.#reporter.report(this.#state, this.#counters);
       }
-      if (out && step % checkpointEvery === 0) await this.#save();
+      if (out && step % checkpointEvery === 0) await (last || !this.#goesOn ? this.#save() : this.#trySave());
       if (step % evaluateEvery === 0 && !last) await this.#evaluate(await this.#params(), step);
     }
     await this.#reporter.report(this.#state, this.#counters);
     this.#line?.end();
-    const seconds = (performance.now() - began) / 1000, { step } = this.#counters;
+    const seconds = (performance.now() - this.#began) / 1000, { step } = this.#counters;
     const stopped = step < steps && this.options.signal?.aborted === true;
     if (!step && stopped) throw new Error("The run was stopped before its first step: there is nothing to save");
     if (!step) throw new Error("Cannot train: the task gives not one mini-batch for each step");
@@ -318,6 +322,20 @@ class Run<S extends SpecTree, X extends Tree, B extends Tree> {
     this.#savedStep = this.#counters.step;
   }
 
+  /** Goes on without a checkpoint that the disk did not take. */
+  async #trySave(): Promise<void> {
+    try {
+      await this.#save();
+    } catch (error) {
+      if (!(error instanceof DiskError)) throw error;
+      this.#warn(`${(await withWhole(error, this.options.out!)).message}; training goes on`);
+    }
+  }
+
+  get #goesOn(): boolean {
+    return this.options.onSaveError === "continue";
+  }
+
   /** The parameters as tensors of their own, copied, so that they outlive the next step. */
   async #params(): Promise<ParametersOf<S>> {
     const { optimizer: { values }, frozen } = this.#state, count = values.length;
@@ -345,11 +363,24 @@ class Run<S extends SpecTree, X extends Tree, B extends Tree> {
     else this.#line?.show(text);
   }
 
+  /** A line that stays. */
+  #warn(text: string): void {
+    const { progress } = this.options;
+    if (typeof progress === "function") progress(text);
+    else this.#line?.print(text);
+  }
+
+  #destroyPrograms(): void {
+    this.#programs?.gradients.destroy();
+    this.#programs?.update.destroy();
+    this.#programs = undefined;
+  }
+
   async close(): Promise<void> {
     this.#line?.end();
     this.#metricsFile?.close();
-    this.#programs?.gradients.destroy();
-    this.#programs?.update.destroy();
+    this.#destroyPrograms();
+    await this.#lock?.free();
     await this.task.data.close?.();
   }
 }
@@ -359,14 +390,8 @@ function inOrder(signature: string): string {
   return signature.split(";").sort().join(";");
 }
 
-function checkOptions(options: TrainOptions): void {
-  const { steps, accumulate, checkpointEvery, logEvery, evaluateEvery, clip } = options;
-  for (const [name, n] of Object.entries({ steps, accumulate, checkpointEvery, logEvery, evaluateEvery })) {
-    if (Number.isInteger(n) && n! >= 1) continue;
-    if (n === undefined && name !== "steps" || n === Infinity && name === "evaluateEvery") continue;
-    throw new RangeError(`Cannot train: "${name}" must be a whole number of at least 1: it is ${n}`);
-  }
-  if (clip !== undefined && !(clip > 0)) throw new RangeError(`Cannot train: "clip" must be above 0: it is ${clip}`);
+function noSteps(steps: number): Counters {
+  return { step: 0, examples: 0, firstLosses: 0, firstSteps: tenthOf(steps), lastLosses: [] };
 }
 
 function decodeParts(parts: Readonly<Record<string, string>>): Map<string, Uint8Array> {

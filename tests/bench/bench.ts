@@ -8,27 +8,34 @@
  *     deno run -A tests/bench/bench.ts grouping L M N d         GRIT's grouping of a queue, and its share of an epoch
  *     deno run -A tests/bench/bench.ts itc N d [KEYS]           contrastive loss, forward and backward
  *     deno run -A tests/bench/bench.ts vocab TOKENS D V         vocabulary loss, forward and backward
+ *     deno run -A tests/bench/bench.ts lm CONFIG BATCH LENGTH [remat]   a training step of a language model
  *     deno run -A tests/bench/bench.ts startup [CONFIG BATCH]   from the start of the process to the end of the first step
  *     deno run -A tests/bench/bench.ts official TASK [f16]      vqa, retrieval, nlvr, grounding: from a file to an answer
  *     deno run -A tests/bench/bench.ts peak                     what the adapter can do at most; later lines show the share
  *
- * Reports, as text; compare, suite and scaling also keep their figures in tests/bench/results:
+ * Reports, as text; compare, suite, scaling and generation also keep their figures in tests/bench/results:
  *
  *     deno run -A tests/bench/bench.ts profile CONFIG BATCH [PATH]   times of a step's kernels; PATH.txt and PATH.json
  *     deno run -A tests/bench/bench.ts compare [ROUNDS]              with tfjs and jax-js, interleaved
  *     deno run -A tests/bench/bench.ts trainings [ROUNDS PYTHON]     the examples' trainings beside the same in PyTorch
  *     deno run -A tests/bench/bench.ts suite                         the works above, as a table
  *     deno run -A tests/bench/bench.ts scaling                       how cost grows with batch, tokens, width and keys
+ *     deno run -A tests/bench/bench.ts generation [CONFIG TEXTS]     tokens per second of a language model by length
  *     deno run -A tests/bench/bench.ts waits                         what a training loop waits for
  *     deno run -A tests/bench/bench.ts memory CONFIG [BATCH GIB RECIPE]   memory of a run, and the largest batch that fits
+ *     deno run -A tests/bench/bench.ts lm-step CONFIG BATCH LENGTH [remat]   one training step of a language model, not repeated
+ *     deno run -A tests/bench/bench.ts lm-memory CONFIG BATCH LENGTH memory and operations of a language model's step, without running it
  */
 import { defaultDevice } from "../../src/gpu/device.ts";
 import { setUpAdapter } from "../../src/io/setup.ts";
 import { configs } from "../../src/models/config.ts";
+import { decoderConfigs } from "../../src/models/decoder_config.ts";
 import { pairRecipes } from "../../src/recipes/mod.ts";
 import { profileTable, writeProfile } from "../../src/train/profile.ts";
 import { compare } from "./compare.ts";
+import { generation } from "./generation.ts";
 import { groupingLine } from "./grouping.ts";
+import { type DecoderName, languageModelMemory, languageModelStep, languageModelWork } from "./language_model.ts";
 import { type Line, line, measure, round } from "./measure.ts";
 import { memoryReport } from "./memory.ts";
 import { official, type OfficialTask } from "./official.ts";
@@ -48,6 +55,8 @@ const works: Record<string, (args: readonly string[]) => Promise<Ready>> = {
   attention: (args) => attentionWork(...numbers(args, 4)),
   block: (args) => blockWork(...numbers(args, 4)),
   step: ([config, batch, recipe]) => stepWork(configName(config), Number(batch), recipeName(recipe)),
+  lm: ([config, batch, length, remat]) =>
+    languageModelWork(decoderName(config), Number(batch), Number(length), remat === "remat"),
   itc: ([n, d, keys = "0"]) => itcWork(...numbers([n!, d!, keys], 3)),
   vocab: (args) => vocabWork(...numbers(args, 3)),
 };
@@ -74,7 +83,18 @@ const reports: Record<string, (args: readonly string[]) => Promise<void>> = {
   waits,
   memory: ([config, batch = "96", limit = "16", recipe]) =>
     memoryReport(configName(config), Number(batch), Number(limit), recipeName(recipe)),
+  generation: ([config = "small", texts = "1"]) => generation(decoderName(config), Number(texts)),
+  "lm-step": ([config, batch, length, remat]) =>
+    languageModelStep(decoderName(config), Number(batch), Number(length), remat === "remat"),
+  "lm-memory": ([config, batch, length]) => languageModelMemory(decoderName(config), Number(batch), Number(length)),
 };
+
+function decoderName(name = ""): DecoderName {
+  if (name in decoderConfigs) return name as DecoderName;
+  throw new RangeError(
+    `Cannot find the decoder "${name}": it must be one of ${Object.keys(decoderConfigs).join(", ")}`,
+  );
+}
 
 function numbers<N extends number>(
   args: readonly string[],

@@ -21,7 +21,7 @@ export async function keep(name: string, command: string, data: Readonly<Record<
     date: new Date().toISOString(),
     load: round(Deno.loadavg()[0] ?? 0),
   };
-  await write(`${name}.json`, JSON.stringify({ ...origin, ...data }, null, 2) + "\n");
+  await writeResult(`${name}.json`, JSON.stringify({ ...origin, ...data }, null, 2) + "\n");
   return origin;
 }
 
@@ -29,10 +29,11 @@ export async function keep(name: string, command: string, data: Readonly<Record<
 export async function keepTable(name: string, { command, adapter, cores, date }: Origin, table: string): Promise<void> {
   const text = `\`${command}\` on ${adapter}, ${cores} cores, ${date.slice(0, 10)}\n\n${table}`;
   console.log(text);
-  await write(`${name}.md`, text);
+  await writeResult(`${name}.md`, text);
 }
 
-async function write(name: string, text: string): Promise<void> {
+/** Writes results/NAME. */
+export async function writeResult(name: string, text: string): Promise<void> {
   const file = new URL(`results/${name}`, import.meta.url);
   await Deno.mkdir(new URL(".", file), { recursive: true });
   await Deno.writeTextFile(file, text);

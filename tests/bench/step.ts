@@ -74,7 +74,8 @@ function randomInput({ input }: AnyObjective, { text }: AlbefConfig): Tree {
   return mapTree(placeholders<Tree>(input), (t, name) => filled(t, values[name]!));
 }
 
-function filled({ shape, dtype }: Aval, value: (u: number, i: number) => number): Tensor {
+/** A tensor of drawn values: `value` of a number in [-1, 1) and the place. */
+export function filled({ shape, dtype }: Aval, value: (u: number, i: number) => number): Tensor {
   const size = shape.reduce((a, b) => a * b, 1), drawn = uniform(size);
   const array = new ({ f32: Float32Array, i32: Int32Array, u32: Uint32Array, f16: Uint16Array }[dtype])(size);
   for (let i = 0; i < size; i++) array[i] = value(drawn[i]!, i);
@@ -97,12 +98,18 @@ export class BenchStep {
 
   private constructor(readonly step: Step<Tree, Tree>, readonly batch: Tree, private state: TrainState<Tree>) {}
 
-  static async create(config: AlbefConfig, batch: number, recipe: RecipeName = "grit"): Promise<BenchStep> {
-    const objective = objectiveOf(config, batch, recipe), layout = new ParameterLayout(objective.spec, objective);
+  static create(config: AlbefConfig, batch: number, recipe: RecipeName = "grit"): Promise<BenchStep> {
+    const objective = objectiveOf(config, batch, recipe);
+    return BenchStep.of(objective, randomInput(objective, config));
+  }
+
+  /** A step of any objective on this mini-batch. */
+  static async of(objective: AnyObjective, batch: Tree): Promise<BenchStep> {
+    const layout = new ParameterLayout(objective.spec, objective);
     const values = startingValues(objective.spec, 1), extra = startingExtra(objective, values);
     const rings = { rows: 1, columns: 1 + metricNames(objective, layout, extra).length, steps: 1 };
     const state = await startingState(layout, values, extra, rings, undefined);
-    return new BenchStep(buildStep(objective, layout), randomInput(objective, config), state);
+    return new BenchStep(buildStep(objective, layout), batch, state);
   }
 
   /** The programs of the gradients and of the update. */
@@ -142,8 +149,12 @@ export class BenchStep {
 
 /** The step of a named size; floating-point operations are those of its kernels. */
 export async function stepWork(name: keyof typeof configs, batch: number, recipe?: RecipeName): Promise<Ready> {
-  const step = await BenchStep.create(configs[name], batch, recipe), programs = await step.programs();
-  const { gpu } = await defaultDevice();
+  return await readyStep(await BenchStep.create(configs[name], batch, recipe));
+}
+
+/** A step that is ready to run. */
+export async function readyStep(step: BenchStep): Promise<Ready> {
+  const programs = await step.programs(), { gpu } = await defaultDevice();
   const run = async (): Promise<void> => {
     await step.run();
     await gpu.queue.onSubmittedWorkDone();

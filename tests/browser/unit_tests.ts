@@ -120,12 +120,6 @@ const left: Readonly<Record<string, readonly string[]>> = {
   "65,537 workgroups with barriers take minutes on SwiftShader": [
     "attention() runs in more workgroups than one dimension of a dispatch holds",
   ],
-  "SwiftShader has no 16-bit floats": ["matmul() reads operands in f16 and accumulates in f32"],
-  "fewer ops share a kernel where one may bind 10 buffers": [
-    "AdamW is one kernel per buffer, constants bind nothing",
-    "an element-wise op after layerNorm() is written by its kernel",
-    "element-wise ops join the kernel of the product before them",
-  ],
   "a page collects garbage when it likes": [
     "GPU memory is bounded, and the losses the same, where nothing is donated",
   ],

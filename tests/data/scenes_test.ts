@@ -233,6 +233,26 @@ Deno.test("writeScenes() writes the same bytes again, leaves a whole folder alon
   });
 });
 
+Deno.test("writeScenes() gives a share of the training pictures the captions of others, and changes nothing else", async () => {
+  await withFolder(async (folder) => {
+    const own = `${folder}/own`, noisy = `${folder}/noisy`, options = { ...few, train: 20, captions: 2 };
+    await writeScenes(own, options);
+    await writeScenes(noisy, { ...options, swapped: 0.3 });
+    const captionsOf = async (path: string): Promise<string[]> => {
+      const { images, annotations } = await readJson(sceneFiles(path, "train").captions);
+      return images.map(({ id }: { id: number }) =>
+        annotations.filter((a: { image_id: number }) => a.image_id === id).map((a: { caption: string }) => a.caption)
+          .join("; ")
+      );
+    };
+    const before = await captionsOf(own), after = await captionsOf(noisy);
+    assertEquals(after.filter((captions, i) => captions !== before[i]).length, 6, "30 % of 20");
+    assertEquals([...after].sort(), [...before].sort());
+    assertEquals(await readJson(sceneFiles(noisy, "train").facts), await readJson(sceneFiles(own, "train").facts));
+    assertEquals(await readJson(sceneFiles(noisy, "test").captions), await readJson(sceneFiles(own, "test").captions));
+  });
+});
+
 Deno.test("writeScenes() refuses a folder with other scenes or other files, and leaves it as it is", async () => {
   await withFolder(async (folder) => {
     await writeScenes(`${folder}/a`, few);
@@ -262,6 +282,7 @@ Deno.test("writeScenes() refuses bad options before it touches the folder", asyn
       [{ objects: [3, 2] }, `"objects[1]" is 2, but it must be a whole number from 3 to 4`],
       [{ objects: [2, 5] }, `"objects[1]" is 5`],
       [{ twins: 1 }, `"twins" is 1, but it must be a number from 0 to 0.9`],
+      [{ swapped: 1.1 }, `"swapped" is 1.1, but it must be a number from 0 to 1`],
     ];
     for (const [options, message] of cases) {
       await assertRejects(() => writeScenes(`${folder}/new`, options), RangeError, message);

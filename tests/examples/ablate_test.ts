@@ -43,7 +43,7 @@ Deno.test("ablate refuses what it does not know", async () => {
   await assertRejects(
     () => main(["7"]),
     Error,
-    "The first argument must be one of 1, 2, 4, 5, figure4, all, figure1, time, page",
+    "The first argument must be one of 1, 2, 4, 5, 6, mafa, distillation, figure4, all, figure1, time, page",
   );
   await assertRejects(() => main(["4", "--quck"]), Error, "quick");
   await withFolder(async (dir) => {

@@ -63,12 +63,19 @@ Deno.test("pretrain.ts names the file and the entry that it cannot use, or skips
     const { image } = rows[5]!;
     await refused({ image, caption: " ., " }, `entry 4: "${images}/${image}" has an empty caption`);
     await Deno.truncate(`${images}/${rows[9]!.image}`, 90);
+    await write(...rows);
+    // Before the first step, though nothing but the last of 10 images is damaged.
+    const fresh = ["--data", list, "--images", images, ...SIZES, "--out", `${dir}/checked`];
+    await assertRefused([...fresh, "--check", "decode"], `entry 9: "${images}/${rows[9]!.image}" is damaged`);
+    assertEquals([...Deno.readDirSync(dir)].filter(({ name }) => name === "checked"), []);
     await refused(rows[9], `entry 4: "${images}/${rows[9]!.image}" is damaged or not an image`);
     await refused({ image: 7 }, `Cannot read "${list}": entry 4 has 7 as "image"`);
 
     await write(...rows.slice(0, 8), rows[9], { image: 7 });
     const { err } = await inProcess(...own, ...SIZES, "--on-error", "skip");
     assertMatch(err, /skipped in ".*list.json": entry 9 has 7 as "image"/);
+    const decoded = await inProcess(...own, ...SIZES, "--on-error", "skip", "--overwrite", "--check", "decode");
+    assertMatch(decoded.err, /^images that cannot be used: 1; other examples take their place/m);
     assertMatch(err, /skipped example 8, ".*png": it is damaged or not an image/);
   });
 });

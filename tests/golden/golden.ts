@@ -73,18 +73,19 @@ export class Golden {
     return this.entry(file).config ?? this.entry(this.sibling(file, "weights")).config;
   }
 
-  /** A parameter tree from the weights beside a file; `nameOf` gives their names there. */
+  /** A parameter tree from the weights beside a file, of that name; `nameOf` gives the names of parameters there. */
   async parameters<S extends SpecTree>(
     file: string,
     spec: S,
     nameOf = (path: string): string => path,
+    name = "weights",
   ): Promise<ParametersOf<S>> {
-    const weights = await this.values(this.sibling(file, "weights"));
+    const weights = await this.values(this.sibling(file, name));
     return mapSpecs(spec, ({ shape }, path) => {
-      const name = nameOf(path), value = weights.get(name);
-      if (!value) throw new Error(`The weights beside ${file} have no "${name}"`);
+      const theirs = nameOf(path), value = weights.get(theirs);
+      if (!value) throw new Error(`The weights beside ${file} have no "${theirs}"`);
       if (String(value.shape) !== String(shape)) {
-        throw new Error(`"${name}" is [${value.shape}] and not [${shape}]`);
+        throw new Error(`"${theirs}" is [${value.shape}] and not [${shape}]`);
       }
       return tensor(value.data, shape);
     });

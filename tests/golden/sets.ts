@@ -4,6 +4,7 @@
 import { coreSets } from "./core.ts";
 import type { Golden, Verdict } from "./golden.ts";
 import { groundingSets } from "./grounding.ts";
+import { lmSets } from "./lm.ts";
 import { momentumSets } from "./momentum.ts";
 import { nlvrSets } from "./nlvr.ts";
 import { retrievalSets } from "./retrieval.ts";
@@ -27,6 +28,7 @@ const checks: Readonly<Record<string, Check>> = {
   ...entailmentSets,
   ...groundingSets,
   ...viltSets,
+  ...lmSets,
   grouping_ties: tiesSet,
 };
 
@@ -43,7 +45,7 @@ function setOf(file: string): string {
 
 /** The files of a folder that hold results. */
 export function resultFiles(golden: Golden): string[] {
-  return Object.keys(golden.index.files).filter((file) => !/(^|_)(inputs|weights)$/.test(setOf(file)));
+  return Object.keys(golden.index.files).filter((file) => !/(^|_)(inputs|weights)$|^weights_/.test(setOf(file)));
 }
 
 /** Compares one file: what was compared, and a line for each failure. Undefined for sets that are not known. */

@@ -19,6 +19,19 @@ for (const name of ["16_to_36", "36_to_16", "16_to_25", "4_to_81", "same"]) {
 }
 
 Deno.test("resizePositionTable() refuses grids that are not square", () => {
-  assertThrows(() => resizePositionTable(new Float32Array(8), 1, 5), RangeError, "the given table has 8 rows");
-  assertThrows(() => resizePositionTable(new Float32Array(5), 1, 198), RangeError, "the wanted table has 198 rows");
+  const refuses = (given: number, wanted: number): Error =>
+    assertThrows(
+      () => resizePositionTable(new Float32Array(given), 1, wanted),
+      RangeError,
+      `they have ${given} and ${wanted}`,
+    );
+  refuses(8, 5);
+  refuses(5, 198);
+  refuses(5, 16); // a class token in one only
+});
+
+Deno.test("resizePositionTable() of tables without a class token is that of the patches alone", () => {
+  const patches = Float32Array.from({ length: 8 }, (_, i) => Math.sin(i)), table = Float32Array.of(7, 7, ...patches);
+  assertEquals(resizePositionTable(patches, 2, 9), resizePositionTable(table, 2, 10).slice(2));
+  assertEquals(resizePositionTable(patches, 2, 4), patches);
 });

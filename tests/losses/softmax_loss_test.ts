@@ -1,7 +1,8 @@
 import { assert, assertEquals } from "@std/assert";
 import { valueAndGrad } from "../../src/autograd/grad.ts";
-import { softmaxLoss, type SoftmaxLossOptions } from "../../src/losses/softmax_loss.ts";
+import { softmaxLoss, softmaxLossAndNorm, type SoftmaxLossOptions } from "../../src/losses/softmax_loss.ts";
 import { sum } from "../../src/ops/reduce.ts";
+import { concat } from "../../src/ops/shape.ts";
 import { compile, tensor, toHost } from "../../src/program/compile.ts";
 import type { Tensor } from "../../src/program/graph.ts";
 import { checkSecondDerivatives } from "../testing/second_derivative.ts";
@@ -67,6 +68,23 @@ for (const { name, count, choices, tile } of sizes) {
       [...inputsOf(count, choices, 1), { data: labels, shape: [count], dtype: "i32" }],
       (rows, columns, bias, scale) =>
         crossEntropies(logits(rows!, columns!, bias!, scale!), (r, c) => labels[r] === c ? 1 : 0),
+      gradients,
+    );
+  });
+
+  Deno.test(`softmaxLossAndNorm() gives the log-sum-exp of all rows beside their losses, ${name}`, async () => {
+    const labels = Int32Array.from({ length: count }, (_, r) => r === 1 ? -100 : choices - 1 - r * 3);
+    await checkOp(
+      (rows, columns, bias, scale, labels) => {
+        const logits = { queries: rows!, keys: columns!, bias: bias!, scale: scale! };
+        const { losses, logSumExp } = softmaxLossAndNorm(logits, options({ targets: { labels: labels! } }));
+        return concat([losses, logSumExp], 0);
+      },
+      [...inputsOf(count, choices, 7), { data: labels, shape: [count], dtype: "i32" }],
+      (rows, columns, bias, scale) => {
+        const s = logits(rows!, columns!, bias!, scale!);
+        return [...crossEntropies(s, (r, c) => labels[r] === c ? 1 : 0), ...s.map(logSumExp)];
+      },
       gradients,
     );
   });

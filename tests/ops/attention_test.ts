@@ -168,10 +168,14 @@ function assertNear(got: ArrayLike<number>, want: Float64Array, tolerance: numbe
   }
 }
 
-async function check(c: Case, tolerance: readonly [number, number] = [2e-5, 1e-4]): Promise<void> {
+async function check(
+  c: Case,
+  tolerance: readonly [number, number] = [2e-5, 1e-4],
+  on: readonly Device[] | undefined = undefined,
+): Promise<void> {
   const data = hostData(c);
   const want = reference(c, data);
-  for (const device of await devices) {
+  for (const device of on ?? await devices) {
     const got = await computed(c, data, device);
     ["out", "lse", "dq", "dk", "dv"].forEach((name, i) => {
       const what = `${JSON.stringify(c)} on a ${device.profile.kind}: ${name}`;
@@ -195,6 +199,18 @@ Deno.test("attention() and its gradients agree with the formulas in odd and dege
   await check({ batch: 3, tq: 1, tk: 13, heads: 2, width: 7, mask: padded });
   await check({ batch: 2, tq: 17, tk: 1, heads: 3, width: 20 });
   await check({ batch: 1, tq: 37, tk: 53, heads: 2, width: 128 });
+});
+
+Deno.test("attention() of wide heads spreads each over threads, of very wide ones with fewer keys at a time (gpu)", async () => {
+  const gpu = [(await devices)[1]];
+  for (const width of [72, 96, 256]) {
+    await check(
+      { batch: 1, tq: 19, tk: 29, heads: 2, width, causal: true, mask: padded, dropout: 0.2 },
+      undefined,
+      gpu,
+    );
+  }
+  await check({ batch: 2, tq: 9, tk: 21, heads: 1, width: 384, dropout: 0.4 }, undefined, gpu);
 });
 
 Deno.test("attention() runs in more workgroups than one dimension of a dispatch holds", async () => {

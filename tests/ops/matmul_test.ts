@@ -12,6 +12,7 @@ import { defaultDevice, Device, type DeviceProfile, openDevice } from "../../src
 import { UnsupportedError } from "../../src/gpu/errors.ts";
 import { compile } from "../../src/program/compile.ts";
 import { type HostTensor, placeholder, runOp } from "../testing/run_op.ts";
+import { testWhere } from "../testing/where.ts";
 
 const layouts: MatmulAttrs[] = [
   { transposeA: false, transposeB: false },
@@ -150,7 +151,9 @@ Deno.test("matmul() refuses operands in f16 where the adapter has none", async (
   );
 });
 
-Deno.test("matmul() reads operands in f16 and accumulates in f32", async () => {
+const { f16 } = (await defaultDevice()).profile;
+
+testWhere(f16, "the adapter has none", "matmul() reads operands in f16 and accumulates in f32", async () => {
   for (const kind of ["cpu", "gpu"] as const) {
     const device = await openDevice({ kind });
     for (const [half, k] of [[[true, true], 2052], [[true, false], 21], [[false, true], 68]] as const) {

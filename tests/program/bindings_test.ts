@@ -4,6 +4,7 @@ import { add, tanh } from "../../src/ops/elementwise.ts";
 import { compile, tensor, toHost } from "../../src/program/compile.ts";
 import type { Tensor } from "../../src/program/graph.ts";
 import { placeholder, type Program } from "../../src/program/program.ts";
+import { roomyDevice } from "../testing/roomy.ts";
 
 function storageBuffers(program: Program): number[] {
   return program.plan.steps.map((d) => d.bindings.filter((b) => !("words" in b)).length);
@@ -16,7 +17,7 @@ Deno.test("AdamW is one kernel per buffer, constants bind nothing", async () => 
   const update = compile(
     (state: AdamWState, gradients: Tensor[], input: AdamWStep, apply: Tensor) =>
       flatAdamW(state, gradients, layout, input, { apply }),
-    { donate: [0] },
+    { donate: [0], device: await roomyDevice() },
   );
   const step = { rate: scalar(), correction1: scalar(), correction2: scalar() };
   const program = await update.program({ values: flats(), mu: flats(), nu: flats() }, flats(), step, scalar());

@@ -12,6 +12,7 @@ import { compile, evaluate, tensor, toHost } from "../../src/program/compile.ts"
 import type { Tensor } from "../../src/program/graph.ts";
 import { placeholder } from "../../src/program/program.ts";
 import type { Program } from "../../src/program/program.ts";
+import { roomyDevice } from "../testing/roomy.ts";
 import { checkOp, elementwise, type Values } from "../testing/check_op.ts";
 import { assertClose, randomTensor } from "../testing/reference.ts";
 
@@ -35,7 +36,8 @@ Deno.test("a chain of element-wise ops is one kernel and keeps nothing", async (
 });
 
 Deno.test("element-wise ops join the kernel of the product before them", async () => {
-  const f = compile((x: Tensor, w: Tensor, b: Tensor, r: Tensor) => add(gelu(add(matmul(x, w), b)), r));
+  const device = await roomyDevice();
+  const f = compile((x: Tensor, w: Tensor, b: Tensor, r: Tensor) => add(gelu(add(matmul(x, w), b)), r), { device });
   const program = await f.program(f32(6, 8), f32(8, 4), f32(4), f32(6, 4));
   assertEquals(kernels(program), ["matmul+add+gelu+add"]);
   assertEquals(program.arenaBytes, 256);

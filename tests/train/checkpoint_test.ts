@@ -4,7 +4,7 @@ import { openSafetensors } from "../../src/io/safetensors.ts";
 import { compareRuns, listCheckpoints, type RunSettings } from "../../src/train/checkpoint.ts";
 import type { Settings } from "../../src/train/task.ts";
 import { train, type TrainOptions } from "../../src/train/train.ts";
-import { testInFolder } from "../testing/folders.ts";
+import { snapshot, testInFolder } from "../testing/folders.ts";
 import { type MlpOptions, mlpTask } from "./mlp_task.ts";
 
 const common: TrainOptions = {
@@ -256,3 +256,27 @@ testInFolder("a checkpoint that cannot be used is refused in a sentence", async 
   );
   await assertRejects(() => run({}, { resume: true }), Error, 'Cannot resume: "out" must name the folder');
 });
+
+testInFolder(
+  "a second run in a folder is refused while the first is at work there, whatever it may do otherwise",
+  async (dir) => {
+    let refused = 0;
+    const onMetrics = async (): Promise<void> => {
+      const before = await snapshot(dir);
+      for (const options of [{}, { overwrite: true }, { resume: true }]) {
+        if (options.resume && !await listCheckpoints(dir).then((all) => all.length)) continue;
+        await assertRejects(
+          () => run({}, { out: dir, ...options }),
+          Error,
+          `Cannot start a run in "${dir}": process ${Deno.pid} (since `,
+        );
+        refused++;
+      }
+      assertEquals(await snapshot(dir), before);
+    };
+    const { steps } = await run({}, { out: dir, onMetrics });
+    assertEquals([steps, refused > 6], [12, true]);
+    assertEquals(await listCheckpoints(dir), ["step-00000008", "step-00000012"]);
+    await run({}, { out: dir, overwrite: true });
+  },
+);

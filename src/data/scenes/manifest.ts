@@ -43,7 +43,7 @@ export async function finishFolder(folder: string, manifest: Manifest): Promise<
 }
 
 /** Options that older manifests do not know: they are named only where they change the scenes. */
-const LATER = { hard: 0, colors: 8, shapes: 8 };
+const LATER = { hard: 0, colors: 8, shapes: 8, swapped: 0 };
 
 /**
  * The manifest of scenes with captions. The version is another number whenever the same options give other files.

@@ -33,6 +33,8 @@ export interface SceneOptions {
   readonly colors?: number;
   /** How many of the 8 shapes there are, 2 to 8. @default 8 */
   readonly shapes?: number;
+  /** Share of the training pictures that have the captions of another one: noisy pairs. The pictures and facts stay. @default 0 */
+  readonly swapped?: number;
 }
 
 /**
@@ -43,7 +45,7 @@ export interface SceneOptions {
 export function resolveSceneOptions(options: SceneOptions): Required<SceneOptions> {
   const { train = 2000, val = 256, test = 256, size = 64, seed = 0, captions = 3, objects = [2, 3], twins = 0.25 } =
     options;
-  const { hard = 0, colors = 8, shapes = 8 } = options;
+  const { hard = 0, colors = 8, shapes = 8, swapped = 0 } = options;
   requireWhole("train", train, 1, 1e6);
   requireWhole("val", val, 0, 1e6);
   requireWhole("test", test, 0, 1e6);
@@ -58,7 +60,10 @@ export function resolveSceneOptions(options: SceneOptions): Required<SceneOption
   requireWhole("hard", hard, 0, 1e5);
   requireWhole("colors", colors, 2, 8);
   requireWhole("shapes", shapes, 2, 8);
-  return { train, val, test, size, seed, captions, objects, twins, hard, colors, shapes };
+  if (!(swapped >= 0 && swapped <= 1)) {
+    throw new RangeError(`Cannot make scenes: "swapped" is ${swapped}, but it must be a number from 0 to 1`);
+  }
+  return { train, val, test, size, seed, captions, objects, twins, hard, colors, shapes, swapped };
 }
 
 function requireWhole(name: string, value: number, least: number, most: number): void {

@@ -14,7 +14,7 @@ import { drawStatements } from "./statements.ts";
 import type { SPLITS } from "./world.ts";
 
 /** A split whose files are to be written. */
-export interface Split extends Required<Omit<SceneOptions, "hard" | typeof SPLITS[number]>> {
+export interface Split extends Required<Omit<SceneOptions, "hard" | "swapped" | typeof SPLITS[number]>> {
   /** Its name. */
   readonly split: typeof SPLITS[number];
   /** Its pictures. */

@@ -13,7 +13,7 @@ import { detect, type Split, taskRows } from "./task_rows.ts";
 import { drawScenes, type SceneSplit, SPLITS } from "./world.ts";
 
 /** Options of scenes for tasks. */
-export type TaskSceneOptions = Omit<SceneOptions, "hard">;
+export type TaskSceneOptions = Omit<SceneOptions, "hard" | "swapped">;
 
 /** Where the parts of one split are. */
 export interface TaskSceneFiles {
@@ -85,7 +85,7 @@ export async function writeTaskScenes(
   options: TaskSceneOptions = {},
   onProgress?: (progress: SceneProgress) => void,
 ): Promise<boolean> {
-  const { hard: _, ...resolved } = resolveSceneOptions({ ...options, hard: 0 });
+  const { hard: _, swapped: __, ...resolved } = resolveSceneOptions({ ...options, hard: 0, swapped: 0 });
   const { train, val, test, ...world } = resolved, counts = { train, val, test };
   for (const split of SPLITS) {
     if (counts[split] === 0 || counts[split] >= FEWEST) continue;

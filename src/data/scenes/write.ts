@@ -18,6 +18,7 @@ import {
   type SceneProgress,
   writePictures,
 } from "./pictures.ts";
+import { swapCaptions, SWAPS } from "./swaps.ts";
 import { drawScenes, type Scene, type SceneSplit, SPLITS } from "./world.ts";
 
 /** Where the parts of one split are. */
@@ -41,7 +42,7 @@ export function sceneFiles(folder: string, split: SceneSplit): SceneFiles {
 
 /**
  * Makes a set of scenes: PNG pictures in a folder for each split, their captions in the format of COCO captions, and their facts. No
- * scene is in two splits or twice in one. With `hard` there is a fourth split of that name: groups of 8 scenes, one and 7 that differ from
+ * scene is in two splits or twice in one. With `swapped` some training pictures have each other's captions. With `hard` there is a fourth split of that name: groups of 8 scenes, one and 7 that differ from
  * it by one attribute of one object or by two objects that have exchanged places, on the same background, with captions that are true of
  * no other scene of the group. The other splits are the same with and without it. What is written follows from the options alone; a folder that already holds these scenes is
  * left as it is, one that was left unfinished is written again.
@@ -72,7 +73,7 @@ export async function writeScenes(
     });
     firstId += scenes.length;
   };
-  for (const split of SPLITS) await writeSplit(split, describeScenes(splits[split], split, firstId, resolved));
+  for (const split of SPLITS) await writeSplit(split, describeSplit(splits[split], split, firstId, resolved));
   if (hard) await writeSplit("hard", describeGroups(groups, firstId, resolved));
   await finishFolder(folder, sceneManifest(resolved));
   return true;
@@ -82,6 +83,17 @@ export async function writeScenes(
 interface DescribedScene extends Picture {
   readonly captions: readonly string[];
   readonly group?: number;
+}
+
+/** The scenes of a split; of the training split some may have each other's captions. */
+function describeSplit(
+  scenes: readonly Scene[],
+  split: typeof SPLITS[number],
+  firstId: number,
+  options: Required<SceneOptions>,
+): DescribedScene[] {
+  const described = describeScenes(scenes, split, firstId, options), { swapped, seed } = options;
+  return split === "train" ? swapCaptions(described, swapped, new Random(seed).fork(SWAPS)) : described;
 }
 
 function describeScenes(

@@ -1,6 +1,6 @@
 """The trainings of examples/ in PyTorch, for `bench.ts trainings`: the same models, sizes and optimizer, on random inputs.
 
-    python3 trainings.py NAME STEPS     prints {"seconds": ...} of the steps after the first ten; one thread
+    python3 trainings.py NAME STEPS BLOCKS     prints {"ms": [...]}: of a step, in blocks of steps after the first ten; one thread
 """
 import json
 import sys
@@ -79,22 +79,40 @@ class Autoencoder(nn.Module):  # examples/autoencoder.ts
         return torch.rand(64, 64).round(), torch.randn(64, 2)
 
 
-MODELS = {"digits": Digits, "character_model": CharacterModel, "autoencoder": Autoencoder}
+class DualEncoder(nn.Module):  # examples/dual_encoder.ts
+    def __init__(self, width=32):
+        super().__init__()
+        encoder = lambda inputs: nn.Sequential(nn.Linear(inputs, 2 * width), nn.ReLU(), nn.Linear(2 * width, width))
+        self.picture, self.caption, self.words = encoder(144), encoder(2 * width), nn.Embedding(16, width)
+        self.temperature = nn.Parameter(torch.tensor(2.0))
+
+    def forward(self, pictures, captions):
+        a, b = self.picture(pictures), self.caption(self.words(captions).flatten(1))
+        logits = F.normalize(a) @ F.normalize(b).T * self.temperature.exp()
+        labels = torch.arange(len(logits))
+        return (F.cross_entropy(logits, labels) + F.cross_entropy(logits.T, labels)) / 2
+
+    def inputs(self):
+        return torch.rand(32, 144), torch.randint(16, (32, 2))
 
 
-def main(name, steps):
+MODELS = {"digits": Digits, "character_model": CharacterModel, "autoencoder": Autoencoder, "dual_encoder": DualEncoder}
+
+
+def main(name, steps, blocks):
     torch.manual_seed(0)
     model = MODELS[name]()
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
-    inputs = model.inputs()
-    for step in range(steps + 10):
-        if step == 10:
-            start = time.perf_counter()
+    inputs, times = model.inputs(), []
+    for step in range(steps * blocks + 10):
+        if step >= 10 and (step - 10) % steps == 0:
+            times.append(time.perf_counter())
         loss = model(*inputs)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    print(json.dumps({"seconds": time.perf_counter() - start, "loss": loss.item()}))
+    times.append(time.perf_counter())
+    print(json.dumps({"ms": [1000 * (b - a) / steps for a, b in zip(times, times[1:])], "loss": loss.item()}))
 
 
-main(sys.argv[1], int(sys.argv[2]))
+main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))
