@@ -13,14 +13,17 @@ import {
   collecting,
   countParameters,
   type Device,
+  efficientTrain,
   estimateMemory,
   grouped,
   groupingBytes,
-  Loader,
   openDataset,
   type PairObjective,
   type PairRecipe,
   pairRecipes,
+  phased,
+  PhasedLoaders,
+  phaseSetup,
   ProgressLine,
   queueRows,
   readSettingsFile,
@@ -78,18 +81,21 @@ export async function main(args: readonly string[]): Promise<void> {
   if (options.dryRun) return await dryRun(run, config, training.length);
   const { steps, perEpoch } = lengthOf(options, training.length);
   const setup = { ...setupOf(options, config, perEpoch), tokenizer };
-  const objective = run.objective(setup), parameters = countParameters(objective.spec);
+  const { phases, objectives } = phasesOf(run, setup, steps / perEpoch);
+  const objective = phases.length > 1 ? phased(run.objective(setup), objectives) : objectives[0]!;
+  const parameters = countParameters(objective.spec);
   say(`${training.length} examples of ${training.name}; ${parameters.toLocaleString("en")} parameters; ${steps} steps`);
 
-  await using loader = new Loader(training, objective.collate, {
+  if (phases.length > 1) say(`phases: ${phases.map((p) => `${p.resolution} px from epoch ${p.epoch}`).join(", ")}`);
+  await using loaders = new PhasedLoaders(training, phases, objectives, {
     seed: options.seed,
     workers: options.workers,
     onError: options.onError,
     cacheBytes: options.cacheMb * 2 ** 20,
   });
-  await checkImages(loader, options);
+  await checkImages(loaders.at(0), options);
   const task = grouped(objective, {
-    loader,
+    loader: (epoch) => loaders.at(epoch),
     embedding: config.embedding,
     sampler: { examples: training.length, ...samplerOf(options), seed: options.seed },
   });
@@ -100,7 +106,7 @@ export async function main(args: readonly string[]): Promise<void> {
     seed: options.seed,
     ...stepOf(options),
     learningRate: rateOf(options, steps, perEpoch),
-    extendable: isExtendable(options),
+    extendable: isExtendable(options) && options.curriculum === "none", // its phases depend on the steps
     ...(options.init ? { initial: await loadStart(options.init, objective.spec, options.allowMissing) } : {}),
     out: options.out,
     files: { "settings.json": run.text, "tokenizer.json": tokenizerText(tokenizer) },
@@ -120,8 +126,18 @@ export async function main(args: readonly string[]): Promise<void> {
     return sayStopped("pretrain.ts", { out: options.out, steps, done, path: checkpoint!.path }, stop.status);
   }
   for (const { file, reason } of training.skipped) say(`skipped in "${file}": ${reason}`);
-  for (const { index, file, reason } of loader.skipped) say(`skipped example ${index}, "${file}": it ${reason}`);
+  for (const { index, file, reason } of loaders.skipped) say(`skipped example ${index}, "${file}": it ${reason}`);
   console.log(JSON.stringify(summary(device, parameters, result, evaluation?.last() ?? null)));
+}
+
+/** The phases of the curriculum, and the objective of each; without one there is one phase. */
+function phasesOf({ options: { curriculum }, objective }: Run, setup: RecipeSetup, epochs: number) {
+  const { vision } = setup.config;
+  if (curriculum === "none") {
+    return { phases: [{ epoch: 0, resolution: vision.resolution, strength: 1 }], objectives: [objective(setup)] };
+  }
+  const phases = efficientTrain(epochs, vision);
+  return { phases, objectives: phases.map((phase) => objective(phaseSetup(setup, phase))) };
 }
 
 /** The settings of a run: those that all recipes share, and those of the recipe that flags or the file choose. */

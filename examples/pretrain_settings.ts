@@ -46,7 +46,15 @@ export const common = fields({
     queue: count(960, "queue L, a multiple of M", { paper: "48000", min: 2 }),
   }),
   // Section 4.1, "Implementation details".
-  ...group("Optimization", optimizationFields),
+  ...group("Optimization", {
+    ...optimizationFields,
+    curriculum: oneOf(
+      ["none", "efficient-train"],
+      "none",
+      "efficient-train: 60 % of the epochs on images of 5/7 of the side, 20 % on 6/7, with weaker RandAugment",
+      { paper: "none" },
+    ),
+  }),
   ...group("Run", {
     out: text("runs/pretrain", "folder for checkpoints, settings, tokenizer and metrics", free),
     ...reportFields,

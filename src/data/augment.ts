@@ -21,27 +21,39 @@ const FILL = 128;
 /** An operation of RandAugment. */
 export type Operation = (image: RgbImage, random: Random) => RgbImage;
 
-/** The ten operations by name, at magnitude 7. Shears, shifts and turns draw their sign. */
-export const OPERATIONS: Readonly<Record<string, Operation>> = {
-  identity: (image) => image,
-  autoContrast: (image) => autoContrast(image),
-  equalize: (image) => equalize(image),
-  rotate: (image, random) => rotate(image, sign(random) * ROTATION),
-  sharpness: (image) => sharpness(image, ENHANCEMENT),
-  shearX: (image, random) => warp(image, 1, sign(random) * SHEAR, 0, 0, 1, 0),
-  shearY: (image, random) => warp(image, 1, 0, 0, sign(random) * SHEAR, 1, 0),
-  translateX: (image, random) => warp(image, 1, 0, sign(random) * TRANSLATION, 0, 1, 0),
-  translateY: (image, random) => warp(image, 1, 0, 0, 0, 1, sign(random) * TRANSLATION),
-  brightness: (image) => brightness(image, ENHANCEMENT),
-};
+/** The ten operations by name, at a share of magnitude 7 of 10. Shears, shifts and turns draw their sign. */
+export function operationsAt(strength: number): Readonly<Record<string, Operation>> {
+  const enhancement = strength === 1 ? ENHANCEMENT : 1 + strength * (ENHANCEMENT - 1);
+  const shear = strength * SHEAR, translation = strength * TRANSLATION, rotation = strength * ROTATION;
+  return {
+    identity: (image) => image,
+    autoContrast: (image) => autoContrast(image),
+    equalize: (image) => equalize(image),
+    rotate: (image, random) => rotate(image, sign(random) * rotation),
+    sharpness: (image) => sharpness(image, enhancement),
+    shearX: (image, random) => warp(image, 1, sign(random) * shear, 0, 0, 1, 0),
+    shearY: (image, random) => warp(image, 1, 0, 0, sign(random) * shear, 1, 0),
+    translateX: (image, random) => warp(image, 1, 0, sign(random) * translation, 0, 1, 0),
+    translateY: (image, random) => warp(image, 1, 0, 0, 0, 1, sign(random) * translation),
+    brightness: (image) => brightness(image, enhancement),
+  };
+}
+
+/** The ten operations at magnitude 7. */
+export const OPERATIONS: Readonly<Record<string, Operation>> = operationsAt(1);
 
 const NAMES = Object.keys(OPERATIONS);
 
-/** Draws two operations, with replacement, and carries each out or not. The image given is not changed. */
-export function randAugment(image: RgbImage, random: Random): RgbImage {
+/**
+ * Draws two operations, with replacement, and carries each out or not. The image given is not changed.
+ *
+ * @param strength A share of magnitude 7.
+ */
+export function randAugment(image: RgbImage, random: Random, strength = 1): RgbImage {
+  const operations = strength === 1 ? OPERATIONS : operationsAt(strength);
   let result = image;
   for (let i = 0; i < OPERATIONS_PER_IMAGE; i++) {
-    const operation = OPERATIONS[random.pick(NAMES)]!;
+    const operation = operations[random.pick(NAMES)]!;
     if (random.uniform() < PROBABILITY) result = operation(result, random);
   }
   return result;

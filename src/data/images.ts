@@ -172,5 +172,5 @@ function viewOf(original: RgbImage, plan: ImagePlan, random: Random): RgbImage {
   const crop = cropArea ? drawCrop(original.width, original.height, cropArea, random) : undefined;
   let image = resizeImage(original, resolution, crop);
   if (flip && random.uniform() < 0.5) image = flipImage(image);
-  return plan.randAugment ? randAugment(image, random) : image;
+  return plan.randAugment ? randAugment(image, random, Number(plan.randAugment)) : image;
 }

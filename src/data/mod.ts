@@ -9,6 +9,7 @@ export { type Dataset, type Example, ExampleError, type ImageFile, type Skipped 
 export { type CaptionDataset, type CaptionEntry, type CaptionPair, captionPair } from "./caption_pairs.ts";
 export { type ItemFiles } from "./read_items.ts";
 export { type DatasetFormat, type FileOptions } from "./dataset_files.ts";
+export type { ImageFolder } from "./image_paths.ts";
 export { type DatasetOptions, openDataset } from "./datasets.ts";
 export {
   type Collate,

@@ -32,8 +32,8 @@ export interface ImageOptions {
   readonly cropArea?: readonly [number, number] | null;
   /** Flip every other image. Switch it off where captions tell left from right. @default true */
   readonly flip?: boolean;
-  /** RandAugment. @default true */
-  readonly randAugment?: boolean;
+  /** RandAugment; a number from 0 to 1 is a share of its strength. @default true */
+  readonly randAugment?: boolean | number;
   /** Images of more pixels are refused. @default 2^26 */
   readonly maxPixels?: number;
 }
@@ -55,6 +55,9 @@ export function imagePlan(options: ImageOptions): ImagePlan {
     throw new RangeError(
       `Cannot load images: "cropArea" must be two shares, 0 < least <= largest <= 1: it is ${cropArea}`,
     );
+  }
+  if (!(Number(randAugment) >= 0 && Number(randAugment) <= 1)) {
+    throw new RangeError(`Cannot load images: "randAugment" must be a switch or a share: it is ${randAugment}`);
   }
   const train = transform === "train";
   return {

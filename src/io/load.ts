@@ -8,7 +8,7 @@
 import type { Archive, LazyTensor, TensorInfo } from "./archive.ts";
 import { type Dtype, isFloat, type NamedTensor, toFloat32 } from "./dtype.ts";
 import { firstTen, type LoadReport, shown } from "./load_report.ts";
-import { fillName, matchName, type NameTable, theirNames } from "./names.ts";
+import { fillName, matchName, type NameTable, theirNames, wrapperOf } from "./names.ts";
 import { albefNames } from "./names_albef.ts";
 import { areGrids, resizePositionTable } from "./posembed.ts";
 
@@ -67,9 +67,11 @@ function matchParameter(
   shape: readonly number[],
   archive: Archive,
   table: NameTable,
+  wrapper: string,
   resizePositions: boolean,
 ): Match | string | undefined {
-  const choice = theirNames(table, name).find((names) => names.every((theirs) => archive.tensors.has(theirs)));
+  const choices = theirNames(table, name).map((names) => names.map((theirs) => wrapper + theirs));
+  const choice = choices.find((names) => names.every((theirs) => archive.tensors.has(theirs)));
   if (choice === undefined) return undefined;
   const sources = choice.map((theirs) => archive.tensors.get(theirs)!);
   const odd = sources.find((source) => !isFloat(source.dtype));
@@ -109,12 +111,17 @@ async function areEqual(archive: Archive, one: string, other: string): Promise<b
 }
 
 /** Why a tensor of the file is not taken; undefined when it is left over. */
-async function reasonToIgnore(theirs: string, archive: Archive, table: NameTable): Promise<string | undefined> {
-  const rule = table.ignored.find((rule) => matchName(rule.theirs, theirs));
+async function reasonToIgnore(
+  theirs: string,
+  archive: Archive,
+  table: NameTable,
+  wrapper: string,
+): Promise<string | undefined> {
+  const bare = theirs.slice(wrapper.length), rule = table.ignored.find((rule) => matchName(rule.theirs, bare));
   if (rule !== undefined) return rule.reason;
   for (const tied of table.tied) {
-    const texts = matchName(tied.theirs, theirs);
-    const original = texts && fillName(tied.equals, texts);
+    const texts = matchName(tied.theirs, bare);
+    const original = texts && wrapper + fillName(tied.equals, texts);
     if (original === undefined || !archive.tensors.has(original)) continue;
     if (await areEqual(archive, theirs, original)) return `it equals ${original}`;
     throw new RangeError(`Cannot load "${archive.path}": ${theirs} differs from ${original}, which it must equal`);
@@ -150,9 +157,10 @@ export async function planLoad(
   archive: Archive,
   { table = albefNames(), allowMissing = [], resizePositions = false }: LoadOptions = {},
 ): Promise<LoadPlan> {
+  const wrapper = wrapperOf(table, [...archive.tensors.keys()]);
   const matches: Match[] = [], faults: string[] = [], absent: string[] = [];
   for (const [name, shape] of target) {
-    const match = matchParameter(name, shape, archive, table, resizePositions);
+    const match = matchParameter(name, shape, archive, table, wrapper, resizePositions);
     if (match === undefined) absent.push(name);
     else if (typeof match === "string") faults.push(match);
     else matches.push(match);
@@ -164,7 +172,7 @@ export async function planLoad(
   failOn(absent.filter((name) => !isAllowed(name)), faults, rest, title);
   const leftOver: string[] = [], ignored: { name: string; reason: string }[] = [];
   for (const name of rest) {
-    const reason = await reasonToIgnore(name, archive, table);
+    const reason = await reasonToIgnore(name, archive, table, wrapper);
     if (reason === undefined) leftOver.push(name);
     else ignored.push({ name, reason });
   }

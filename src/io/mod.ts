@@ -12,6 +12,7 @@ export { type NameRule, type NameTable } from "./names.ts";
 export { albefNames, albefNamesForAnswers, albefNamesForTwoImages, albefNamesOfTwoImages } from "./names_albef.ts";
 export { bertNames } from "./names_bert.ts";
 export { dinov2Names, openLmNames, siglipNames } from "./names_language_model.ts";
+export { viltNames } from "./names_vilt.ts";
 export { huggingFaceVitNames, timmNames } from "./names_vit.ts";
 export { openCheckpoint } from "./checkpoint.ts";
 export { type ExportOptions, exportParameters } from "./export.ts";

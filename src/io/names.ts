@@ -25,6 +25,19 @@ export interface NameTable {
   readonly ignored: readonly { readonly theirs: string; readonly reason: string }[];
   /** Their tensors that are second copies of another; dropped when they are equal to it. */
   readonly tied: readonly { readonly theirs: string; readonly equals: string }[];
+  /** What may stand in front of all names of a file: what has wrapped the model when it was saved. Default: nothing. */
+  readonly wrappers?: readonly string[];
+}
+
+/** What Lightning, parallel training and compilation put in front of the names of a model. */
+export const WRAPPERS: readonly string[] = ["state_dict.", "module.", "model.", "_orig_mod."];
+
+/** What stands in front of all names of a file. */
+export function wrapperOf({ wrappers = [] }: NameTable, names: readonly string[]): string {
+  let prefix = "";
+  const isOfAll = (more: string) => names.length > 0 && names.every((name) => name.startsWith(prefix + more));
+  for (let more; (more = wrappers.find(isOfAll)) !== undefined;) prefix += more;
+  return prefix;
 }
 
 /** The texts, as short as possible from the left, that the `*` of a pattern stand for in a name; undefined when the name does not fit. */

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { type NameRule, type NameTable, POSITION_IDS, TIED_DECODER } from "./names.ts";
+import { type NameRule, type NameTable, POSITION_IDS, TIED_DECODER, WRAPPERS } from "./names.ts";
 
 const IGNORED: NameTable["ignored"] = [
   POSITION_IDS,
@@ -24,11 +24,11 @@ function albefTable(title: string, first: readonly NameRule[], tied: NameTable["
     { ours: "text_encoder.bert.*", theirs: "text_encoder.*" },
     { ours: "text_encoder.*", theirs: "text_encoder.bert.*" },
   ];
-  return { title, rules, ignored: IGNORED, tied: [...TIED_DECODER, ...tied] };
+  return { title, rules, ignored: IGNORED, tied: [...TIED_DECODER, ...tied], wrappers: WRAPPERS };
 }
 
 /**
- * Checkpoints of ALBEF, GRIT-VLP and BLIP: our own names. `bert.` may be there or not, since pre-training has it and fine-tuning
+ * Checkpoints of ALBEF, GRIT-VLP, TCL and BLIP: our own names, perhaps with `module.` and the like in front. `bert.` may be there or not, since pre-training has it and fine-tuning
  * has not. Momentum copies and queues are taken when the model has them and ignored otherwise; the decoder that is
  * tied to the word embeddings is dropped when it equals them.
  */

@@ -158,7 +158,7 @@ class Machine {
   private setItems(items: readonly PickleValue[], dict = this.top()): PickleValue {
     if (!(dict instanceof Map) || items.length % 2 !== 0) this.fail("it sets items of something that is no dict");
     for (let at = 0; at < items.length; at += 2) {
-      const key = items[at]!;
+      const item = items[at]!, key = item instanceof Global ? item.name : item;
       if (typeof key !== "string" && typeof key !== "number") this.fail("a key is neither a text nor a number");
       dict.set(key, items[at + 1]!);
     }

@@ -79,6 +79,9 @@ function faultOf({ storage, dtype, shape, strides, offset }: TorchTensor): strin
   return undefined;
 }
 
+/** Classes that Lightning names the state of its callbacks by. As names they do nothing; calling one is refused like any other. */
+const LIGHTNING = /^(pytorch_lightning|lightning)\.[\w.]+$/;
+
 /** The rules of PyTorch's archives for `unpickle`. */
 export function torchRules(path: string): PickleRules {
   const fail = (what: string): never => {
@@ -113,7 +116,7 @@ export function torchRules(path: string): PickleRules {
     },
   };
   return {
-    isKnown: (name) => Object.hasOwn(calls, name) || FORMATS.has(name),
+    isKnown: (name) => Object.hasOwn(calls, name) || FORMATS.has(name) || LIGHTNING.test(name),
     call: (name, args) =>
       Object.hasOwn(calls, name) ? calls[name]!(args) : fail(`it calls "${name}", which is no function`),
     persistent(id) {

@@ -111,6 +111,11 @@ function widen(extra: DataView, short: [number, number, number], bad: (what: str
   return bad("lacks its 64-bit field");
 }
 
+/** Nothing is unpacked to the disk here, but no honest archive has absolute names or those of parents. */
+function leavesFolder(name: string): boolean {
+  return /^([/\\]|[A-Za-z]:)|(^|[/\\])\.\.([/\\]|$)/.test(name) || name.includes("\0");
+}
+
 /** One record of the directory and the length that it takes. */
 function parseRecord(directory: Uint8Array, at: number, path: string): [entry: ZipEntry, next: number] {
   const view = viewOf(directory);
@@ -123,6 +128,7 @@ function parseRecord(directory: Uint8Array, at: number, path: string): [entry: Z
   if (next > directory.length) fail(path, `the record at byte ${at} reaches beyond its directory`);
   const name = new TextDecoder().decode(directory.subarray(at + CENTRAL_BYTES, nameEnd));
   const bad = (what: string): never => fail(path, `its entry "${name}" ${what}`);
+  if (leavesFolder(name)) bad("leaves the folder that it would be unpacked to");
   if (view.getUint16(at + 8, true) & 0x2041) bad("is encrypted");
   const method = view.getUint16(at + 10, true);
   if (method !== 0 && method !== 8) bad(`is packed by method ${method}, must be stored (0) or deflated (8)`);

@@ -10,7 +10,7 @@ import { upload } from "../gpu/storage.ts";
 import { openCheckpoint } from "../io/checkpoint.ts";
 import { type LoadOptions, planLoad } from "../io/load.ts";
 import type { LoadReport } from "../io/load_report.ts";
-import type { NameTable } from "../io/names.ts";
+import { type NameTable, wrapperOf } from "../io/names.ts";
 import { albefNames, albefNamesForAnswers, albefNamesForTwoImages, albefNamesOfTwoImages } from "../io/names_albef.ts";
 import { initialValues, mapSpecs, specEntries, type SpecTree } from "../nn/spec.ts";
 import type { Tensor } from "../program/graph.ts";
@@ -90,9 +90,10 @@ export const officialTasks: readonly (keyof OfficialModels)[] = Object.keys(task
  * head that it may lack.
  */
 export function officialNames(task: keyof OfficialModels, file: readonly string[], { text }: AlbefConfig): LoadOptions {
-  const { names = albefNames, head } = tasks[task];
-  const isFresh = head !== undefined && !file.some((name) => name.startsWith(head));
-  return { table: names(file, text), resizePositions: true, allowMissing: isFresh ? [`${head}*`] : [] };
+  const { names = albefNames, head } = tasks[task], wrapper = wrapperOf(albefNames(), file);
+  const bare = file.map((name) => name.slice(wrapper.length));
+  const isFresh = head !== undefined && !bare.some((name) => name.startsWith(head));
+  return { table: names(bare, text), resizePositions: true, allowMissing: isFresh ? [`${head}*`] : [] };
 }
 
 /**

@@ -13,6 +13,7 @@ import { broadcastTo } from "../ops/reduce.ts";
 import { concat, reshape, split } from "../ops/shape.ts";
 import type { Tensor } from "../program/graph.ts";
 import { type AttentionTap, shownAttention } from "./attention_tap.ts";
+import { positionsFor } from "./vit_positions.ts";
 
 /** Sizes of a ViT. */
 export interface VitConfig {
@@ -118,7 +119,7 @@ export interface VitContext {
 
 /**
  * Image tokens: [B, P, 3 * patch^2] (see `patchify`) -> [B, P + 1, width], the [CLS] token first. The final LayerNorm is
- * applied to all tokens.
+ * applied to all tokens. Positions are resized where there is another number of patches than the table has.
  */
 export function vit(
   p: ParametersOf<VitSpec>,
@@ -130,7 +131,7 @@ export function vit(
   const tokens = embedPatches(p, patches); // [B, P, D]
   tap?.("patches", tokens);
   const cls = broadcastTo(p.cls_token, [batch!, 1, width]);
-  let x = add(concat([cls, tokens], 1), p.pos_embed); // [B, P + 1, D]
+  let x = add(concat([cls, tokens], 1), positionsFor(p.pos_embed, patches.shape[1]!)); // [B, P + 1, D]
   for (const [i, block] of p.blocks.entries()) {
     const shown = attentionTap?.layer === i ? attentionTap : undefined;
     const run = (b: typeof block, h: Tensor): Tensor => vitBlock(b, h, config, { tap: shown });

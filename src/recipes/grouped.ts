@@ -29,8 +29,8 @@ export type Numbered<B> = B & { readonly row: Tensor };
 
 /** What a grouped task consists of beside its objective. */
 export interface GroupedOptions<B extends PairBatch> {
-  /** Gives the mini-batches. */
-  readonly loader: Loader<CaptionPair, B>;
+  /** Gives the mini-batches; a function gives the loader of an epoch. */
+  readonly loader: Loader<CaptionPair, B> | ((epoch: number) => Loader<CaptionPair, B>);
   /** Sizes and mode of the sampler. */
   readonly sampler: SamplerOptions;
   /** Width of the features. */
@@ -57,7 +57,8 @@ export function collecting<S extends SpecTree, X extends Tree, B extends PairBat
     ...(objective.bounds ? { bounds: objective.bounds } : {}),
     ...(objective.decays ? { decays: objective.decays } : {}),
     ...(objective.trainable ? { trainable: objective.trainable } : {}),
-    input: { ...objective.input, row: { shape: [1], dtype: "u32" } } as unknown as Avals<Numbered<B>>,
+    input: numbered(objective.input),
+    ...(objective.inputs ? { inputs: objective.inputs.map(numbered) } : {}),
     extra: (p) => ({
       own: objective.extra?.(p) ?? {} as X,
       ...(rows ? { image: queue(), text: queue() } : {}),
@@ -70,6 +71,10 @@ export function collecting<S extends SpecTree, X extends Tree, B extends PairBat
       return { ...result, extra: { own: extra, ...queues } };
     },
   };
+}
+
+function numbered<B extends PairBatch>(input: Avals<B>): Avals<Numbered<B>> {
+  return { ...input, row: { shape: [1], dtype: "u32" } } as unknown as Avals<Numbered<B>>;
 }
 
 /** What decides on the rows of the queues. */
@@ -162,10 +167,14 @@ export class GroupedStream<S extends SpecTree, X extends Tree, B extends PairBat
   async #load(): Promise<Batch<B>> {
     const sampler = this.#sampler, { epoch, pass, step } = sampler;
     const draw = pass === "train" ? 2 * epoch : 2 * epoch + 1;
-    this.#batches ??= this.#options.loader.batches((k) => k < sampler.steps ? sampler.batch(k) : undefined, {
-      epoch: draw,
-      from: step,
-    })[Symbol.asyncIterator]();
+    const { loader } = this.#options;
+    this.#batches ??= (typeof loader === "function" ? loader(epoch) : loader).batches(
+      (k) => k < sampler.steps ? sampler.batch(k) : undefined,
+      {
+        epoch: draw,
+        from: step,
+      },
+    )[Symbol.asyncIterator]();
     const { value, done } = await this.#batches.next();
     if (done) throw new Error(`The loader ended at mini-batch ${step} of ${sampler.steps}`);
     return value;

@@ -22,6 +22,7 @@ export {
   rampedAlpha,
 } from "./albef.ts";
 export { albefQueue, type AlbefQueueExtra, albefQueueFields, type AlbefQueueSpec } from "./albef_queue.ts";
+export { efficientTrain, type Phase, phaseAt, phased, PhasedLoaders, phaseSetup } from "./curriculum.ts";
 export {
   entailment,
   type EntailmentExtra,

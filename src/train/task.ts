@@ -46,6 +46,8 @@ export interface Objective<S extends SpecTree, X extends Tree, B extends Tree> e
   readonly spec: S;
   /** Shapes and types of a mini-batch. */
   readonly input: Avals<B>;
+  /** Further shapes that mini-batches may have, for instance of smaller images: each has a program of its own, compiled at the start. */
+  readonly inputs?: readonly Avals<B>[];
   /** The state's starting values, from those of the parameters. Default: there is no state. */
   extra?(params: ParametersOf<S>): X;
   /** Traced once. `extra` of the result must have the structure of the argument. */

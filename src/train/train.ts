@@ -83,7 +83,7 @@ class Run<S extends SpecTree, X extends Tree, B extends Tree> {
   readonly #logEvery: number;
   readonly #accumulate: number;
   readonly #settings: RunSettings;
-  readonly #input: string;
+  readonly #inputs: readonly string[];
   #state!: TrainState<X>;
   #names: string[] = [];
   #counters: Counters = noSteps();
@@ -110,7 +110,7 @@ class Run<S extends SpecTree, X extends Tree, B extends Tree> {
     this.#accumulate = accumulate;
     this.#logEvery = Math.min(options.logEvery ?? 20, steps);
     this.#line = progress === true ? new ProgressLine() : undefined;
-    this.#input = signature(placeholders(task.input));
+    this.#inputs = [task.input, ...task.inputs ?? []].map((input) => signature(placeholders(input)));
     this.#settings = {
       flags: options.settings ?? {},
       task: task.settings ?? {},
@@ -176,6 +176,7 @@ class Run<S extends SpecTree, X extends Tree, B extends Tree> {
     this.#programs = this.#build();
     this.#began ??= performance.now();
     this.#reporter = this.#makeReporter();
+    await this.#compileAhead(this.#programs);
     while (this.#counters.step < steps && !await this.#isStopped() && await this.#step(this.#programs)) {
       const { step } = this.#counters, last = step === steps;
       if (step % this.#logEvery === 0 || last || step % checkpointEvery === 0) {
@@ -234,6 +235,15 @@ class Run<S extends SpecTree, X extends Tree, B extends Tree> {
     return profile ? { ...built, gradients: profileOnce(built.gradients, profile) } : built;
   }
 
+  /** Compiles the programs of all shapes, if there are several: a later one would stop the run for as long as it takes. */
+  async #compileAhead({ gradients }: Step<X, B>): Promise<void> {
+    const { progress } = this.#compileOptions();
+    for (const input of this.task.inputs ?? []) {
+      const program = await gradients.program(this.#state, placeholders(input), this.#gradientInput(0, 0));
+      await program.build(progress);
+    }
+  }
+
   /** One optimizer step; false when the task has no more mini-batches, or not enough for a step. */
   async #step({ gradients, update }: Step<X, B>): Promise<boolean> {
     const { step } = this.#counters;
@@ -261,9 +271,9 @@ class Run<S extends SpecTree, X extends Tree, B extends Tree> {
 
   #checkInput(input: B): void {
     const given = signature(input);
-    if (given === this.#input || inOrder(given) === inOrder(this.#input)) return;
+    if (this.#inputs.some((input) => given === input || inOrder(given) === inOrder(input))) return;
     throw new RangeError(
-      `Cannot train: a mini-batch must be ${this.#input}, as the task's "input" says: it is ${given}`,
+      `Cannot train: a mini-batch must be ${this.#inputs.join(", or ")}, as the task's "input" says: it is ${given}`,
     );
   }
 

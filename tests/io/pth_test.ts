@@ -5,7 +5,7 @@ import { toFloat32, toInt32 } from "../../src/io/dtype.ts";
 import { openPth, pickKey, readPth } from "../../src/io/pth.ts";
 import { memorySource } from "../../src/io/source.ts";
 import { writeSafetensors } from "../../src/io/safetensors.ts";
-import { Call, makePickle, makePth, makeZip, Name, tensor, TupleOf } from "./make_pth.ts";
+import { Call, makePickle, makePth, makeZip, tensor, TupleOf } from "./make_pth.ts";
 import { withFolder } from "../testing/folders.ts";
 import { counting } from "./testing.ts";
 
@@ -240,6 +240,11 @@ const BAD: [rule: string, bytes: Uint8Array, message: string][] = [
     makeZip([["data.pkl", Uint8Array.from([0x80, 2, 0x68, 9, 0x2E])]]),
     "recalls value 9",
   ],
+  ...["../../x", "a/../../x", "/etc/x", "C:\\x", "..\\x", "a\0b"].map((name): [string, Uint8Array, string] => [
+    `an entry ${JSON.stringify(name)}`,
+    makeZip([["data.pkl", makePickle({})], [name, new Uint8Array(1)]]),
+    `its entry "${name}" leaves the folder`,
+  ]),
   ["an empty stack", makeZip([["data.pkl", Uint8Array.from([0x80, 2, 0x2E])]]), "there is no value"],
 ];
 
@@ -264,7 +269,7 @@ Deno.test("openPth() ends on containers that name each other a billion times", a
 });
 
 Deno.test("openPth() keeps Python's rule that the last value of a key stays", async () => {
-  const twice = new Map<unknown, unknown>([[new Name("torch.float32"), 1]]);
+  const twice = new Map<unknown, unknown>([[new TupleOf("torch.float32"), 1]]);
   await assertRejects(() => read(makePth(twice)), SyntaxError, "a key is neither");
   const bytes = Uint8Array.from([0x80, 2, 0x7D, 0x4B, 1, 0x4B, 2, 0x73, 0x4B, 1, 0x4B, 3, 0x73, 0x2E]);
   assertEquals((await read(makeZip([["data.pkl", bytes]]))).metadata.get("1"), "3");
