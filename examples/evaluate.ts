@@ -10,7 +10,7 @@
 import { runCommand } from "./_run.ts";
 import { evaluateTask, helpOfTasks } from "./tasks/evaluate.ts";
 import { tasks } from "./tasks/mod.ts";
-import { type NamedText, nlvrFileAccuracy, settings, vqaFileAccuracy, writeFileAtomic } from "../mod.ts";
+import { DiskError, type NamedText, nlvrFileAccuracy, settings, vqaFileAccuracy, writeFileAtomic } from "../mod.ts";
 
 const { fields, none, text, toggle } = settings;
 
@@ -96,6 +96,7 @@ async function write(path: string, text: string): Promise<void> {
   try {
     await writeFileAtomic(path, text);
   } catch (error) {
+    if (error instanceof DiskError) throw error;
     throw new Error(`Cannot write "${path}": ${reasonOf(error, "there is no such folder")}`);
   }
 }

@@ -44,7 +44,10 @@ testInFolder("evaluate.ts vqa-accuracy prints one line and writes the accuracy o
   assertEquals([...each.matchAll(/"(\d+)":/g)].map(([, id]) => id), ids);
   assertEquals([...Deno.readDirSync(dir)].map(({ name }) => name), ["each.json"]);
   const none = `${dir}/none/each.json`;
-  await assertRefused([...vqa(), "--per-question", none], `Cannot write "${none}": there is no such folder`);
+  await assertRefused(
+    [...vqa(), "--per-question", none],
+    `Cannot write "${none}": the folder is gone (581 B needed, 0 B written)`,
+  );
   await assertRefused([...vqa(), "--per-question", dir], `Cannot write "${dir}": it is a folder`);
 });
 
