@@ -68,6 +68,20 @@ export async function estimateMemory<S extends SpecTree, X extends Tree, B exten
   });
 }
 
+/**
+ * Floating-point operations of a step of training `objective`, those that its kernels count: matrix products, attention, what is element by
+ * element. What is computed again in the backward pass counts again.
+ *
+ * @throws {RangeError} If an op cannot run at these sizes on this adapter.
+ */
+export async function estimateFlop<S extends SpecTree, X extends Tree, B extends Tree>(
+  objective: Objective<S, X, B>,
+  options: EstimateOptions = {},
+): Promise<number> {
+  const { programs } = await planStep(objective, options);
+  return total(programs, ({ plan }) => plan.steps.reduce((n, { flop = 0 }) => n + flop, 0));
+}
+
 /** A step that is planned and takes no memory. */
 export interface PlannedStep<X extends Tree, B extends Tree> {
   /** Shapes of its state. */

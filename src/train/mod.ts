@@ -7,6 +7,7 @@ export { listCheckpoints, type SavedCheckpoint } from "./checkpoint.ts";
 export {
   type BatchRange,
   describeMemory,
+  estimateFlop,
   estimateMemory,
   type EstimateOptions,
   largestBatch,

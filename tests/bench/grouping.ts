@@ -13,9 +13,9 @@ import { configs } from "../../src/models/config.ts";
 import { ringUpdate } from "../../src/ops/ring_update.ts";
 import { compile, tensor, toDevice } from "../../src/program/compile.ts";
 import type { Tensor } from "../../src/program/graph.ts";
-import { planStep } from "../../src/train/estimate.ts";
+import { estimateFlop } from "../../src/train/estimate.ts";
 import { type Line, line, median, round } from "./measure.ts";
-import { BenchStep, objectiveOf, stepFlop } from "./step.ts";
+import { BenchStep, objectiveOf } from "./step.ts";
 
 /** Timed rounds at most, each a grouping and a step. */
 const ROUNDS = 3;
@@ -135,8 +135,7 @@ async function collectTime(queue: number, miniBatch: number, width: number): Pro
 
 /** FLOP of a step of `base` for each of `small`, by the kernels of both at a batch that every adapter can plan. */
 async function flopRatio(): Promise<number> {
-  const flop = async (name: "small" | "base"): Promise<number> =>
-    stepFlop((await planStep(objectiveOf(configs[name], 4))).programs);
+  const flop = async (name: "small" | "base"): Promise<number> => await estimateFlop(objectiveOf(configs[name], 4));
   return await flop("base") / await flop("small");
 }
 

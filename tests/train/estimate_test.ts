@@ -10,7 +10,13 @@ import { mean } from "../../src/ops/reduce.ts";
 import { tensor, toHost } from "../../src/program/compile.ts";
 import type { Tensor } from "../../src/program/graph.ts";
 import { collecting, pairRecipes } from "../../src/recipes/mod.ts";
-import { describeMemory, estimateMemory, largestBatch, type MemoryEstimate } from "../../src/train/estimate.ts";
+import {
+  describeMemory,
+  estimateFlop,
+  estimateMemory,
+  largestBatch,
+  type MemoryEstimate,
+} from "../../src/train/estimate.ts";
 import { startingExtra, startingState, startingValues } from "../../src/train/start.ts";
 import { buildStep } from "../../src/train/step.ts";
 import type { Objective } from "../../src/train/task.ts";
@@ -27,6 +33,12 @@ const objective = (batch: number): Objective<MlpSpec, Extra, Input> => ({
     metrics: { mean: mean(extra.mean) },
     extra: { mean: add(extra.mean, p.second) },
   }),
+});
+
+Deno.test("estimateFlop() counts the products of both directions, and little besides", async () => {
+  const first = 2 * 128 * 96 * 512, second = 2 * 128 * 512 * 64; // nothing flows back to the input
+  const products = 2 * first + 3 * second, found = await estimateFlop(objective(128));
+  assert(found >= products && found < 1.2 * products, `${found}, products ${products}`);
 });
 
 for (const trainable of [undefined, (name: string) => name === "second"]) {
