@@ -45,8 +45,14 @@ interface Step {
   group: GPUBindGroup | undefined;
 }
 
-/** Called before the pipelines of a new program are compiled, one by one. */
-export type CompileProgress = (done: number, total: number, kernel: string) => void;
+/**
+ * Called while the kernels of a new program are compiled, one by one: `done` of `total` distinct kernels, and the next one's name. They
+ * are compiled by WebGPU ("compile"), and by drivers for CPUs once more when they first run ("first run").
+ */
+export type CompileProgress = (done: number, total: number, kernel: string, phase: "compile" | "first run") => void;
+
+/** New kernels of a part of a first run: a wait costs some 10 ms, a kernel of a driver for CPUs 50 to 900. */
+const NEW_KERNELS = 2;
 
 /** What one dispatch took when its program was profiled. */
 export interface KernelTime {
@@ -121,14 +127,19 @@ export class Program {
       );
     }
     await this.#writeUniforms();
-    const built: Step[] = [];
-    for (const [i, dispatch] of steps.entries()) {
-      progress?.(i, steps.length, dispatch.name);
+    const built: Step[] = [], total = new Set(steps.map(({ code }) => code)).size, seen = new Set<string>();
+    for (const dispatch of steps) {
+      if (!seen.has(dispatch.code)) progress?.(seen.size, total, dispatch.name, "compile");
+      seen.add(dispatch.code);
       built.push(await this.#step(dispatch));
     }
+    this.#progress = progress;
     for (const [leaf, t] of this.plan.leaves.entries()) await this.#placeCaptured(t, leaf);
     this.#steps = built;
   }
+
+  /** Told of the first run, which is the one in which drivers for CPUs compile. */
+  #progress: CompileProgress | undefined;
 
   /** Throws if a kernel binds more buffers, or reads or writes more of one value, than the adapter can bind. */
   #checkBindings({ name, bindings }: Dispatch): void {
@@ -197,7 +208,7 @@ export class Program {
     return this.#inTurn(() => this.#run(args));
   }
 
-  async #run(args: readonly Tensor[], encode = (e: GPUCommandEncoder) => this.#encode(e)): Promise<Tensor[]> {
+  async #run(args: readonly Tensor[], encode?: (encoder: GPUCommandEncoder) => void): Promise<Tensor[]> {
     await this.#build();
     this.device.check();
     const storages = await this.#bindLeaves(args);
@@ -207,6 +218,8 @@ export class Program {
     if (this.device.poison) this.#poison();
     const { gpu } = this.device, proven = this.#proven;
     if (!proven) gpu.pushErrorScope("validation");
+    const inParts = !proven && !encode && this.device.profile.kind === "cpu" ? this.#progress : undefined;
+    encode ??= inParts ? await this.#runInParts(inParts) : (e) => this.#encode(e);
     const encoder = gpu.createCommandEncoder();
     encode(encoder);
     this.#copyResults(encoder, results);
@@ -357,11 +370,31 @@ export class Program {
     pass.dispatchWorkgroups(...step.size);
   }
 
-  #encode(encoder: GPUCommandEncoder): void {
-    if (!this.#steps!.length) return;
+  #encode(encoder: GPUCommandEncoder, steps: readonly Step[] = this.#steps!): void {
+    if (!steps.length) return;
     const pass = encoder.beginComputePass();
-    for (const step of this.#steps!) this.#dispatch(pass, step);
+    for (const step of steps) this.#dispatch(pass, step);
     pass.end();
+  }
+
+  /** Runs all but the last steps, in parts of a few kernels that are new, each waited for; returns what encodes the rest. */
+  async #runInParts(progress: CompileProgress): Promise<(encoder: GPUCommandEncoder) => void> {
+    const { gpu } = this.device, steps = this.#steps!, total = new Set(steps.map((s) => s.pipeline)).size;
+    const seen = new Set<GPUComputePipeline>();
+    let first = 0;
+    for (const [i, { pipeline, dispatch }] of steps.entries()) {
+      if (seen.has(pipeline)) continue;
+      if (seen.size && seen.size % NEW_KERNELS === 0) {
+        const encoder = gpu.createCommandEncoder();
+        this.#encode(encoder, steps.slice(first, i));
+        gpu.queue.submit([encoder.finish()]);
+        await gpu.queue.onSubmittedWorkDone();
+        first = i;
+      }
+      progress(seen.size, total, dispatch.name, "first run");
+      seen.add(pipeline);
+    }
+    return (encoder) => this.#encode(encoder, steps.slice(first));
   }
 
   /** Finds the dispatch that WebGPU refuses, by encoding each alone, and throws an error that names it. */

@@ -27,3 +27,24 @@ export class Rate {
     return { perSecond, left: perSecond > 0 ? (total - done) / perSecond : Infinity };
   }
 }
+
+/** Lines of the phases in which kernels are compiled: their share of the kernels, and the time that the rest may take. */
+export class CompileLines {
+  #phase = "";
+  #began = 0;
+  #told = 0;
+
+  /** At most one line in `everyMs` milliseconds goes to `say`. */
+  constructor(readonly say: (line: string) => void, readonly everyMs = 500) {}
+
+  /** See `CompileProgress`. */
+  at(done: number, total: number, kernel: string, phase: "compile" | "first run"): void {
+    const now = performance.now();
+    if (done === 0 || phase !== this.#phase) this.#phase = phase, this.#began = now;
+    if (now - this.#told < this.everyMs) return;
+    this.#told = now;
+    const left = done ? `, ${formatSeconds((now - this.#began) / 1000 / done * (total - done))} left` : "";
+    const what = phase === "compile" ? "compiling kernels" : "first run of the kernels, which the driver compiles";
+    this.say(`${what}: ${done}/${total} (${Math.floor(100 * done / total)} %${left}): ${kernel}`);
+  }
+}

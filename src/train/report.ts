@@ -23,9 +23,9 @@ export interface Metrics {
   readonly examples: number;
   /** Of the last step. */
   readonly learningRate: number;
-  /** Steps and examples per second since the last report. */
+  /** Steps and examples per second since the last report, without the first step of a process, which compiles the kernels. */
   readonly stepsPerSecond: number;
-  /** Examples per second since the last report. */
+  /** Likewise. */
   readonly examplesPerSecond: number;
   /** Bytes of GPU memory in use, and of the process. */
   readonly gpuBytes: number;
@@ -132,11 +132,19 @@ export class Reporter {
   #clock: number = performance.now();
   /** Seconds waited for mini-batches since the last report. */
   #waited = 0;
-  readonly #rate: Rate;
+  #rate: Rate;
+  /** Micro-batches of the first step, and when it ended: it compiles the kernels, so rates leave it out. */
+  #first: { count: number; ended: number } | undefined;
 
   /** The run has done `first` steps before. */
   constructor(readonly options: ReporterOptions, first: number) {
     this.#rate = new Rate(first);
+  }
+
+  /** The first step of this process has been given to the GPU, and its kernels are compiled: rates begin here. */
+  compiled(step: number): void {
+    this.#rate = new Rate(step);
+    this.#first = { count: this.#pending.length, ended: performance.now() };
   }
 
   /** Micro-batches that have not been reported: the next one's row in the ring of metrics. */
@@ -183,8 +191,11 @@ export class Reporter {
   }
 
   async #metrics(means: Readonly<Record<string, number>>, { step, examples }: Counters): Promise<Metrics> {
-    const now = performance.now(), seconds = (now - this.#clock) / 1000, last = this.#pending.at(-1)!;
-    const seen = this.#pending.reduce((n, p) => n + p.examples, 0), dataSeconds = this.#waited;
+    const now = performance.now(), last = this.#pending.at(-1)!, dataSeconds = this.#waited;
+    const { count, ended } = this.#first ?? { count: 0, ended: this.#clock }, alone = this.#pending.length === count;
+    const timed = alone ? this.#pending : this.#pending.slice(count);
+    const seconds = (now - (alone ? this.#clock : ended)) / 1000, seen = timed.reduce((n, p) => n + p.examples, 0);
+    this.#first = undefined;
     this.#clock = now;
     this.#waited = 0;
     return {
@@ -193,7 +204,7 @@ export class Reporter {
       examples,
       learningRate: last.rate,
       ...means,
-      stepsPerSecond: this.#pending.length / this.options.accumulate / seconds,
+      stepsPerSecond: timed.length / this.options.accumulate / seconds,
       examplesPerSecond: seen / seconds,
       gpuBytes: (await defaultDevice()).memory.bytes,
       processBytes: processBytes(),

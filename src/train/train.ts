@@ -12,7 +12,7 @@ import type { ParametersOf, SpecTree } from "../nn/spec.ts";
 import { stepInputs } from "../optim/adamw.ts";
 import { ParameterLayout } from "../optim/layout.ts";
 import { compile, tensor } from "../program/compile.ts";
-import { placeholders } from "../program/program.ts";
+import { type CompileProgress, placeholders } from "../program/program.ts";
 import { signature, type Tree } from "../program/tree.ts";
 import { stepKey } from "../random/keys.ts";
 import {
@@ -25,6 +25,7 @@ import {
   type SavedCheckpoint,
 } from "./checkpoint.ts";
 import { profileOnce } from "./profile.ts";
+import { CompileLines } from "./progress.ts";
 import { checkOptions, type TrainOptions, type TrainResult } from "./options.ts";
 import { gpuFailure, replaceDevice } from "./recover.ts";
 import { endLosses, Reporter } from "./report.ts";
@@ -177,7 +178,9 @@ class Run<S extends SpecTree, X extends Tree, B extends Tree> {
     this.#began ??= performance.now();
     this.#reporter = this.#makeReporter();
     await this.#compileAhead(this.#programs);
+    const first = this.#counters.step + 1;
     while (this.#counters.step < steps && !await this.#isStopped() && await this.#step(this.#programs)) {
+      if (this.#counters.step === first) this.#reporter.compiled(first);
       const { step } = this.#counters, last = step === steps;
       if (step % this.#logEvery === 0 || last || step % checkpointEvery === 0) {
         await this.#reporter.report(this.#state, this.#counters);
@@ -347,12 +350,9 @@ class Run<S extends SpecTree, X extends Tree, B extends Tree> {
   }
 
   #compileOptions() {
-    let last = 0;
-    const progress = (done: number, total: number, kernel: string): void => {
-      if (performance.now() - last < 500) return;
-      last = performance.now();
-      this.#say(`compiling kernels ${done}/${total}: ${kernel}`);
-    };
+    if (this.options.progress === false) return { ...this.options.compile };
+    const lines = new CompileLines((line) => this.#say(line));
+    const progress: CompileProgress = (...at) => lines.at(...at);
     return { ...this.options.compile, progress: this.options.compile?.progress ?? progress };
   }
 

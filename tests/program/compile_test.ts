@@ -101,15 +101,34 @@ Deno.test("arguments of any type and of an odd number of bytes arrive whole", as
   assertThrows(() => tensor(new Float32Array(2), [2], "i32"), TypeError, "i32 data must be a Int32Array");
 });
 
+Deno.test("a first run in parts computes what one submission does, and tells of each distinct kernel", async () => {
+  const chain = (x: Tensor): Tensor => {
+    for (let i = 0; i < 3; i++) x = matmul(tanh(multiply(sum(x, { axes: [0] }), x)), x); // the same kernels again and again
+    return x;
+  };
+  const device = await openDevice({ kind: "cpu" }), seen: string[] = [], x = tensor([[0.5, 1], [2, -1]]);
+  const f = compile(chain, {
+    device,
+    progress: (done, total, _, phase) => phase === "first run" && seen.push(`${done}/${total}`),
+  });
+  const [first, second] = [await f(x), await f(x)], { plan } = await f.program(x);
+  assertEquals(await toHost(first), await toHost(await compile(chain, { device })(x)));
+  assertEquals(await toHost(first), await toHost(second));
+  const kernels = new Set(plan.steps.map((s) => s.code)).size;
+  assert(kernels < plan.steps.length && kernels > 2, `${plan.steps.length} steps of ${kernels} kernels`);
+  assertEquals(seen, Array.from({ length: kernels }, (_, i) => `${i}/${kernels}`));
+  device.close();
+});
+
 Deno.test("the kernels of a program are reported while they are compiled", async () => {
   const seen: string[] = [];
   const f = compile((x: Tensor) => sum(tanh(x)), {
-    progress: (done, total, name) => seen.push(`${done}/${total} ${name}`),
+    progress: (done, total, name, phase) => seen.push(`${phase} ${done}/${total} ${name}`),
   });
   await f(tensor([0.5, 1]));
   await f(tensor([0.5, 2]));
-  assertEquals(seen[0], "0/2 tanh");
-  assertEquals(seen.length, 2);
+  assertEquals(seen[0], "compile 0/2 tanh");
+  assertEquals(seen.filter((line) => line.startsWith("compile")).length, 2);
 });
 
 const timed = (await defaultDevice()).gpu.features.has("timestamp-query");
