@@ -24,12 +24,16 @@ import {
   ProgressLine,
   queueRows,
   readSettingsFile,
+  type Recipe,
+  type RecipeObjective,
   type RecipeSetup,
   RetrievalEvaluator,
   type RetrievalResult,
   settings,
   setUpAdapter,
+  shuffled,
   stopOnSignals,
+  streamRecipes,
   type Tokenizer,
   tokenizerText,
   train,
@@ -55,13 +59,17 @@ import {
   setupOf,
   stepOf,
 } from "./_run.ts";
+import { heldOutMetrics, openRegionData } from "./_streams.ts";
 import { type Common, common, demoOfRecipes, demoPreset } from "./pretrain_settings.ts";
 
 /** What is trained, whatever its parameters, state and mini-batches are. */
 // deno-lint-ignore no-explicit-any
 type AnyObjective = PairObjective<any, any, any>;
+/** The same without a model for retrieval, of one stream: its mini-batches are random, and it is judged by held-out losses. */
 // deno-lint-ignore no-explicit-any
-type AnyRecipe = PairRecipe<any, any, any, any>;
+type StreamObjective = RecipeObjective<any, any, any, any> & { readonly model?: undefined };
+// deno-lint-ignore no-explicit-any
+type AnyRecipe = PairRecipe<any, any, any, any> | Recipe<any, StreamObjective>;
 
 /** What the command does with its arguments. */
 export async function main(args: readonly string[]): Promise<void> {
@@ -71,26 +79,33 @@ export async function main(args: readonly string[]): Promise<void> {
   const device = await openAdapter(options);
 
   const { training, heldOut } = await openData(options);
+  using regions = run.looksAtRegions ? await openRegionData(options, { training, heldOut }) : undefined;
   const tokenizer = await openTokenizer(options, () => captionsOf(training)), config = modelConfig(options, tokenizer);
-  if (options.dryRun) return await dryRun(run, config, training.length);
+  if (options.dryRun) return await dryRun(run, config, training.length, regions?.sizes);
   const { steps, perEpoch } = lengthOf(options, training.length);
-  const setup = { ...setupOf(options, config, perEpoch), tokenizer };
+  const setup = { ...setupOf(options, config, perEpoch), tokenizer, ...(regions ? { regions: regions.sizes } : {}) };
   const objective = run.objective(setup), parameters = countParameters(objective.spec);
   say(`${training.length} examples of ${training.name}; ${parameters.toLocaleString("en")} parameters; ${steps} steps`);
 
-  await using loader = new Loader(training, objective.collate, {
+  await using loader = new Loader(regions?.training ?? training, objective.collate, {
     seed: options.seed,
     workers: options.workers,
     onError: options.onError,
     cacheBytes: options.cacheMb * 2 ** 20,
   });
-  const task = grouped(objective, {
-    loader,
-    embedding: config.embedding,
-    sampler: { examples: training.length, ...samplerOf(options), seed: options.seed },
-  });
+  const { batch, seed } = options;
+  const task = objective.model
+    ? grouped(objective, {
+      loader,
+      embedding: config.embedding,
+      sampler: { examples: training.length, ...samplerOf(options), seed },
+    })
+    : shuffled(objective, { loader, batch, seed });
   using stop = stopOnSignals();
-  const evaluation = heldOut && await heldOutEvaluation(options, heldOut, tokenizer, config, objective);
+  const evaluation = heldOut &&
+    (objective.model
+      ? await heldOutEvaluation(options, heldOut, tokenizer, config, objective)
+      : heldOutMetrics(objective, regions?.heldOut ?? heldOut, batch));
   const result = await train({ ...task, ...(evaluation ? { evaluate: evaluation.evaluate } : {}) }, {
     steps,
     seed: options.seed,
@@ -124,7 +139,8 @@ interface Run {
   readonly text: string;
   readonly resumable: settings.SettingsRecord;
   /** The recipe's objective. */
-  objective(setup: RecipeSetup): AnyObjective;
+  objective(setup: RecipeSetup): AnyObjective | StreamObjective;
+  readonly looksAtRegions: boolean;
 }
 
 async function readRun(args: readonly string[]): Promise<Run> {
@@ -148,13 +164,15 @@ async function readRun(args: readonly string[]): Promise<Run> {
     fields,
     text: settings.settingsText(fields, options),
     resumable: settings.resumable(fields, options),
-    objective: (setup) => recipe.objective(setup, options as never) as AnyObjective,
+    objective: (setup) => recipe.objective(setup, options as never) as AnyObjective | StreamObjective,
+    looksAtRegions: recipe.looksAtRegions ?? false,
   };
 }
 
 /** A recipe of the library by its name, or one of your own by the path of its module. */
 async function recipeOf(name: string): Promise<AnyRecipe> {
-  if (Object.hasOwn(pairRecipes, name)) return pairRecipes[name as keyof typeof pairRecipes] as AnyRecipe;
+  const own = { ...pairRecipes, ...streamRecipes };
+  if (Object.hasOwn(own, name)) return own[name as keyof typeof own] as AnyRecipe;
   if (/\.[cm]?[jt]s$/.test(name)) {
     const module: { default?: AnyRecipe } = await import(new URL(name, `file://${Deno.cwd()}/`).href);
     if (isRecipe(module.default)) return module.default;
@@ -162,7 +180,7 @@ async function recipeOf(name: string): Promise<AnyRecipe> {
       `--recipe "${name}" must have a recipe as its default export: see src/recipes/recipe.ts`,
     );
   }
-  const names = Object.keys(pairRecipes).join(", ");
+  const names = Object.keys(own).join(", ");
   throw new settings.UsageError(`--recipe must be one of ${names}, or the path of a module: it is "${name}"`);
 }
 
@@ -181,16 +199,19 @@ function checkNames(name: string, { fields }: AnyRecipe): void {
 }
 
 /** What the run will take, without allocating it. */
-async function dryRun({ options, objective }: Run, config: AlbefConfig, examples: number): Promise<void> {
+async function dryRun(
+  { options, objective }: Run,
+  config: AlbefConfig,
+  examples: number,
+  regions: RecipeSetup["regions"],
+): Promise<void> {
   const { mode, queue, subQueue } = samplerOf(options);
   await sayMemory(options, examples, async (batch) => {
     // A queue holds at least a mini-batch.
     const rows = queueRows({ mode, queue: Math.max(queue, batch), examples, miniBatch: batch });
-    const setup = { ...setupOf(options, config, 1), batch };
-    const { total, ...parts } = await estimateMemory(
-      collecting(objective(setup), rows, config.embedding),
-      stepOf(options),
-    );
+    const own = objective({ ...setupOf(options, config, 1), batch, ...(regions ? { regions } : {}) });
+    if (!own.model) return await estimateMemory(own, stepOf(options));
+    const { total, ...parts } = await estimateMemory(collecting(own, rows, config.embedding), stepOf(options));
     const grouping = rows ? await groupingBytes(config.embedding, rows, Math.min(rows, Math.max(subQueue, batch))) : 0;
     return { ...parts, grouping, total: total + grouping };
   });
@@ -255,8 +276,9 @@ function summary(
   device: Device,
   parameters: number,
   result: Pick<TrainResult<never>, "steps" | "seconds" | "loss" | "checkpoint">,
-  retrieval: RetrievalResult | null,
+  found: RetrievalResult | Record<string, number> | null,
 ): unknown {
+  const retrieval = found && "cosine" in found ? found as RetrievalResult : null;
   return {
     task: "pretrain",
     adapter: device.adapter,
@@ -269,6 +291,7 @@ function summary(
       cosine: roundedRecalls(retrieval.cosine),
       reranked: retrieval.reranked ? roundedRecalls(retrieval.reranked) : null,
     },
+    ...(found && !retrieval ? { heldOut: found } : {}),
     checkpoint: result.checkpoint?.path ?? null,
     sha256: result.checkpoint?.sha256 ?? null,
   };

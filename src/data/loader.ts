@@ -156,7 +156,7 @@ export class Loader<E extends Example, B extends Tree> {
 
   /** Examples with their images, or why there are none. */
   async #read(indices: readonly number[], epoch: number): Promise<(Loaded<E> | ExampleError)[]> {
-    const drawn = indices.map((index) => this.#draw(index, epoch));
+    const drawn = await Promise.all(indices.map((index) => this.#draw(index, epoch)));
     const requests = drawn.map((example, i) =>
       example instanceof ExampleError ? [] : this.#requests(example, indices[i]!, epoch)
     );
@@ -168,9 +168,9 @@ export class Loader<E extends Example, B extends Tree> {
     });
   }
 
-  #draw(index: number, epoch: number): E | ExampleError {
+  async #draw(index: number, epoch: number): Promise<E | ExampleError> {
     try {
-      return this.dataset.example(index, this.#random(index, epoch, "example"));
+      return await this.dataset.example(index, this.#random(index, epoch, "example"));
     } catch (error) {
       if (error instanceof ExampleError) return error;
       throw error;

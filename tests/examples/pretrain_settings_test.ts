@@ -135,7 +135,7 @@ export default { ...grit, fields: { ...grit.fields, batch: settings.count(4, "of
       `The settings of --recipe "${dir}/clash.ts" must have names of their own: "batch" is one that all recipes share`,
       true,
     );
-    await assertRefused(["--recipe", "gritt"], "--recipe must be one of grit, albef, albef-queue, retrieval", true);
+    await assertRefused(["--recipe", "gritt"], "--recipe must be one of grit, albef, albef-queue, mafa, retrieval", true);
   });
 });
 
