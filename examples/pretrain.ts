@@ -27,12 +27,16 @@ import {
   ProgressLine,
   queueRows,
   readSettingsFile,
+  type Recipe,
+  type RecipeObjective,
   type RecipeSetup,
   RetrievalEvaluator,
   type RetrievalResult,
   settings,
   setUpAdapter,
+  shuffled,
   stopOnSignals,
+  streamRecipes,
   type Tokenizer,
   tokenizerText,
   train,
@@ -61,13 +65,17 @@ import {
   setupOf,
   stepOf,
 } from "./_run.ts";
+import { heldOutMetrics, openRegionData } from "./_streams.ts";
 import { type Common, common, demoOfRecipes, demoPreset } from "./pretrain_settings.ts";
 
 /** What is trained, whatever its parameters, state and mini-batches are. */
 // deno-lint-ignore no-explicit-any
 type AnyObjective = PairObjective<any, any, any>;
+/** The same without a model for retrieval, of one stream: its mini-batches are random, and it is judged by held-out losses. */
 // deno-lint-ignore no-explicit-any
-type AnyRecipe = PairRecipe<any, any, any, any>;
+type StreamObjective = RecipeObjective<any, any, any, any> & { readonly model?: undefined };
+// deno-lint-ignore no-explicit-any
+type AnyRecipe = PairRecipe<any, any, any, any> | Recipe<any, StreamObjective>;
 
 /** What the command does with its arguments. */
 export async function main(args: readonly string[]): Promise<void> {
@@ -77,30 +85,40 @@ export async function main(args: readonly string[]): Promise<void> {
   const device = await openAdapter(options);
 
   const { training, heldOut } = await openData(options);
+  using regions = run.looksAtRegions ? await openRegionData(options, { training, heldOut }) : undefined;
   const tokenizer = await openTokenizer(options, () => captionsOf(training)), config = modelConfig(options, tokenizer);
-  if (options.dryRun) return await dryRun(run, config, training.length);
+  if (options.dryRun) return await dryRun(run, config, training.length, regions?.sizes);
   const { steps, perEpoch } = lengthOf(options, training.length);
-  const setup = { ...setupOf(options, config, perEpoch), tokenizer };
-  const { phases, objectives } = phasesOf(run, setup, steps / perEpoch);
-  const objective = phases.length > 1 ? phased(run.objective(setup), objectives) : objectives[0]!;
+  const setup = {
+    ...setupOf(options, config, perEpoch),
+    tokenizer,
+    ...(regions ? { regions: regions.sizes } : {}),
+  };
+  const { phases, objectives, objective } = phasesOf(run, setup, steps / perEpoch);
   const parameters = countParameters(objective.spec);
   say(`${training.length} examples of ${training.name}; ${parameters.toLocaleString("en")} parameters; ${steps} steps`);
 
   if (phases.length > 1) say(`phases: ${phases.map((p) => `${p.resolution} px from epoch ${p.epoch}`).join(", ")}`);
-  await using loaders = new PhasedLoaders(training, phases, objectives, {
+  await using loaders = new PhasedLoaders(regions?.training ?? training, phases, objectives, {
     seed: options.seed,
     workers: options.workers,
     onError: options.onError,
     cacheBytes: options.cacheMb * 2 ** 20,
   });
   await checkImages(loaders.at(0), options);
-  const task = grouped(objective, {
-    loader: (epoch) => loaders.at(epoch),
-    embedding: config.embedding,
-    sampler: { examples: training.length, ...samplerOf(options), seed: options.seed },
-  });
+  const { batch, seed } = options;
+  const task = objective.model
+    ? grouped(objective, {
+      loader: (epoch) => loaders.at(epoch),
+      embedding: config.embedding,
+      sampler: { examples: training.length, ...samplerOf(options), seed },
+    })
+    : shuffled(objective, { loader: loaders.at(0), batch, seed });
   using stop = stopOnSignals();
-  const evaluation = heldOut && await heldOutEvaluation(options, heldOut, tokenizer, config, objective);
+  const evaluation = heldOut &&
+    (objective.model
+      ? await heldOutEvaluation(options, heldOut, tokenizer, config, objective)
+      : heldOutMetrics(objective, regions?.heldOut ?? heldOut, batch));
   const result = await train({ ...task, ...(evaluation ? { evaluate: evaluation.evaluate } : {}) }, {
     steps,
     seed: options.seed,
@@ -130,14 +148,21 @@ export async function main(args: readonly string[]): Promise<void> {
   console.log(JSON.stringify(summary(device, parameters, result, evaluation?.last() ?? null)));
 }
 
-/** The phases of the curriculum, and the objective of each; without one there is one phase. */
-function phasesOf({ options: { curriculum }, objective }: Run, setup: RecipeSetup, epochs: number) {
-  const { vision } = setup.config;
+/** The phases of the curriculum with the objective of each, and one that takes mini-batches of all; without one there is one phase. */
+function phasesOf({ options: { curriculum }, objective: of }: Run, setup: RecipeSetup, epochs: number) {
+  const { vision } = setup.config, whole = of(setup);
   if (curriculum === "none") {
-    return { phases: [{ epoch: 0, resolution: vision.resolution, strength: 1 }], objectives: [objective(setup)] };
+    const phases = [{ epoch: 0, resolution: vision.resolution, strength: 1 }];
+    return { phases, objectives: [whole], objective: whole };
+  }
+  if (!whole.model) {
+    throw new settings.UsageError(
+      "--curriculum must be none for a recipe of one stream: it resizes the images of pairs",
+    );
   }
   const phases = efficientTrain(epochs, vision);
-  return { phases, objectives: phases.map((phase) => objective(phaseSetup(setup, phase))) };
+  const objectives = phases.map((phase) => of(phaseSetup(setup, phase)) as AnyObjective);
+  return { phases, objectives, objective: phased(whole, objectives) };
 }
 
 /** The settings of a run: those that all recipes share, and those of the recipe that flags or the file choose. */
@@ -148,7 +173,8 @@ interface Run {
   readonly text: string;
   readonly resumable: settings.SettingsRecord;
   /** The recipe's objective. */
-  objective(setup: RecipeSetup): AnyObjective;
+  objective(setup: RecipeSetup): AnyObjective | StreamObjective;
+  readonly looksAtRegions: boolean;
 }
 
 async function readRun(args: readonly string[]): Promise<Run> {
@@ -172,13 +198,15 @@ async function readRun(args: readonly string[]): Promise<Run> {
     fields,
     text: settings.settingsText(fields, options),
     resumable: settings.resumable(fields, options),
-    objective: (setup) => recipe.objective(setup, options as never) as AnyObjective,
+    objective: (setup) => recipe.objective(setup, options as never) as AnyObjective | StreamObjective,
+    looksAtRegions: recipe.looksAtRegions ?? false,
   };
 }
 
 /** A recipe of the library by its name, or one of your own by the path of its module. */
 async function recipeOf(name: string): Promise<AnyRecipe> {
-  if (Object.hasOwn(pairRecipes, name)) return pairRecipes[name as keyof typeof pairRecipes] as AnyRecipe;
+  const own = { ...pairRecipes, ...streamRecipes };
+  if (Object.hasOwn(own, name)) return own[name as keyof typeof own] as AnyRecipe;
   if (/\.[cm]?[jt]s$/.test(name)) {
     const module: { default?: AnyRecipe } = await import(new URL(name, `file://${Deno.cwd()}/`).href);
     if (isRecipe(module.default)) return module.default;
@@ -186,7 +214,7 @@ async function recipeOf(name: string): Promise<AnyRecipe> {
       `--recipe "${name}" must have a recipe as its default export: see src/recipes/recipe.ts`,
     );
   }
-  const names = Object.keys(pairRecipes).join(", ");
+  const names = Object.keys(own).join(", ");
   throw new settings.UsageError(`--recipe must be one of ${names}, or the path of a module: it is "${name}"`);
 }
 
@@ -205,16 +233,19 @@ function checkNames(name: string, { fields }: AnyRecipe): void {
 }
 
 /** What the run will take, without allocating it. */
-async function dryRun({ options, objective }: Run, config: AlbefConfig, examples: number): Promise<void> {
+async function dryRun(
+  { options, objective }: Run,
+  config: AlbefConfig,
+  examples: number,
+  regions: RecipeSetup["regions"],
+): Promise<void> {
   const { mode, queue, subQueue } = samplerOf(options);
   await sayMemory(options, examples, async (batch) => {
     // A queue holds at least a mini-batch.
     const rows = queueRows({ mode, queue: Math.max(queue, batch), examples, miniBatch: batch });
-    const setup = { ...setupOf(options, config, 1), batch };
-    const { total, ...parts } = await estimateMemory(
-      collecting(objective(setup), rows, config.embedding),
-      stepOf(options),
-    );
+    const own = objective({ ...setupOf(options, config, 1), batch, ...(regions ? { regions } : {}) });
+    if (!own.model) return await estimateMemory(own, stepOf(options));
+    const { total, ...parts } = await estimateMemory(collecting(own, rows, config.embedding), stepOf(options));
     const grouping = rows ? await groupingBytes(config.embedding, rows, Math.min(rows, Math.max(subQueue, batch))) : 0;
     return { ...parts, grouping, total: total + grouping };
   });
@@ -286,8 +317,9 @@ function summary(
   device: Device,
   parameters: number,
   result: Pick<TrainResult<never>, "steps" | "seconds" | "loss" | "checkpoint">,
-  retrieval: RetrievalResult | null,
+  found: RetrievalResult | Record<string, number> | null,
 ): unknown {
+  const retrieval = found && "cosine" in found ? found as RetrievalResult : null;
   return {
     task: "pretrain",
     adapter: device.adapter,
@@ -300,6 +332,7 @@ function summary(
       cosine: roundedRecalls(retrieval.cosine),
       reranked: retrieval.reranked ? roundedRecalls(retrieval.reranked) : null,
     },
+    ...(found && !retrieval ? { heldOut: found } : {}),
     checkpoint: result.checkpoint?.path ?? null,
     sha256: result.checkpoint?.sha256 ?? null,
   };

@@ -2,7 +2,7 @@
  * The settings of pretrain.ts that all recipes share. Each is declared once: type, flag, key in files, check, help, what a resumed run
  * may change, and the README's table follow from it.
  */
-import { pairRecipes, sceneFiles, settings } from "../mod.ts";
+import { pairRecipes, sceneFiles, settings, streamRecipes } from "../mod.ts";
 import { help, inputFields, modelFields, optimizationFields, reportFields, startFields } from "./_settings.ts";
 
 const { count, fields, group, list, none, oneOf, text, toggle } = settings;
@@ -12,7 +12,9 @@ const free = { resume: "free" } as const, once = { once: true } as const;
 export const common = fields({
   recipe: text(
     "grit",
-    `${Object.keys(pairRecipes).join(", ")}, or the path of a module whose default export is a recipe`,
+    `${
+      Object.keys({ ...pairRecipes, ...streamRecipes }).join(", ")
+    }, or the path of a module whose default export is a recipe`,
   ),
   // Section 4.1, "Data".
   ...group("Data", {
@@ -33,6 +35,10 @@ export const common = fields({
     valData: list([], "held-out captions for retrieval; without them there is none", free),
     valImages: text(none, "folder of the held-out images", free),
     valSplit: text(none, 'held-out captions of this "split" alone, val of Karpathy\'s', free),
+    regions: text(none, "regions of the images, for --recipe regions: a .tsv file, or a folder of .npz files", free),
+    valRegions: text(none, "regions of the held-out images", free),
+    regionNames: text(none, "file with the name of a class of regions on each line"),
+    mostRegions: count(36, "the most regions of an image", { paper: "36" }),
     valCaptions: count(5, "captions of each held-out image", { paper: "5", ...free }),
     ...inputFields,
   }),
@@ -79,6 +85,9 @@ export function demoPreset(out: string = DEMO): Partial<Common> {
   return {
     out,
     data: [train.captions],
+    regions: train.regions,
+    valRegions: test.regions,
+    mostRegions: 3,
     images: train.images,
     groupBy: "image",
     valData: [test.captions],

@@ -3,7 +3,7 @@
  *
  *     deno task settings        writes the file anew
  */
-import { pairRecipes, settings } from "../mod.ts";
+import { pairRecipes, settings, streamRecipes } from "../mod.ts";
 import { tuningFields } from "../examples/finetune_settings.ts";
 import { common } from "../examples/pretrain_settings.ts";
 import { tasks } from "../examples/tasks/mod.ts";
@@ -14,7 +14,7 @@ export const SETTINGS_PAGE: URL = new URL("../examples/README.md", import.meta.u
 
 /** The page as the declarations make it. */
 export function settingsPage(): string {
-  const recipes = Object.entries(pairRecipes).map(([name, { title, fields }]) =>
+  const recipes = Object.entries({ ...pairRecipes, ...streamRecipes }).map(([name, { title, fields }]) =>
     `### \`--recipe ${name}\`: ${title}\n\n${settings.settingsTable(fields as settings.Fields)}`
   );
   return `# Examples

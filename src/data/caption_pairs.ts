@@ -29,6 +29,8 @@ export interface CaptionPair extends Example {
 
 /** Images and captions by index. */
 export interface CaptionDataset extends Dataset<CaptionPair> {
+  /** An example; it is at hand, since no image is opened. */
+  example(index: number, random: Random): CaptionPair;
   /** An entry with all its captions. @throws {RangeError} If the index is not from 0 to length - 1. */
   entry(index: number): CaptionEntry;
 }

@@ -38,7 +38,7 @@ const AT_ONCE = 64;
  */
 export async function checkImages(
   length: number,
-  exampleOf: (index: number) => Example | undefined,
+  exampleOf: (index: number) => Example | undefined | Promise<Example | undefined>,
   test: ImageTest,
   onProgress: (progress: CheckProgress) => void = () => {},
 ): Promise<BadImage[]> {
@@ -54,7 +54,7 @@ export async function checkImages(
     onProgress({ done, total: length, bad: bad.length });
   };
   for (let index = 0; index < length; index++) {
-    for (const image of exampleOf(index)?.images ?? []) {
+    for (const image of (await exampleOf(index))?.images ?? []) {
       if (seen.has(image.id)) continue;
       seen.add(image.id);
       waiting.push({ index, image });

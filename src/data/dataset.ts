@@ -59,5 +59,5 @@ export interface Dataset<E extends Example> {
    * @throws {ExampleError} If the example is of no use, which a loader may skip.
    * @throws {RangeError} If the index is not from 0 to length - 1.
    */
-  example(index: number, random: Random): E;
+  example(index: number, random: Random): E | Promise<E>;
 }

@@ -111,8 +111,8 @@ export class Loader<E extends Example, B extends Tree> {
   async check(how: "files" | "decode", onProgress?: (progress: CheckProgress) => void): Promise<number> {
     if (!this.#views.length) return 0;
     const test: ImageTest = how === "files" ? lookUpFiles : (images) => this.#tryImages(images);
-    const exampleOf = (index: number): E | undefined => {
-      const example = this.#draw(index, 0);
+    const exampleOf = async (index: number): Promise<E | undefined> => {
+      const example = await this.#draw(index, 0);
       return example instanceof ExampleError ? undefined : example;
     };
     const bad = await checkImages(this.dataset.length, exampleOf, test, onProgress);
@@ -189,7 +189,7 @@ export class Loader<E extends Example, B extends Tree> {
 
   /** Examples with their images, or why there are none. */
   async #read(indices: readonly number[], epoch: number): Promise<(Loaded<E> | ExampleError)[]> {
-    const drawn = indices.map((index) => this.#draw(index, epoch));
+    const drawn = await Promise.all(indices.map((index) => this.#draw(index, epoch)));
     const requests = drawn.map((example, i) =>
       example instanceof ExampleError ? [] : this.#requests(example, indices[i]!, epoch)
     );
@@ -201,9 +201,9 @@ export class Loader<E extends Example, B extends Tree> {
     });
   }
 
-  #draw(index: number, epoch: number): E | ExampleError {
+  async #draw(index: number, epoch: number): Promise<E | ExampleError> {
     try {
-      return this.dataset.example(index, this.#random(index, epoch, "example"));
+      return await this.dataset.example(index, this.#random(index, epoch, "example"));
     } catch (error) {
       if (error instanceof ExampleError) return error;
       throw error;

@@ -109,6 +109,16 @@ export {
   sequenceShapes,
   SequenceStream,
 } from "./sequences/stream.ts";
+export { openRegions, type RegionPair, withRegions } from "./regions/dataset.ts";
+export { type Regions, type RegionSource } from "./regions/regions.ts";
+export {
+  type RegionBatch,
+  regionCollate,
+  type RegionCollateOptions,
+  type RegionSizes,
+  type RegionTensors,
+} from "./regions/collate.ts";
+export { SCENE_REGION_CLASSES, type SceneRegionOptions, writeSceneRegions } from "./scenes/regions.ts";
 export { Random, type RandomState } from "../random/random.ts";
 export { type Relation, type RelationFact } from "./scenes/facts.ts";
 export { captionHolds, sceneTruth } from "./scenes/truth.ts";

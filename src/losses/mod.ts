@@ -13,6 +13,7 @@ export {
 } from "./itc.ts";
 export { itmLoss } from "./itm.ts";
 export { imageLocals, localLoss, type Locals, textLocals } from "./local.ts";
+export { regionClassLoss, regionFeatureLoss } from "./regions.ts";
 export { maskedLogits, type MaskedTexts, mlmLoss, type SoftTargets } from "./mlm.ts";
 export {
   chooseNegatives,

@@ -98,6 +98,24 @@ export {
   viltStates,
   viltVocabularyLogits,
 } from "./vilt.ts";
+export {
+  predictedFeatures,
+  regionClassLogits,
+  type RegionConfig,
+  type RegionContext,
+  regionEmbed,
+  regionLayers,
+  regionMatchLogits,
+  type RegionModel,
+  type RegionSpec,
+  regionSpec,
+  type RegionStates,
+  regionStates,
+  regionVocabularyLogits,
+  regionWordEmbed,
+  type RegionWords,
+  type SeenRegions,
+} from "./regions.ts";
 export { type ShortlistedVilt, viltPairs } from "./vilt_pairs.ts";
 export {
   type CanvasImages,

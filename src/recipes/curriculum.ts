@@ -5,10 +5,10 @@
  *
  * @module
  */
-import type { CaptionPair } from "../data/caption_pairs.ts";
+import type { Collate } from "../data/collate.ts";
 
 import { Loader, type LoaderOptions } from "../data/loader.ts";
-import type { Dataset, Skipped } from "../data/dataset.ts";
+import type { Dataset, Example, Skipped } from "../data/dataset.ts";
 import type { PairBatch } from "../data/pair_collate.ts";
 import type { ImageOptions } from "../data/transform.ts";
 import type { PairModel } from "../models/albef.ts";
@@ -98,18 +98,17 @@ export function phased<S extends SpecTree, X extends Tree, B extends PairBatch>(
 }
 
 /** Loads the mini-batches of each phase, by one loader at a time: each holds Workers. */
-export class PhasedLoaders<B extends PairBatch> {
+export class PhasedLoaders<E extends Example, B extends Tree> {
   readonly #skipped: Skipped[] = [];
   readonly #ending: Promise<void>[] = [];
   #phase = -1;
-  #loader: Loader<CaptionPair, B> | undefined;
+  #loader: Loader<E, B> | undefined;
 
   /** Starts none yet. @param objectives One for each phase. */
   constructor(
-    readonly dataset: Dataset<CaptionPair>,
+    readonly dataset: Dataset<E>,
     readonly phases: readonly Phase[],
-    // deno-lint-ignore no-explicit-any
-    readonly objectives: readonly PairObjective<any, any, B>[],
+    readonly objectives: readonly { readonly collate: Collate<E, B> }[],
     readonly options: LoaderOptions,
   ) {}
 
@@ -120,7 +119,7 @@ export class PhasedLoaders<B extends PairBatch> {
   }
 
   /** The loader of an epoch; that of another phase is closed. */
-  at(epoch: number): Loader<CaptionPair, B> {
+  at(epoch: number): Loader<E, B> {
     const phase = phaseAt(this.phases, epoch);
     if (this.#loader && phase === this.#phase) return this.#loader;
     this.#end();

@@ -8,9 +8,11 @@ import { albef } from "./albef.ts";
 import { albefQueue } from "./albef_queue.ts";
 import { grit } from "./grit.ts";
 import { mafa } from "./mafa.ts";
+import { regions } from "./regions.ts";
 import { retrieval } from "./retrieval.ts";
 import { siglip } from "./siglip.ts";
 import { tcl } from "./tcl.ts";
+import { vilt } from "./vilt.ts";
 
 export {
   albef,
@@ -71,6 +73,14 @@ export {
   retrievalLoss,
   type RetrievalMomentum,
 } from "./retrieval.ts";
+export {
+  type FalsePairs,
+  type RegionLoss,
+  regions,
+  regionsFields,
+  regionsLoss,
+  type RegionsOptions,
+} from "./regions.ts";
 export { shuffled, type ShuffledOptions } from "./shuffled.ts";
 export { siglip, siglipFields, type SiglipSpec, sigmoidLoss } from "./siglip.ts";
 export { type AlignmentTerms, alignmentTerms, tcl, type TclLoss, tclLoss, type TwoViewPairs } from "./tcl.ts";
@@ -79,3 +89,6 @@ export { vqa, type VqaExtra, vqaFields, vqaLoss, type VqaMomentum } from "./vqa.
 
 /** The recipes on images and captions by name; a new one is a line here. */
 export const pairRecipes = { grit, albef, "albef-queue": albefQueue, mafa, retrieval, siglip, tcl };
+
+/** Recipes of one stream, which has no features of a side: they are not grouped, and retrieve from shortlists only. */
+export const streamRecipes = { regions, vilt };

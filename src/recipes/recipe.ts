@@ -8,6 +8,7 @@ import type { CaptionPair } from "../data/caption_pairs.ts";
 import type { Collate } from "../data/collate.ts";
 import type { Example } from "../data/dataset.ts";
 import type { PairBatch } from "../data/pair_collate.ts";
+import type { RegionSizes } from "../data/regions/collate.ts";
 import type { Tokenizer } from "../data/tokenizer.ts";
 import type { ImageOptions } from "../data/transform.ts";
 import { type FoundPositives, NEGATIVE_KINDS, type PairNegatives } from "../losses/negatives.ts";
@@ -29,6 +30,8 @@ export interface RecipeSetup {
   readonly textLength: number;
   /** What happens to an image. */
   readonly view: ImageOptions;
+  /** Sizes of regions, for recipes that look at them in the place of pixels. */
+  readonly regions?: RegionSizes;
   /** Turns texts into ids; shapes, and so estimates, are known without it. */
   readonly tokenizer?: Tokenizer;
   /** Compute the layers' intermediates again in the backward pass instead of keeping them. @default false */
@@ -58,6 +61,8 @@ export interface Recipe<F extends Fields, O, S = RecipeSetup> {
   readonly title: string;
   /** Its settings. */
   readonly fields: F;
+  /** Whether it looks at regions that a detector has found, in the place of pixels. @default false */
+  readonly looksAtRegions?: boolean;
   /** The objective that they make; a setting without a value has its default. */
   objective(setup: S, values?: Partial<Values<F>>): O;
 }

@@ -48,7 +48,10 @@ testInFolder("evaluate.ts vqa-accuracy prints one line and writes the accuracy o
     [...vqa(), "--per-question", none],
     `Cannot write "${none}": the folder is gone (581 B needed, 0 B written)`,
   );
-  await assertRefused([...vqa(), "--per-question", dir], `Cannot write "${dir}": it is a folder`);
+  await assertRefused(
+    [...vqa(), "--per-question", dir],
+    `Cannot write "${dir}": a folder is there (581 B needed, 581 B written)`,
+  );
 });
 
 testInFolder("evaluate.ts vqa-accuracy says what is wrong with a file, where, and what was expected", async (dir) => {

@@ -18,7 +18,7 @@ const rows = [
   question("c.png", "Unanswered?"),
 ];
 
-Deno.test("questionCaptions: an entry for each image, two of its questions with an answer by its weight", () => {
+Deno.test("questionCaptions: an entry for each image, two of its questions with an answer by its weight", async () => {
   const dataset: VqaDataset = {
     name: "q",
     skipped: [],
@@ -34,7 +34,7 @@ Deno.test("questionCaptions: an entry for each image, two of its questions with 
     imageId: 1,
   });
   for (let i = 0; i < 2000; i++) {
-    const { caption, images: [{ path }] } = captions.example(0, random);
+    const { caption, images: [{ path }] } = await captions.example(0, random);
     assertEquals(path, "a.png");
     counts.set(caption, (counts.get(caption) ?? 0) + 1);
   }

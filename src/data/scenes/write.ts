@@ -29,6 +29,8 @@ export interface SceneFiles {
   readonly images: string;
   /** JSON of objects, attributes and relations of every picture. */
   readonly facts: string;
+  /** Regions as bottom-up attention writes them; there once `writeSceneRegions` has made it. */
+  readonly regions: string;
 }
 
 /** The paths of one split in a folder of scenes. */
@@ -37,6 +39,7 @@ export function sceneFiles(folder: string, split: SceneSplit): SceneFiles {
     captions: `${folder}/annotations/captions_${split}.json`,
     images: `${folder}/${split}`,
     facts: `${folder}/annotations/facts_${split}.json`,
+    regions: `${folder}/annotations/regions_${split}.tsv`,
   };
 }
 
