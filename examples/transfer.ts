@@ -72,8 +72,8 @@ const inputs: Readonly<
     }),
   },
   entailment: { rows: "entailment" },
-  // Maps of the image encoder by the cosine: they point better in small models than the matching head's.
-  grounding: { rows: "expressions", flags: ({ detections }) => ({ detections, mapsBy: "itc" }) },
+  // Maps of the image encoder's first block by the cosine point better in small models than the matching head's.
+  grounding: { rows: "expressions", flags: ({ detections }) => ({ detections, mapsBy: "itc", layer: 0 }) },
 };
 
 const options = fields({
