@@ -12,19 +12,9 @@ import { type BatchRule, folded, unfolded } from "./_batch.ts";
 import { checkInput } from "./_check.ts";
 import { areSegments, areWeightSegments, lowerSegments, lowerWeightSegments } from "./_conv_rows.ts";
 import { flatKernel } from "./_rows.ts";
-import type { Window } from "./_window.ts";
+import type { Conv } from "./_window.ts";
 import { storeTo, sumParts } from "./matmul_lowering.ts";
 import { columnChunks } from "./reduce.ts";
-
-/** The sizes of a convolution of x [batch, inputs, ...from] with weight [outputs, inputs / groups, ...kernel]. */
-export interface Conv extends Window {
-  /** The public function, for errors. */
-  readonly name: string;
-  readonly batch: number;
-  readonly inputs: number;
-  readonly outputs: number;
-  readonly groups: number;
-}
 
 const inputShape = ({ batch, inputs, from }: Conv): number[] => [batch, inputs, ...from];
 const weightShape = ({ outputs, inputs, groups, kernel }: Conv): number[] => [outputs, inputs / groups, ...kernel];

@@ -9,7 +9,7 @@ import type { DeviceProfile } from "../gpu/device.ts";
 import { kernel } from "../gpu/kernel.ts";
 import { sizeOf } from "../program/graph.ts";
 import type { Lowering } from "../program/lowering.ts";
-import type { Conv } from "./_conv.ts";
+import type { Conv } from "./_window.ts";
 import { MOST_TURNS } from "./_rows.ts";
 import { sumParts } from "./matmul_lowering.ts";
 import { columnChunks } from "./reduce.ts";

@@ -23,6 +23,16 @@ export interface WindowOptions {
   readonly dilation?: number | PerAxis;
 }
 
+/** The sizes of a convolution of x [batch, inputs, ...from] with weight [outputs, inputs / groups, ...kernel]. */
+export interface Conv extends Window {
+  /** The public function, for errors. */
+  readonly name: string;
+  readonly batch: number;
+  readonly inputs: number;
+  readonly outputs: number;
+  readonly groups: number;
+}
+
 /** How a window moves over a sequence. */
 export interface Window1dOptions {
   /** Steps between its positions. Default 1. */
