@@ -12,6 +12,16 @@ export async function inTurns(jobs: number, works: readonly (() => Promise<unkno
   }));
 }
 
+/** Says after each of so many runs how many are done, which it was, and how long the rest takes at this rate. */
+export function countDown(runs: number, say: (line: string) => void): (name: string) => void {
+  const began = performance.now();
+  let finished = 0;
+  return (name) => {
+    const minutes = (performance.now() - began) / 6e4, rest = minutes / ++finished * (runs - finished);
+    say(`${finished}/${runs} ${name}; ${rest.toFixed(1)} min left`);
+  };
+}
+
 /** Runs a script in a process of its own. @throws {Error} If it fails, with the end of what it said. */
 export async function runScript(path: string, args: readonly string[]): Promise<void> {
   const child = new Deno.Command(Deno.execPath(), {

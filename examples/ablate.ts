@@ -14,8 +14,9 @@
 import { defaultDevice, settings, setUpAdapter } from "../mod.ts";
 import { figure1 } from "./ablate/figure1.ts";
 import { writePage } from "./ablate/page.ts";
-import { commit, inTurns, runScript } from "./_jobs.ts";
+import { commit, countDown, inTurns, runScript } from "./_jobs.ts";
 import { appendLine } from "./_lines.ts";
+import { runCommand, say } from "./_run.ts";
 import { readResults, WORLDS } from "./ablate/result.ts";
 import { type RunKey, type TableName, tables } from "./ablate/rows.ts";
 import { run, type Start } from "./ablate/run.ts";
@@ -111,36 +112,29 @@ async function runAll(world: World, jobs: readonly Job[], options: Options, what
   const done = new Set((await readResults(file)).map(({ run, seed }) => `${run} ${seed}`));
   const left = jobs.filter(({ key, seed }) => !done.has(`${key} ${seed}`));
   say(`${jobs.length} runs, ${left.length} of them to be done`);
-  const began = performance.now();
-  let finished = 0;
-  const told = (job: Job): void => {
-    const minutes = (performance.now() - began) / 6e4, rest = minutes / ++finished * (left.length - finished);
-    say(`${finished}/${left.length} ${job.key} seed ${job.seed}; ${rest.toFixed(1)} min left`);
-  };
+  const told = countDown(left.length, say);
   if (options.jobs === 1) {
     const about = await origin(what, options);
     for (const job of left) {
       const { secondsPerEpoch, ...figures } = await run(world, job.key, job.seed, start, say);
       await appendLine(file, { ...figures, ...(options.alone ? { secondsPerEpoch } : {}), ...about });
-      told(job);
+      told(`${job.key} seed ${job.seed}`);
     }
     return;
   }
-  await inTurns(options.jobs, left.map((job) => () => inProcess(job, what, options).then(() => told(job))));
+  await inTurns(
+    options.jobs,
+    left.map((job) => () => inProcess(job, what, options).then(() => told(`${job.key} seed ${job.seed}`))),
+  );
 }
 
 /** A run in a process of its own, which appends its line itself. */
 async function inProcess({ key, seed }: Job, what: string, options: Options): Promise<void> {
   const { quick, world, photos, work, results } = options;
   const args = [what, "--runs", key, "--seeds", "1", "--first-seed", `${seed}`, "--world", world, "--work", work];
-  args.push(
-    "--results",
-    results,
-    "--no-page",
-    "--no-alone",
-    ...(photos ? ["--photos", photos] : []),
-    ...(quick ? ["--quick"] : []),
-  );
+  args.push("--results", results, "--no-page", "--no-alone");
+  if (photos) args.push("--photos", photos);
+  if (quick) args.push("--quick");
   await runScript("examples/ablate.ts", args);
 }
 
@@ -170,16 +164,7 @@ async function origin(what: string, { quick, world }: Options) {
   return { command, commit: await commit(), adapter: (await defaultDevice()).adapter };
 }
 
-function say(line: string): void {
-  console.error(line);
-}
-
 if (import.meta.main) {
-  try {
-    await main(Deno.args);
-  } catch (error) {
-    console.error(Deno.env.get("GRITSTONE_TRACE") ? error : `error: ${(error as Error).message}`);
-    Deno.exit(error instanceof settings.UsageError ? 2 : 1);
-  }
+  await runCommand(main);
   Deno.exit(0); // workers of a driver may keep a process alive
 }

@@ -15,6 +15,7 @@ import {
   type VisionLanguageConfig,
   visionLanguageSpec,
 } from "../mod.ts";
+import { runCommand } from "./_run.ts";
 import { type Reader, Writer } from "./when_images/ask.ts";
 import { parametersOf, readValues } from "./when_images/values.ts";
 
@@ -108,11 +109,6 @@ async function newest(models: string): Promise<string> {
 }
 
 if (import.meta.main) {
-  try {
-    await main(Deno.args);
-  } catch (error) {
-    console.error(Deno.env.get("GRITSTONE_TRACE") ? error : `error: ${(error as Error).message}`);
-    Deno.exit(error instanceof settings.UsageError ? 2 : 1);
-  }
+  await runCommand(main);
   Deno.exit(0); // workers of a driver may keep a process alive
 }

@@ -16,6 +16,7 @@ import {
   tokenizerText,
   writeTaskScenes,
 } from "../mod.ts";
+import { runCommand, say } from "./_run.ts";
 import { inTurns } from "./_jobs.ts";
 import { type BySeed, mean, pairedDifference, standardDeviation } from "./ablate/statistics.ts";
 
@@ -225,15 +226,4 @@ function spread(values: BySeed): string {
   return all.length ? mean(all).toFixed(1) + (deviation === undefined ? "" : ` ± ${deviation.toFixed(1)}`) : "";
 }
 
-function say(line: string): void {
-  console.error(line);
-}
-
-if (import.meta.main) {
-  try {
-    await main(Deno.args);
-  } catch (error) {
-    console.error(`error: ${(error as Error).message}`);
-    Deno.exit(error instanceof settings.UsageError ? 2 : 1);
-  }
-}
+if (import.meta.main) await runCommand(main);

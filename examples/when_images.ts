@@ -8,8 +8,9 @@
  *     deno task when-images --page-only     page and pictures from the results that there are
  */
 import { defaultDevice, settings, setUpAdapter } from "../mod.ts";
-import { commit, inTurns, runScript } from "./_jobs.ts";
+import { commit, countDown, inTurns, runScript } from "./_jobs.ts";
 import { appendLine } from "./_lines.ts";
+import { runCommand, say } from "./_run.ts";
 import { Judge } from "./when_images/judge.ts";
 import { writePage } from "./when_images/page.ts";
 import { planRuns, type Run, runName } from "./when_images/plan.ts";
@@ -101,14 +102,9 @@ async function runAll(runs: readonly Run[], file: string, options: Options): Pro
     world = await openWorld(folder, budgets[options.quick ? "quick" : "scenes"]);
   const own = await encoder(world, folder, say), mainFolder = (seed: number) => `${folder}/main-${seed}`;
   for (const seed of new Set(left.map(({ seed }) => seed))) await mainRun(world, seed, mainFolder(seed), say);
-  const began = performance.now();
-  let finished = 0;
-  const told = (run: Run): void => {
-    const minutes = (performance.now() - began) / 6e4, rest = minutes / ++finished * (left.length - finished);
-    say(`${finished}/${left.length} ${runName(run)}; ${rest.toFixed(1)} min left`);
-  };
+  const told = countDown(left.length, say);
   if (options.jobs > 1) {
-    return await inTurns(options.jobs, left.map((run) => () => inProcess(run, options).then(() => told(run))));
+    return await inTurns(options.jobs, left.map((run) => () => inProcess(run, options).then(() => told(runName(run)))));
   }
   await using judge = new Judge(world);
   const about = { command: commandOf(options), commit: await commit(), adapter: (await defaultDevice()).adapter };
@@ -116,7 +112,7 @@ async function runAll(runs: readonly Run[], file: string, options: Options): Pro
     const out = `${folder}/models/${runName(run).replaceAll(/[ ,%]+/g, "-")}`;
     const context = { world, judge, encoder: own, main: mainFolder(run.seed), out, freeze: options.freeze, say };
     await appendLine(file, { ...await branchRun(run, context), ...about });
-    told(run);
+    told(runName(run));
   }
 }
 
@@ -125,42 +121,19 @@ async function inProcess(
   { start, share, captions, seed }: Run,
   { quick, work, results, freeze }: Options,
 ): Promise<void> {
-  const args = ["--starts", `${100 * start}`, "--shares", `${100 * share}`, "--captions", captions, "--seeds", "1"];
-  const more = [
-    "--first-seed",
-    `${seed}`,
-    "--work",
-    work,
-    "--results",
-    results,
-    "--no-page",
-    ...(quick ? ["--quick"] : []),
-  ];
-  await runScript("examples/when_images.ts", [
-    ...args,
-    ...more,
-    ...(freeze.length ? ["--freeze", freeze.join(",")] : []),
-  ]);
+  const args = ["--starts", `${100 * start}`, "--shares", `${100 * share}`, "--captions", captions];
+  args.push("--seeds", "1", "--first-seed", `${seed}`, "--work", work, "--results", results, "--no-page");
+  if (quick) args.push("--quick");
+  if (freeze.length) args.push("--freeze", freeze.join(","));
+  await runScript("examples/when_images.ts", args);
 }
 
 /** The command that repeats the experiment. */
 function commandOf({ quick, freeze }: Options): string {
-  return ["deno task when-images", quick ? "--quick" : "", freeze.length ? `--freeze ${freeze.join(",")}` : ""].filter((
-    part,
-  ) => part)
-    .join(" ");
-}
-
-function say(line: string): void {
-  console.error(line);
+  return "deno task when-images" + (quick ? " --quick" : "") + (freeze.length ? ` --freeze ${freeze.join(",")}` : "");
 }
 
 if (import.meta.main) {
-  try {
-    await main(Deno.args);
-  } catch (error) {
-    console.error(Deno.env.get("GRITSTONE_TRACE") ? error : `error: ${(error as Error).message}`);
-    Deno.exit(error instanceof settings.UsageError ? 2 : 1);
-  }
+  await runCommand(main);
   Deno.exit(0); // workers of a driver may keep a process alive
 }

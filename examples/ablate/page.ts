@@ -15,7 +15,7 @@ import { claimLines, escapeHtml, html, markdown, type Table, textTables } from "
 const VISION = "figure4";
 
 /**
- * Writes `index.html`, `tables.md` and a PNG of each chart into a folder, which is made. Tables without results are left out.
+ * Writes `index.html`, `tables.md` and a PNG of each chart into a folder, which is made. Tables without results of their own are left out.
  *
  * @param figure1 An SVG of anchors and negatives; without it the one that is in the folder stays.
  * @returns The paths of the files.
@@ -33,10 +33,13 @@ export async function writePage(
   const figure = figure1 ?? await Deno.readTextFile(`${folder}/figure-1.svg`).catch(() => undefined);
   if (figure1) files.set("figure-1.svg", figure1).set("figure-1.png", await png(figure1));
   if (figure) sections.push(`<h2>Figure 1: negatives (scenes)</h2><figure id="figure-1">${figure}</figure>`);
+  const shown = new Map(WORLDS.map((world) => [world, new Set<string>()]));
   for (const [name, table] of Object.entries(tables)) {
     for (const world of WORLDS) {
       const mine = results.filter((r) => r.world === world && table.rows.some(({ run }) => run === r.run));
-      if (!mine.length) continue;
+      const told = shown.get(world)!;
+      if (!mine.length || name !== VISION && mine.every(({ run }) => told.has(run))) continue; // other tables have said it all
+      mine.forEach(({ run }) => told.add(run));
       const title = `${table.title} (${world})`,
         vision = name === VISION,
         parts = vision ? [] : textTables(name, table, mine),

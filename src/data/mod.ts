@@ -92,6 +92,7 @@ export {
   type ConversationTemplate,
   type Turn,
 } from "./sequences/conversations.ts";
+export { type DecoderBatch, type DecoderRows } from "./sequences/decoder_batch.ts";
 export { Mixer, type MixerState, type MixPart, type Room } from "./sequences/mixer.ts";
 export {
   type PackedRows,
@@ -103,7 +104,6 @@ export {
 } from "./sequences/packer.ts";
 export {
   type PixelOptions,
-  type SequenceBatch,
   SequenceBatcher,
   type SequenceBatchOptions,
   sequenceShapes,

@@ -4,14 +4,13 @@
  * @module
  */
 import type { Sequence } from "../data/sequences/sequence.ts";
-import { type SequenceBatch, SequenceBatcher, type SequenceBatchOptions } from "../data/sequences/stream.ts";
-import { softmaxLoss } from "../losses/softmax_loss.ts";
-import { decoderHead } from "../models/decoder.ts";
+import type { DecoderBatch } from "../data/sequences/decoder_batch.ts";
+import { SequenceBatcher, type SequenceBatchOptions } from "../data/sequences/stream.ts";
+import { nextTokenLosses } from "../losses/next_token.ts";
 import { type VisionLanguage, type VisionLanguageConfig, visionLanguageStates } from "../models/vision_language.ts";
-import { multiply, where } from "../ops/elementwise.ts";
-import { full } from "../ops/full.ts";
+import { multiply } from "../ops/elementwise.ts";
 import { sum } from "../ops/reduce.ts";
-import { concat, reshape, slice } from "../ops/shape.ts";
+import { reshape } from "../ops/shape.ts";
 import { compile, type Compiled, toDevice, toHost } from "../program/compile.ts";
 import type { Tensor } from "../program/graph.ts";
 import type { Tree } from "../program/tree.ts";
@@ -33,7 +32,7 @@ export interface SequenceScore {
 
 /** Scores documents; one program for all. It holds a Worker where there are images, until it is closed. */
 export class SequenceScorer {
-  readonly #score: Compiled<[VisionLanguage & Tree, SequenceBatch], Tensor>;
+  readonly #score: Compiled<[VisionLanguage & Tree, DecoderBatch], Tensor>;
   readonly #batcher: SequenceBatcher;
 
   /** Starts the Worker. @throws {TypeError} If there may be images and `pixels` is not given. */
@@ -86,12 +85,7 @@ export class SequenceScorer {
 }
 
 /** [B]: for each row the sum over the tokens that count. */
-function logLikelihoods(p: VisionLanguage, batch: SequenceBatch, config: VisionLanguageConfig): Tensor {
-  const { tokens, lossMask } = batch, [rows, length] = tokens.shape as [number, number], count = rows * length;
-  const states = visionLanguageStates(p, batch, { config });
-  const next = concat([slice(tokens, 1, 1, length), full([rows, 1], 0, "i32")], 1);
-  const labels = reshape(where(lossMask, next, 0), [count]); // a placeholder may be no row of the head
-  const queries = reshape(states, [count, states.shape[2]!]), keys = decoderHead(p.llm_backbone.llm.model);
-  const losses = reshape(softmaxLoss({ queries, keys }, { targets: { labels } }), [rows, length]);
-  return sum(multiply(losses, multiply(lossMask, -1)), { axes: [1] });
+function logLikelihoods(p: VisionLanguage, batch: DecoderBatch, config: VisionLanguageConfig): Tensor {
+  const { losses } = nextTokenLosses(p.llm_backbone.llm.model, visionLanguageStates(p, batch, { config }), batch);
+  return multiply(sum(multiply(reshape(losses, batch.tokens.shape), batch.lossMask), { axes: [1] }), -1);
 }

@@ -35,7 +35,7 @@ export {
   transportPlan,
   wordPatchAlignment,
 } from "./optimal_transport.ts";
-export { type NextTokenLoss, nextTokenLoss } from "./next_token.ts";
+export { type NextTokenLoss, nextTokenLoss, type NextTokenLosses, nextTokenLosses } from "./next_token.ts";
 export {
   distilled,
   type Logits,

@@ -19,7 +19,7 @@ import { rotate, type Rotations, rotations } from "../ops/rotary_embedding.ts";
 import { reshape, split } from "../ops/shape.ts";
 import type { Tensor } from "../program/graph.ts";
 import { unseen } from "./bert_layer.ts";
-import type { DecoderRows } from "./decoder_batch.ts";
+import type { DecoderRows } from "../data/sequences/decoder_batch.ts";
 import { type DecoderConfig, swigluWidth } from "./decoder_config.ts";
 
 /** A matrix without bias, [out, in]. */

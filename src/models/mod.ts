@@ -126,7 +126,6 @@ export {
   type SeenPatches,
   seePatches,
 } from "./vilt_patches.ts";
-export { type DecoderBatch, type DecoderRows } from "./decoder_batch.ts";
 export { type DecoderConfig, decoderConfigs, swigluWidth } from "./decoder_config.ts";
 export {
   type Decoder,

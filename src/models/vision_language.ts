@@ -21,7 +21,7 @@ import {
   decoderStates,
   embedTokens,
 } from "./decoder.ts";
-import type { DecoderRows } from "./decoder_batch.ts";
+import type { DecoderRows } from "../data/sequences/decoder_batch.ts";
 import type { DecoderConfig } from "./decoder_config.ts";
 import { tower, type TowerConfig, type TowerSpec, towerSpec } from "./image_tower.ts";
 import { patchCount } from "./vit.ts";

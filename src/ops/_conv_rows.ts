@@ -5,7 +5,7 @@
  */
 import rowsKernel from "../../kernels/conv_rows.wgsl" with { type: "text" };
 import weightKernel from "../../kernels/conv_weight_rows.wgsl" with { type: "text" };
-import type { DeviceProfile } from "../gpu/device.ts";
+import { type DeviceProfile, sharingLanes } from "../gpu/device.ts";
 import { kernel } from "../gpu/kernel.ts";
 import { sizeOf } from "../program/graph.ts";
 import type { Lowering } from "../program/lowering.ts";
@@ -19,13 +19,13 @@ const LANES = 8;
 
 /** Operations that repay the longer compilation. */
 const LEAST_FLOP = 1e6;
+
 /** Columns of the weight, and elements of it for the weight's gradient, at most: more take too long to compile. */
 const MOST_COLUMNS = 7, MOST_ELEMENTS = 25;
 
 /** Whether steps along a line are 1, the work is worth it and the device has the lanes. */
-function fits({ kind, subgroups, subgroupSize }: DeviceProfile, { stride, dilation }: Conv, flop: number): boolean {
-  return kind === "cpu" && subgroups && subgroupSize === LANES && stride[1] === 1 && dilation[1] === 1 &&
-    flop >= LEAST_FLOP;
+function fits(device: DeviceProfile, { stride, dilation }: Conv, flop: number): boolean {
+  return sharingLanes(device) === LANES && stride[1] === 1 && dilation[1] === 1 && flop >= LEAST_FLOP;
 }
 
 /** Whether {@linkcode lowerSegments} takes a convolution, or the transposed one, of so many operations. */

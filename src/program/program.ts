@@ -80,6 +80,8 @@ export class Program {
   /** Buffers of the program for leaves whose values are copied to it. */
   #ownBuffers = new Map<number, GPUBuffer>();
   #proven = false;
+  /** Told of the first run, which is the one in which drivers for CPUs compile. */
+  #progress: CompileProgress | undefined;
   readonly #parameters: readonly number[];
   /** Bytes of sizes, strides and constants of the kernels. */
   readonly constantBytes: number;
@@ -137,9 +139,6 @@ export class Program {
     for (const [leaf, t] of this.plan.leaves.entries()) await this.#placeCaptured(t, leaf);
     this.#steps = built;
   }
-
-  /** Told of the first run, which is the one in which drivers for CPUs compile. */
-  #progress: CompileProgress | undefined;
 
   /** Throws if a kernel binds more buffers, or reads or writes more of one value, than the adapter can bind. */
   #checkBindings({ name, bindings }: Dispatch): void {

@@ -6,7 +6,6 @@
  * @module
  */
 import type { Collate } from "../data/collate.ts";
-
 import { Loader, type LoaderOptions } from "../data/loader.ts";
 import type { Dataset, Example, Skipped } from "../data/dataset.ts";
 import type { PairBatch } from "../data/pair_collate.ts";

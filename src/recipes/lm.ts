@@ -6,7 +6,7 @@
  */
 import { nextTokenLoss } from "../losses/next_token.ts";
 import { total } from "../losses/total.ts";
-import type { DecoderBatch } from "../models/decoder_batch.ts";
+import type { DecoderBatch } from "../data/sequences/decoder_batch.ts";
 import {
   languageModelParts,
   type VisionLanguageConfig,

@@ -2,7 +2,7 @@ import { assertAlmostEquals, assertEquals } from "@std/assert";
 import { valueAndGrad } from "../../src/autograd/grad.ts";
 import { nextTokenLoss } from "../../src/losses/next_token.ts";
 import { type Decoder, decoderSpec, decoderStates, embedTokens } from "../../src/models/decoder.ts";
-import type { DecoderBatch } from "../../src/models/decoder_batch.ts";
+import type { DecoderBatch } from "../../src/data/sequences/decoder_batch.ts";
 import { type DecoderConfig, decoderConfigs, swigluWidth } from "../../src/models/decoder_config.ts";
 import { countParameters, initialize, specEntries } from "../../src/nn/spec.ts";
 import { add, multiply } from "../../src/ops/elementwise.ts";

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { generateTexts } from "../../src/eval/generate_text.ts";
-import type { DecoderBatch } from "../../src/models/decoder_batch.ts";
+import type { DecoderBatch } from "../../src/data/sequences/decoder_batch.ts";
 import {
   type VisionLanguage,
   type VisionLanguageConfig,

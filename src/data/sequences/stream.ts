@@ -9,23 +9,10 @@ import { tensor } from "../../program/compile.ts";
 import type { Tensor } from "../../program/graph.ts";
 import type { Avals } from "../../program/tree.ts";
 import type { ImageFile } from "../dataset.ts";
+import type { DecoderBatch } from "./decoder_batch.ts";
 import type { Mixer } from "./mixer.ts";
 import { type PackedRows, Packer, type PackerOptions, type PackerState, rowPerSequence } from "./packer.ts";
 import type { Sequence } from "./sequence.ts";
-
-/** A mini-batch of B rows of T tokens with N images: what `PackedRows` says, as tensors. */
-export type SequenceBatch = {
-  /** i32 [B, T]. */
-  readonly tokens: Tensor;
-  /** i32 [B, T]. */
-  readonly documents: Tensor;
-  /** i32 [B, T]. */
-  readonly positions: Tensor;
-  /** f32 [B, T]. */
-  readonly lossMask: Tensor;
-  /** f32 [N, 3, S, S], normalised: those of the rows in the order of their placeholders, then zeros. Absent if N is 0. */
-  readonly images?: Tensor;
-};
 
 /** How images become tensors. */
 export interface PixelOptions {
@@ -48,7 +35,7 @@ export interface SequenceBatchOptions extends PackerOptions {
 }
 
 /** Shapes of mini-batches of these options. */
-export function sequenceShapes({ batch, length, images, pixels }: SequenceBatchOptions): Avals<SequenceBatch> {
+export function sequenceShapes({ batch, length, images, pixels }: SequenceBatchOptions): Avals<DecoderBatch> {
   const rows = { shape: [batch, length], dtype: "i32" } as const, side = pixels?.view.resolution ?? 0;
   return {
     tokens: rows,
@@ -75,7 +62,7 @@ export class SequenceBatcher {
   }
 
   /** A mini-batch with a document in each row, for evaluations; missing ones are padding. */
-  async rowPerSequence(sequences: readonly Sequence[], blank = false): Promise<SequenceBatch> {
+  async rowPerSequence(sequences: readonly Sequence[], blank = false): Promise<DecoderBatch> {
     return await this.toBatch(rowPerSequence(sequences, this.options), 0, blank);
   }
 
@@ -86,7 +73,7 @@ export class SequenceBatcher {
    * @param blank Images without content, zeros after normalisation: a control.
    * @throws {Error} If an image cannot be read: the message names the file.
    */
-  async toBatch(rows: PackedRows, number = 0, blank = false): Promise<SequenceBatch> {
+  async toBatch(rows: PackedRows, number = 0, blank = false): Promise<DecoderBatch> {
     const { batch, length, images: most } = this.options, shape = [batch, length];
     if (rows.images.length > most) {
       throw new RangeError(
@@ -166,7 +153,7 @@ const AHEAD = 2;
 export class SequenceStream {
   readonly #packer: Packer;
   readonly #batcher: SequenceBatcher;
-  #ahead: Promise<{ input: SequenceBatch; after: string }>[] = [];
+  #ahead: Promise<{ input: DecoderBatch; after: string }>[] = [];
   #made: Promise<unknown> = Promise.resolve();
   #count = 0;
   #state: string;
@@ -179,7 +166,7 @@ export class SequenceStream {
   }
 
   /** The next mini-batch. @throws {Error} If a document or an image cannot be read: the message names the file. */
-  async next(): Promise<{ input: SequenceBatch; examples: number; label: string; epoch: number }> {
+  async next(): Promise<{ input: DecoderBatch; examples: number; label: string; epoch: number }> {
     while (this.#ahead.length < AHEAD) this.#ahead.push(this.#make());
     const { input, after } = await this.#ahead.shift()!;
     this.#state = after;
@@ -210,7 +197,7 @@ export class SequenceStream {
   }
 
   /** A mini-batch; its documents are taken when those of the one before have been, its images read beside them. */
-  #make(): Promise<{ input: SequenceBatch; after: string }> {
+  #make(): Promise<{ input: DecoderBatch; after: string }> {
     const rows = this.#made.then(async () => {
       const rows = await this.#packer.next(), number = this.#count++;
       return { rows, number, after: this.#now() };

@@ -1,15 +1,11 @@
 import { assertAlmostEquals, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { openDataset } from "../../../src/data/datasets.ts";
 import { sceneFiles, writeScenes } from "../../../src/data/scenes/write.ts";
+import type { DecoderBatch } from "../../../src/data/sequences/decoder_batch.ts";
 import { Mixer } from "../../../src/data/sequences/mixer.ts";
 import { pairSource } from "../../../src/data/sequences/pairs.ts";
 import { imageFile, toSequence } from "../../../src/data/sequences/sequence.ts";
-import {
-  type SequenceBatch,
-  SequenceBatcher,
-  sequenceShapes,
-  SequenceStream,
-} from "../../../src/data/sequences/stream.ts";
+import { SequenceBatcher, sequenceShapes, SequenceStream } from "../../../src/data/sequences/stream.ts";
 import { textSource } from "../../../src/data/sequences/texts.ts";
 import { toHost } from "../../../src/program/compile.ts";
 import { testInFolder } from "../../testing/folders.ts";
@@ -18,7 +14,7 @@ import { letters } from "./letters.ts";
 const view = { resolution: 16, transform: "train", cropArea: null, flip: true, randAugment: false } as const;
 const sizes = { batch: 3, length: 40, images: 2, padId: letters.endId, pixels: { view }, seed: 7 };
 
-async function host(batch: SequenceBatch): Promise<Record<string, unknown>> {
+async function host(batch: DecoderBatch): Promise<Record<string, unknown>> {
   return Object.fromEntries(
     await Promise.all(
       Object.entries(batch).map(async ([name, t]) => [name, { shape: t.shape, data: await toHost(t) }]),

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { Tensor } from "../program/graph.ts";
+import type { Tensor } from "../../program/graph.ts";
 
 /** Rows of B sequences of T tokens each: documents one behind the other, then padding. */
 export type DecoderRows = {
