@@ -1,5 +1,6 @@
 /**
- * The folder of a run: whose checkpoints it holds, the files that describe the run, and the metrics as JSON lines.
+ * The folder of a run: whose checkpoints it holds, the files that describe the run, the metrics as JSON lines, and what of all this
+ * survives a disk that fails.
  *
  * @module
  */
@@ -7,7 +8,17 @@ import { writeFileAtomic } from "../io/atomic.ts";
 import { DiskError } from "../io/disk_error.ts";
 import { appendLines, isIn, type LineFile, makeFolder, removeIfThere, textIfThere } from "../io/files.ts";
 import { type FolderLock, holderOf, inUse, lockFolder } from "../io/lock.ts";
-import { listCheckpoints, removeCheckpoint } from "./checkpoint.ts";
+import type { SpecTree } from "../nn/spec.ts";
+import type { ParameterLayout } from "../optim/layout.ts";
+import type { Tree } from "../program/tree.ts";
+import {
+  type CheckpointRecord,
+  listCheckpoints,
+  removeCheckpoint,
+  saveCheckpoint,
+  type SavedCheckpoint,
+} from "./checkpoint.ts";
+import type { TrainState } from "./step.ts";
 
 /** What a run means to do with its folder. */
 export interface ClaimOptions {
@@ -15,6 +26,86 @@ export interface ClaimOptions {
   readonly resumed: string | undefined;
   /** Whether checkpoints of another run may be deleted. */
   readonly overwrite: boolean;
+}
+
+/** The folder of a run that is at work in it. */
+export class RunFolder {
+  /** The newest checkpoint of this run. */
+  saved: SavedCheckpoint | null = null;
+  /** Its step. */
+  savedStep = -1;
+  /** Where metrics go, once {@linkcode openMetrics} has been called. */
+  metrics: LineFile | undefined;
+
+  private constructor(
+    readonly path: string,
+    readonly lock: FolderLock,
+    /** Told of what the disk did not take; without it an error ends the run. */
+    readonly onLoss: ((sentence: string) => void) | undefined,
+  ) {}
+
+  /**
+   * Makes the folder of a run that {@linkcode checkRunFolder} let through, takes it, deletes checkpoints and metrics of another run, and
+   * writes the files that describe this one.
+   *
+   * @throws {Error} If another run was faster.
+   */
+  static async claim(
+    path: string,
+    claim: ClaimOptions,
+    files: Readonly<Record<string, string>>,
+    onLoss?: (sentence: string) => void,
+  ): Promise<RunFolder> {
+    const folder = new RunFolder(path, await claimRunFolder(path, claim), onLoss);
+    try {
+      for (const [name, text] of Object.entries(files)) await writeFileAtomic(`${path}/${name}`, text);
+      return folder;
+    } catch (error) {
+      await folder.lock.free();
+      throw error;
+    }
+  }
+
+  /**
+   * Opens the metrics for appending, without the lines of steps after `step`: those steps are still to come. Of a run of `steps` that is
+   * complete the last evaluation is made again, so its line goes too.
+   */
+  async openMetrics(step: number, steps: number): Promise<void> {
+    const file = await openLines(metricsPath(this.path), step, steps), { onLoss } = this;
+    this.metrics = onLoss ? forgiving(file, ({ message }) => onLoss(message)) : file;
+  }
+
+  /** Closes them, until they are opened again. */
+  closeMetrics(): void {
+    this.metrics?.close();
+    this.metrics = undefined;
+  }
+
+  /** Writes a checkpoint. @throws {DiskError} If the disk fails. */
+  async save<S extends SpecTree, X extends Tree>(
+    state: TrainState<X>,
+    layout: ParameterLayout<S>,
+    record: Omit<CheckpointRecord, "format" | "tensors">,
+  ): Promise<void> {
+    this.saved = await saveCheckpoint(this.path, state, layout, record);
+    this.savedStep = record.counters.step;
+  }
+
+  /** As {@linkcode save}, but where losses are only told it goes on without a checkpoint that the disk did not take. */
+  async trySave(...what: Parameters<typeof this.save>): Promise<void> {
+    try {
+      await this.save(...what);
+    } catch (error) {
+      if (!(error instanceof DiskError) || !this.onLoss) throw error;
+      this.onLoss(`${(await withWhole(error, this.path)).message}; training goes on`);
+    }
+  }
+
+  /** Leaves the folder to others. */
+  async close(): Promise<void> {
+    this.closeMetrics();
+    await this.lock.free();
+  }
 }
 
 /**
@@ -37,12 +128,8 @@ async function checkCheckpoints(out: string, { resumed, overwrite }: ClaimOption
   );
 }
 
-/**
- * Makes the folder of a run that {@linkcode checkRunFolder} let through, takes it, and deletes checkpoints and metrics of another run.
- *
- * @throws {Error} If another run was faster.
- */
-export async function claimRunFolder(out: string, claim: ClaimOptions): Promise<FolderLock> {
+/** Takes the folder for a run; what is in it of another run is deleted. */
+async function claimRunFolder(out: string, claim: ClaimOptions): Promise<FolderLock> {
   await makeFolder(out);
   const lock = await lockFolder(out), { resumed } = claim;
   try {
@@ -57,17 +144,9 @@ export async function claimRunFolder(out: string, claim: ClaimOptions): Promise<
   }
 }
 
-/** Writes the texts that belong to a run, by file name, each atomically. */
-export async function writeRunFiles(out: string, files: Readonly<Record<string, string>>): Promise<void> {
-  for (const [name, text] of Object.entries(files)) await writeFileAtomic(`${out}/${name}`, text);
-}
-
-/**
- * Opens the metrics for appending, without the lines of steps after `step`: those steps are still to come. Of a run of `steps` that is
- * complete the last evaluation is made again, so its line goes too.
- */
-export async function openMetrics(out: string, step: number, steps: number): Promise<LineFile> {
-  const path = metricsPath(out), text = await textIfThere(path) ?? "";
+/** Opens metrics that end with those of `step`. */
+async function openLines(path: string, step: number, steps: number): Promise<LineFile> {
+  const text = await textIfThere(path) ?? "";
   const kept = text.split("\n").filter((line) => stepOf(line) <= step && !(step === steps && isEvaluation(line, step)))
     .map((line) => `${line}\n`).join("");
   if (kept !== text) await writeFileAtomic(path, kept);
@@ -85,7 +164,7 @@ export async function withWhole<E extends Error>(error: E, out: string): Promise
 }
 
 /** A file whose lines are lost where the disk does not take them; `warn` is told. */
-export function forgiving(file: LineFile, warn: (error: DiskError) => void): LineFile {
+function forgiving(file: LineFile, warn: (error: DiskError) => void): LineFile {
   const write = (line: string): void => {
     try {
       file.write(line);

@@ -5,8 +5,6 @@
  */
 import { DeviceLostError, OutOfMemoryError } from "../gpu/errors.ts";
 import { DiskError } from "../io/disk_error.ts";
-import type { LineFile } from "../io/files.ts";
-import type { FolderLock } from "../io/lock.ts";
 import { ProgressLine } from "../io/terminal.ts";
 import type { ParametersOf, SpecTree } from "../nn/spec.ts";
 import { stepInputs } from "../optim/adamw.ts";
@@ -21,15 +19,13 @@ import {
   loadCheckpoint,
   type LoadedCheckpoint,
   type RunSettings,
-  saveCheckpoint,
-  type SavedCheckpoint,
 } from "./checkpoint.ts";
 import { profileOnce } from "./profile.ts";
 import { CompileLines } from "./progress.ts";
 import { checkOptions, type TrainOptions, type TrainResult } from "./options.ts";
 import { gpuFailure, replaceDevice } from "./recover.ts";
 import { endLosses, Reporter } from "./report.ts";
-import { checkRunFolder, claimRunFolder, forgiving, openMetrics, withWhole, writeRunFiles } from "./run_folder.ts";
+import { checkRunFolder, RunFolder, withWhole } from "./run_folder.ts";
 import { startingExtra, startingState, startingValues } from "./start.ts";
 import { buildStep, type GradientInput, metricNames, type Step, type TrainState, type UpdateInput } from "./step.ts";
 import type { Task } from "./task.ts";
@@ -93,10 +89,7 @@ class Run<S extends SpecTree, X extends Tree, B extends Tree> {
   /** The data's parts before the first step. */
   #fresh: ReadonlyMap<string, Uint8Array> = new Map();
   #reporter!: Reporter;
-  #lock: FolderLock | undefined;
-  #metricsFile: LineFile | undefined;
-  #saved: SavedCheckpoint | null = null;
-  #savedStep = -1;
+  #folder: RunFolder | undefined;
   #programs: Step<X, B> | undefined;
   #turned = 0;
   #began: number | undefined;
@@ -122,17 +115,15 @@ class Run<S extends SpecTree, X extends Tree, B extends Tree> {
 
   /** Checks everything, then writes the run's files and puts starting values or a checkpoint on the GPU. */
   async start(): Promise<void> {
-    const { resume, out, overwrite = false, files = {} } = this.options;
+    const { resume, out, overwrite = false, files = {}, onSaveError } = this.options;
     if (resume === true && !out) throw new Error('Cannot resume: "out" must name the folder of the run: it is not set');
     this.#from = resume === true ? out : resume || undefined;
     this.#fresh = new Map(Object.entries(this.task.data.save?.() ?? {}));
     const first = await this.#read(this.#from), claim = { resumed: first.saved?.path, overwrite };
     if (out) await checkRunFolder(out, claim);
     this.#names = metricNames(this.task, this.#layout, first.extra);
-    if (out) {
-      this.#lock = await claimRunFolder(out, claim);
-      await writeRunFiles(out, files);
-    }
+    const onLoss = onSaveError === "continue" ? (text: string) => this.#warn(text) : undefined;
+    if (out) this.#folder = await RunFolder.claim(out, claim, files, onLoss);
     await this.#begin(first);
     if (first.saved) this.#say(`resumed from ${first.saved.path} at step ${this.#counters.step}`);
   }
@@ -141,8 +132,7 @@ class Run<S extends SpecTree, X extends Tree, B extends Tree> {
   async recover(failure: Error, left: number): Promise<void> {
     this.#warn(`${failure.message}; the device is opened anew (${left - 1} more times if need be)`);
     this.#destroyPrograms();
-    this.#metricsFile?.close();
-    this.#metricsFile = undefined;
+    this.#folder?.closeMetrics();
     await replaceDevice(this.options.openDevice);
     const { out } = this.options, own = out !== undefined && (await listCheckpoints(out)).length > 0;
     const first = await this.#read(own ? out : this.#from);
@@ -162,18 +152,14 @@ class Run<S extends SpecTree, X extends Tree, B extends Tree> {
 
   /** Puts it on the GPU. */
   async #begin({ values, extra, saved }: Beginning<X>): Promise<void> {
-    const { out, steps } = this.options;
     this.#counters = saved ? structuredClone(saved.record.counters) : noSteps();
-    if (out) {
-      const metrics = await openMetrics(out, this.#counters.step, steps);
-      this.#metricsFile = this.#goesOn ? forgiving(metrics, ({ message }) => this.#warn(message)) : metrics;
-    }
+    await this.#folder?.openMetrics(this.#counters.step, this.options.steps);
     const sizes = { rows: this.#logEvery * this.#accumulate, columns: 1 + this.#names.length, steps: this.#logEvery };
     this.#state = await startingState(this.#layout, values, extra, sizes, saved);
   }
 
   async loop(): Promise<TrainResult<S>> {
-    const { steps, out, checkpointEvery = 200, evaluateEvery = Infinity } = this.options;
+    const { steps, checkpointEvery = 200, evaluateEvery = Infinity } = this.options, folder = this.#folder;
     this.#programs = this.#build();
     this.#began ??= performance.now();
     this.#reporter = this.#makeReporter();
@@ -185,7 +171,9 @@ class Run<S extends SpecTree, X extends Tree, B extends Tree> {
       if (step % this.#logEvery === 0 || last || step % checkpointEvery === 0) {
         await this.#reporter.report(this.#state, this.#counters);
       }
-      if (out && step % checkpointEvery === 0) await (last || !this.#goesOn ? this.#save() : this.#trySave());
+      if (step % checkpointEvery === 0) {
+        await (last ? folder?.save(...this.#saving()) : folder?.trySave(...this.#saving()));
+      }
       if (step % evaluateEvery === 0 && !last) await this.#evaluate(await this.#params(), step);
     }
     await this.#reporter.report(this.#state, this.#counters);
@@ -194,7 +182,7 @@ class Run<S extends SpecTree, X extends Tree, B extends Tree> {
     const stopped = step < steps && this.options.signal?.aborted === true;
     if (!step && stopped) throw new Error("The run was stopped before its first step: there is nothing to save");
     if (!step) throw new Error("Cannot train: the task gives not one mini-batch for each step");
-    if (out && this.#savedStep !== step) await this.#save();
+    if (folder?.savedStep !== step) await folder?.save(...this.#saving());
     const params = await this.#params();
     const evaluation = stopped ? {} : await this.#evaluate(params, step);
     return {
@@ -204,7 +192,7 @@ class Run<S extends SpecTree, X extends Tree, B extends Tree> {
       seconds,
       loss: endLosses(this.#counters),
       evaluation,
-      checkpoint: this.#saved,
+      checkpoint: folder?.saved ?? null,
     };
   }
 
@@ -225,7 +213,7 @@ class Run<S extends SpecTree, X extends Tree, B extends Tree> {
       steps,
       accumulate: this.#accumulate,
       names: this.#names,
-      file: this.#metricsFile,
+      file: this.#folder?.metrics,
       say,
       onMetrics,
     };
@@ -312,30 +300,16 @@ class Run<S extends SpecTree, X extends Tree, B extends Tree> {
   /** The task's figures, which are a line of the metrics too. */
   async #evaluate(params: ParametersOf<S>, step: number): Promise<Readonly<Record<string, number>>> {
     const figures = await this.task.evaluate?.(params, step);
-    if (figures) this.#metricsFile?.write(JSON.stringify({ step, ...figures }));
+    if (figures) this.#folder?.metrics?.write(JSON.stringify({ step, ...figures }));
     return figures ?? {};
   }
 
-  async #save(): Promise<void> {
+  /** What a checkpoint is made of. */
+  #saving() {
     const parts = Object.entries(this.task.data.save?.() ?? {}).map(([name, bytes]) => [name, toBase64(bytes)]);
     const { flags, task, trainer } = this.#settings;
     const record = { settings: { flags, task, trainer }, counters: this.#counters, parts: Object.fromEntries(parts) };
-    this.#saved = await saveCheckpoint(this.options.out!, this.#state, this.#layout, record);
-    this.#savedStep = this.#counters.step;
-  }
-
-  /** Goes on without a checkpoint that the disk did not take. */
-  async #trySave(): Promise<void> {
-    try {
-      await this.#save();
-    } catch (error) {
-      if (!(error instanceof DiskError)) throw error;
-      this.#warn(`${(await withWhole(error, this.options.out!)).message}; training goes on`);
-    }
-  }
-
-  get #goesOn(): boolean {
-    return this.options.onSaveError === "continue";
+    return [this.#state, this.#layout, record] as const;
   }
 
   /** The parameters as tensors of their own, copied, so that they outlive the next step. */
@@ -377,9 +351,8 @@ class Run<S extends SpecTree, X extends Tree, B extends Tree> {
 
   async close(): Promise<void> {
     this.#line?.end();
-    this.#metricsFile?.close();
     this.#destroyPrograms();
-    await this.#lock?.free();
+    await this.#folder?.close();
     await this.task.data.close?.();
   }
 }
