@@ -14,7 +14,7 @@ export async function inTurns(jobs: number, works: readonly (() => Promise<unkno
 
 /** Runs a script in a process of its own. @throws {Error} If it fails, with the end of what it said. */
 export async function runScript(path: string, args: readonly string[]): Promise<void> {
-  const child = new Deno.Command(Deno.execPath(), {
+  const child = new Deno.Command("deno", {
     args: ["run", "-A", "--cached-only", new URL(`../${path}`, import.meta.url).pathname, ...args],
     stdout: "null",
     stderr: "piped",
