@@ -24,7 +24,7 @@ export function countDown(runs: number, say: (line: string) => void): (name: str
 
 /** Runs a script in a process of its own. @throws {Error} If it fails, with the end of what it said. */
 export async function runScript(path: string, args: readonly string[]): Promise<void> {
-  const child = new Deno.Command(Deno.execPath(), {
+  const child = new Deno.Command("deno", {
     args: ["run", "-A", "--cached-only", new URL(`../${path}`, import.meta.url).pathname, ...args],
     stdout: "null",
     stderr: "piped",

@@ -12,6 +12,7 @@ import { sha256IfThere } from "../src/io/files.ts";
 import { Random } from "../src/random/random.ts";
 import { listCheckpoints } from "../src/train/checkpoint.ts";
 import { SIZES } from "./examples/pretrain.ts";
+import { EXAMPLE_PERMISSIONS } from "./testing/permissions.ts";
 
 /** What is killed: a script with its flags. */
 interface Program {
@@ -67,7 +68,7 @@ function spawn({ script, flags, steps, checkpointEvery }: Program, out: string, 
   const path = new URL(`../${script}`, import.meta.url).pathname;
   const length = ["--steps", `${steps}`, "--checkpoint-every", `${checkpointEvery}`];
   return new Deno.Command("deno", {
-    args: ["run", "--quiet", "--no-check", "-A", path, ...flags, ...length, "--out", out, ...more],
+    args: ["run", "--quiet", "--no-check", ...EXAMPLE_PERMISSIONS, path, ...flags, ...length, "--out", out, ...more],
     stdin: "null",
     stdout: "piped",
     stderr: "piped",

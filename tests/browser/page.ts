@@ -5,6 +5,7 @@
 import { defaultDevice, openDevice, setDefaultDevice } from "../../src/gpu/device.ts";
 import { Golden } from "../golden/golden.ts";
 import { judge, resultFiles } from "../golden/sets.ts";
+import { examine, wrongFamilies } from "../doctor/examine.ts";
 import type { Row } from "./rows.ts";
 import { type UnitTest, unitTests } from "./unit_tests.ts";
 
@@ -52,10 +53,19 @@ async function checkUnits(tests: readonly UnitTest[]): Promise<Omit<Row, "name" 
   return { detail, failures: tests.length ? failures : ["the file registers no test"] };
 }
 
+/** What `deno task doctor` does, with the browser's adapter; the server keeps the report. */
+async function doctor(): Promise<Omit<Row, "name" | "seconds">> {
+  const report = await examine(await defaultDevice(), (line) => void post("/beat", line));
+  await post("/doctor", report);
+  const failures = wrongFamilies(report).map((family) => `${family} is wrong`);
+  return { detail: `${report.checks.length} families of kernels`, failures };
+}
+
 async function main(): Promise<void> {
   const golden = await Golden.open("/golden", download);
   const { adapter, profile } = await defaultDevice();
   await post("/note", `adapter: ${adapter}, ${JSON.stringify(profile)}`);
+  await report("doctor", doctor);
   for (const kind of ["gpu", "cpu"] as const) {
     setDefaultDevice(await openDevice({ kind }));
     for (const file of resultFiles(golden)) await report(`${file} (${kind})`, () => checkGolden(golden, file));

@@ -1,8 +1,10 @@
 /**
- * `deno task test:browser [DIR] [PART]`: runs page.ts in headless Chromium, whose WebGPU (Dawn on SwiftShader) is another one
- * than Deno's (wgpu). DIR is a folder of values from the official code, tests/golden/data if not given; with PART, only rows
- * run whose name contains it. One row per file; the last line counts; the exit status is 1 if anything failed.
+ * `deno task test:browser [DIR] [PART] [REPORT]`: runs page.ts in headless Chromium, whose WebGPU (Dawn on SwiftShader) is another
+ * one than Deno's (wgpu). DIR is a folder of values from the official code, tests/golden/data if not given; with PART, only rows
+ * run whose name contains it. The row "doctor" is what `deno task doctor` does; REPORT is the file that its report goes to. One
+ * row per file; the last line counts; the exit status is 1 if anything failed.
  */
+import { writeFileAtomic } from "../../src/io/atomic.ts";
 import { withFolder } from "../testing/folders.ts";
 import { openChromium, setUpChromium } from "./chromium.ts";
 import type { Row } from "./rows.ts";
@@ -31,6 +33,8 @@ async function bundle(folder: string): Promise<void> {
 class Report {
   passed = 0;
   failed = 0;
+  /** The doctor's report, as JSON. */
+  doctor: string | undefined;
   /** Why the page ended; empty if it came to its end. */
   readonly end: Promise<string>;
   #finish: (reason: string) => void = () => {};
@@ -82,6 +86,7 @@ function receive(path: string, body: any, report: Report): Response {
   if (path === "/row") report.row(body);
   if (path === "/note") console.log(body);
   if (path === "/beat") report.watch(body);
+  if (path === "/doctor") report.doctor = JSON.stringify(body, null, 2) + "\n";
   if (path === "/end") report.finish(body);
   return new Response();
 }
@@ -94,7 +99,7 @@ async function file(path: string, type = "application/octet-stream"): Promise<Re
   }
 }
 
-async function main(dir: string, part: string): Promise<number> {
+async function main(dir: string, part: string, kept: string): Promise<number> {
   await Deno.stat(`${dir}/index.json`).catch(() => {
     throw new Error(`Cannot read "${dir}/index.json": the folder must hold values of the official code`);
   });
@@ -110,6 +115,7 @@ async function main(dir: string, part: string): Promise<number> {
     browser.ended.then((text) => report.finish(`The browser ended before the page did:\n${text}`));
     return await report.end;
   });
+  if (kept && report.doctor) await writeFileAtomic(kept, report.doctor);
   if (reason) report.failed++, console.log(reason);
   if (report.passed + report.failed === 0) report.failed++, console.log(`No name of a row contains "${part}"`);
   console.log(`${report.passed} passed, ${report.failed} failed`);
@@ -117,8 +123,8 @@ async function main(dir: string, part: string): Promise<number> {
 }
 
 try {
-  const [dir = new URL("../golden/data", here).pathname, part = ""] = Deno.args;
-  Deno.exit(await main(dir, part));
+  const [dir = new URL("../golden/data", here).pathname, part = "", kept = ""] = Deno.args;
+  Deno.exit(await main(dir, part, kept));
 } catch (error) {
   console.error(error instanceof Error ? error.message : error);
   Deno.exit(1);

@@ -9,6 +9,7 @@ import {
   writeTokenizer,
 } from "../../mod.ts";
 import { testInFolder } from "../testing/folders.ts";
+import { runExample } from "../testing/permissions.ts";
 
 /** A model that was not trained, as a run leaves one. */
 async function untrained(folder: string): Promise<void> {
@@ -46,6 +47,8 @@ testInFolder("chat.ts answers questions of its arguments or of its input, with a
   assertEquals(await printed(["--model", `${dir}/models/a`, ...image], [question, "", question]), [answer, answer]);
   const [blind] = await printed(["--model", `${dir}/models/a`, question]);
   assertEquals(typeof blind, "string");
+  const { code, out, err } = await runExample("chat", "--model", `${dir}/models/a`, ...image, question);
+  assertEquals([code, out], [0, `${answer}\n`], err);
 });
 
 testInFolder("chat.ts says which model or picture is missing", async (dir) => {

@@ -2,8 +2,8 @@ import { assert, assertEquals } from "@std/assert";
 import { main } from "../../examples/evaluate.ts";
 import { UsageError } from "../../src/settings/errors.ts";
 import { testInFolder, withFolder } from "../testing/folders.ts";
+import { runExample } from "../testing/permissions.ts";
 
-const script = new URL("../../examples/evaluate.ts", import.meta.url).pathname;
 const fixtures = new URL("../eval/fixtures/", import.meta.url).pathname;
 const files = { questions: "vqa_questions.json", annotations: "vqa_annotations.json", results: "vqa_results.json" };
 
@@ -160,11 +160,8 @@ Deno.test("evaluate.ts refuses flags that it does not know, and lists those that
 Deno.test("evaluate.ts ends with a sentence and no stack: status 1 for files, 2 for flags", async () => {
   await withFolder(async (dir) => {
     const run = async (...args: string[]) => {
-      const { code, stdout, stderr } = await new Deno.Command("deno", {
-        args: ["run", "--quiet", "--no-check", "-A", script, ...args],
-        env: { NO_COLOR: "1" },
-      }).output();
-      return [code, new TextDecoder().decode(stdout), new TextDecoder().decode(stderr)];
+      const { code, out, err } = await runExample("evaluate", ...args);
+      return [code, out, err];
     };
     const none = `${dir}/none.json`;
     const missing = `error: Cannot read "${none}": there is no such file\n`;

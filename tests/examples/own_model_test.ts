@@ -1,4 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
+import { exampleCommand } from "../testing/permissions.ts";
 
 const script = new URL("../../examples/own_model.ts", import.meta.url).pathname;
 
@@ -9,11 +10,7 @@ Deno.test("a script of some 20 lines trains a model of its own", async () => {
   );
   assert(code.length <= 25, `${code.length} lines`);
   const dir = await Deno.makeTempDir();
-  const { stdout, stderr, success } = await new Deno.Command("deno", {
-    args: ["run", "--quiet", "--check", "-A", script],
-    cwd: dir,
-    env: { XDG_RUNTIME_DIR: Deno.env.get("XDG_RUNTIME_DIR") ?? dir, NO_COLOR: "1" },
-  }).output();
+  const { stdout, stderr, success } = await exampleCommand("own_model", [], { check: "--check", cwd: dir }).output();
   assert(success, new TextDecoder().decode(stderr));
   const { first, last } = JSON.parse(new TextDecoder().decode(stdout));
   assert(last < 0.1 * first, `${first} to ${last}`);

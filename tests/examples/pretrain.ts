@@ -4,32 +4,16 @@ import { main } from "../../examples/pretrain.ts";
 import { sceneFiles, writeScenes } from "../../src/data/scenes/write.ts";
 import { UsageError } from "../../src/settings/errors.ts";
 import { withFolder } from "../testing/folders.ts";
-
-const script = new URL("../../examples/pretrain.ts", import.meta.url).pathname;
-
-/** What a run of the command printed, and how it ended. */
-export interface Run {
-  readonly code: number;
-  readonly out: string;
-  readonly err: string;
-}
+import { exampleCommand, runExample } from "../testing/permissions.ts";
 
 /** Starts the command. */
 export function spawn(args: readonly string[]): Deno.ChildProcess {
-  return new Deno.Command("deno", {
-    args: ["run", "--quiet", "--no-check", "-A", script, ...args],
-    env: { NO_COLOR: "1", XDG_RUNTIME_DIR: Deno.env.get("XDG_RUNTIME_DIR") ?? "/tmp" },
-    stdin: "null",
-    stdout: "piped",
-    stderr: "piped",
-  }).spawn();
+  return exampleCommand("pretrain", args).spawn();
 }
 
 /** Runs the command to its end. */
-export async function pretrain(...args: string[]): Promise<Run> {
-  const { code, stdout, stderr } = await spawn(args).output();
-  const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
-  return { code, out: text(stdout), err: text(stderr) };
+export function pretrain(...args: string[]): ReturnType<typeof runExample> {
+  return runExample("pretrain", ...args);
 }
 
 /** Asserts that a run ends with one sentence and no stack. */

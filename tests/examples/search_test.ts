@@ -12,6 +12,7 @@ import { toHost } from "../../src/program/compile.ts";
 import { entries, type Tree } from "../../src/program/tree.ts";
 import { UsageError } from "../../src/settings/errors.ts";
 import { snapshot, testInFolder } from "../testing/folders.ts";
+import { runExample } from "../testing/permissions.ts";
 
 /** What a command printed. */
 async function run(...args: string[]): Promise<{ lines: Record<string, unknown>[]; err: string }> {
@@ -111,8 +112,10 @@ testInFolder(
     const maps = [...html.matchAll(/<figure><img src="([^"]+)"/g)].map(([, src]) => src);
     assert(new Set(maps).size > 2 * 3, "the words have maps of their own");
 
-    const byPhoto = (await run("query", "--image", `${photos}/d${ending}`, ...at, "--top", "1")).lines;
-    assertEquals(byPhoto.map(({ path, cosine }) => [path, cosine]), [[`d${ending}`, 1]]);
+    const byPhoto = await runExample("search", "query", "--image", `${photos}/d${ending}`, ...at, "--top", "1");
+    assertEquals(byPhoto.code, 0, byPhoto.err);
+    const { path, cosine } = JSON.parse(byPhoto.out);
+    assertEquals([path, cosine], [`d${ending}`, 1]);
     await Deno.remove(`${photos}/d${ending}`);
     const gone = await run("query", "circle", ...at);
     assertEquals(gone.lines.length, 2);

@@ -1,4 +1,5 @@
-import { assert } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
+import { runExample } from "../testing/permissions.ts";
 
 /** What a script prints first, and that it is short. */
 async function printed(
@@ -8,12 +9,9 @@ async function printed(
   const script = new URL(`../../examples/${name}.ts`, import.meta.url).pathname, text = await Deno.readTextFile(script);
   const code = text.replace(/\/\*\*[\s\S]*?\*\//g, "").split("\n").filter((line) => line.trim());
   assert(code.length <= 60, `${name} has ${code.length} lines`);
-  const { stdout, stderr, success } = await new Deno.Command("deno", {
-    args: ["run", "--quiet", "--no-check", "-A", script, `${steps}`],
-    env: { XDG_RUNTIME_DIR: Deno.env.get("XDG_RUNTIME_DIR") ?? "/tmp", NO_COLOR: "1" },
-  }).output();
-  assert(success, new TextDecoder().decode(stderr));
-  return JSON.parse(new TextDecoder().decode(stdout).split("\n")[0]!);
+  const { out, err, code: status } = await runExample(name, `${steps}`);
+  assertEquals(status, 0, err);
+  return JSON.parse(out.split("\n")[0]!);
 }
 
 // Short runs: what the scripts reach with their own number of steps is in their head.

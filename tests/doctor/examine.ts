@@ -1,0 +1,28 @@
+/** The examination of an adapter, in Deno and in a browser. */
+import type { Device } from "../../src/gpu/device.ts";
+import { families, type Family } from "./checks.ts";
+import { takeMeasurements } from "./measurements.ts";
+import { adapterLines, adapterOf, checkFamily, outcomeLine, type Report, systemOf } from "./report.ts";
+
+/** Examines `device`, the default one. Speeds of kernels that are wrong say nothing, so they are left out then. */
+export async function examine(
+  device: Device,
+  show: (line: string) => void,
+  { measured = true, checked = families }: { readonly measured?: boolean; readonly checked?: readonly Family[] } = {},
+): Promise<Report> {
+  const adapter = await adapterOf(device), checks = [];
+  show(adapterLines(adapter));
+  for (const family of checked) {
+    const outcome = await checkFamily(family, device);
+    show(outcomeLine(outcome));
+    checks.push(outcome);
+  }
+  const report: Report = { format: 1, date: new Date().toISOString(), system: systemOf(), adapter, checks };
+  if (!measured || wrongFamilies(report).length) return report;
+  return { ...report, measurements: await takeMeasurements(device, show) };
+}
+
+/** Names of the families that gave wrong values. */
+export function wrongFamilies({ checks }: Pick<Report, "checks">): string[] {
+  return checks.filter(({ state }) => state === "wrong").map(({ family }) => family);
+}
