@@ -5,6 +5,7 @@
  */
 import { apply, applyAll, type Aval, Node, type Op, sameShape, sizeOf, Tensor } from "../program/graph.ts";
 import { copyRows } from "../program/copy_rows.ts";
+import { division } from "../program/expression.ts";
 import { checkAxis } from "./_check.ts";
 import { full } from "./full.ts";
 
@@ -85,10 +86,18 @@ const sliceOp: Op<SliceAttrs> = {
   },
   vjp: (node, [ct]) => {
     const { axis, start, end } = node.attrs, shape = node.inputs[0]!.shape;
+    if (!isContiguous(shape, axis) && ct!.dtype !== "f16") {
+      return [apply(unsliceOp, [ct!], { axis, start, length: shape[axis]! })];
+    }
     const zeros = (n: number) => n > 0 ? [full(shape.with(axis, n), 0, ct!.dtype)] : [];
     return [concat([...zeros(start), ct!, ...zeros(shape[axis]! - end)], axis)];
   },
   batch: ([x], { axis, start, end }) => [slice(x!, axis + 1, start, end)],
+};
+
+/** A slice of f16, which adapters without 16-bit floats can copy in pairs only. */
+const halfSliceOp: Op<SliceAttrs> = {
+  ...sliceOp,
   lower: (ctx, node) => {
     const { axis, start, end } = node.attrs, shape = node.inputs[0]!.shape;
     const inner = sizeOf(shape.slice(axis + 1)), columns = (end - start) * inner;
@@ -103,6 +112,43 @@ const sliceOp: Op<SliceAttrs> = {
   },
 };
 
+/** A slice of words: an expression, which runs in the kernels of what is computed from it. */
+const wordSliceOp: Op<SliceAttrs> = {
+  ...sliceOp,
+  expression: ({ axis, start, end }, [x]) => {
+    const inner = sizeOf(x!.shape.slice(axis + 1)), columns = (end - start) * inner;
+    const uniforms = [columns, x!.shape[axis]! * inner, start * inner], { div, mod } = division(sizeOf(x!.shape));
+    const text = `$0{${div("@", "#0")} * #1 + #2 + ${mod("@", "#0")}}`;
+    return { text, uniforms, arrays: [0], indexed: true, fours: uniforms.every((n) => n % 4 === 0) };
+  },
+};
+
+/** The gradient of a slice: a tensor at its place along an axis of `length`, zeros before and behind it. */
+const unsliceOp: Op<{ axis: number; start: number; length: number }> = {
+  name: "unslice",
+  infer: ([x], { axis, length }) => [{ shape: x!.shape.with(axis, length), dtype: x!.dtype }],
+  vjp: (node, [ct]) => {
+    const { axis, start } = node.attrs;
+    return [slice(ct!, axis, start, start + node.inputs[0]!.shape[axis]!)];
+  },
+  batch: ([x], attrs) => [apply(unsliceOp, [x!], { ...attrs, axis: attrs.axis + 1 })],
+  expression: ({ axis, start, length }, [x]) => {
+    const inner = sizeOf(x!.shape.slice(axis + 1)), size = sizeOf(x!.shape), columns = x!.shape[axis]! * inner;
+    const uniforms = [columns, length * inner, start * inner, size - 1];
+    const { div, mod } = division(size / columns * length * inner);
+    const zero = { f32: "V(0)", f16: "V(0)", i32: "I(0)", u32: "U(0)" };
+    const element = `$0{min(${div("@", "#1")} * #0 + ${mod("@", "#1")} - #2, #3)}`;
+    const inside = "index_along(@, 1u, #1) - U(#2) < U(#0)";
+    return {
+      text: `select(${zero[x!.dtype]}, ${element}, ${inside})`,
+      uniforms,
+      arrays: [0],
+      indexed: true,
+      fours: uniforms.slice(0, 3).every((n) => n % 4 === 0),
+    };
+  },
+};
+
 const viewSliceOp: Op<SliceAttrs> = {
   ...sliceOp,
   view: (node) => ({ input: 0, offset: node.attrs.start * sizeOf(node.inputs[0]!.shape.slice(node.attrs.axis + 1)) }),
@@ -112,8 +158,13 @@ const viewSliceOp: Op<SliceAttrs> = {
 export function slice(x: Tensor, axis: number, start: number, end: number): Tensor {
   axis = checkAxis("slice", axis, x.shape.length);
   if (start === 0 && end === x.shape[axis]) return x;
-  const contiguous = sizeOf(x.shape.slice(0, axis)) === 1;
-  return apply(contiguous ? viewSliceOp : sliceOp, [x], { axis, start, end });
+  const contiguous = isContiguous(x.shape, axis), op = x.dtype === "f16" ? halfSliceOp : wordSliceOp;
+  return apply(contiguous ? viewSliceOp : op, [x], { axis, start, end });
+}
+
+/** Whether a range along an axis is a range in memory. */
+function isContiguous(shape: readonly number[], axis: number): boolean {
+  return sizeOf(shape.slice(0, axis)) === 1;
 }
 
 const splitOp: Op<{ parts: number }> = {

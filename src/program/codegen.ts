@@ -11,6 +11,7 @@ import mathSource from "../../kernels/math.wgsl" with { type: "text" };
 import randomSource from "../../kernels/random.wgsl" with { type: "text" };
 import trigonometrySource from "../../kernels/trigonometry.wgsl" with { type: "text" };
 import { kernel } from "../gpu/kernel.ts";
+import { division } from "./expression.ts";
 import { canInline, expressionOf, resolve, valueKey } from "./fuse.ts";
 import { type DType, type Node, sizeOf, Tensor } from "./graph.ts";
 import type { Bindings, BufferRef, Dispatch, Emit } from "./lowering.ts";
@@ -22,9 +23,6 @@ export interface Placement {
   /** The memory of a result, or undefined if nobody outside the group needs it. */
   store(t: Tensor): BufferRef | undefined;
 }
-
-/** Numbers below it are divided by the functions of kernels/prelude.wgsl. */
-const SMALL = 2 ** 24;
 
 type Width = 1 | 4;
 const scalarType: Record<DType, string> = { f32: "f32", i32: "i32", u32: "u32", f16: "f16" };
@@ -154,8 +152,9 @@ class Writer {
   #compute(t: Tensor): string {
     const done = this.#values.get(valueKey(t));
     if (done) return done;
-    const { text, uniforms = [], arrays = [] } = expressionOf(t.node);
+    const { text, uniforms = [], arrays = [], fours = false } = expressionOf(t.node);
     const wgsl = text
+      .replace(/\$(\d+)\{(.*?)\}/g, (_, k, place) => this.#elements(t.node.inputs[Number(k)]!, place, fours))
       .replace(/\$(\d+)/g, (_, k) => {
         const input = t.node.inputs[Number(k)]!;
         return arrays.includes(Number(k)) ? this.#array(input) : this.#value(input, t.node, t.shape);
@@ -180,6 +179,14 @@ class Writer {
     return name;
   }
 
+  /** The elements of an array at `place`, whose `@` is the index of each. */
+  #elements(t: Tensor, place: string, fours: boolean): string {
+    const ref = this.place.load(t), type = scalarType[t.dtype];
+    if (this.width === 4 && fours) return `${this.#bind(ref, `vec4<${type}>`)}[(${place}) / 4u]`;
+    const array = this.#bind(ref, type), lanes = this.width === 4 ? ["i", "(i + 1u)", "(i + 2u)", "(i + 3u)"] : ["i"];
+    return `${vectorName[t.dtype]}(${lanes.map((i) => `${array}[${place.replaceAll("@", i)}]`).join(", ")})`;
+  }
+
   #array(t: Tensor): string {
     return this.#bind(this.place.load(t), scalarType[t.dtype]);
   }
@@ -201,13 +208,11 @@ class Writer {
     if (runs.every((r) => r.kept)) return "i";
     const terms: string[] = [];
     let inner = 1, stride = 1;
-    const small = runs.reduce((n, r) => n * r.size, 1) < SMALL;
-    const quotient = (n: string, d: string): string => small ? `quotient(${n}, ${d})` : `(${n} / ${d})`;
-    const remainder = (n: string, d: string): string => small ? `remainder(${n}, ${d})` : `(${n} % ${d})`;
+    const { div, mod } = division(runs.reduce((n, r) => n * r.size, 1));
     for (const [back, { size, kept }] of [...runs].reverse().entries()) {
       if (kept) {
-        const shifted = inner === 1 ? "i" : quotient("i", this.uniform(inner));
-        const position = back === runs.length - 1 ? shifted : remainder(shifted, this.uniform(size));
+        const shifted = inner === 1 ? "i" : div("i", this.uniform(inner));
+        const position = back === runs.length - 1 ? shifted : mod(shifted, this.uniform(size));
         terms.push(stride === 1 ? position : `${position} * ${this.uniform(stride)}`);
         stride *= size;
       }

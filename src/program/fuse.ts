@@ -94,6 +94,7 @@ export const loads: { (node: Node): readonly Tensor[]; forget(node: Node): void 
 export function canInline(input: Tensor, consumer: Node): boolean {
   const { base } = resolve(input);
   if (!consumer.op.expression || consumer.op.recompute || isLeaf(base) || !base.node.inline) return false;
+  if (expressionOf(consumer).arrays) return false; // an array is memory
   return !isIndexed(base.node) || (base === input && input.size === new Tensor(consumer).size);
 }
 
@@ -222,14 +223,21 @@ function bindingCounter(
   const readers = readersOf(nodes), kept = new Set(outputs.map((t) => resolve(t).base.node));
   return (group, root) => {
     const own = new Set(group), read = new Set<string>();
-    for (const t of group.flatMap(loads)) {
-      const { base, offset } = resolve(t);
-      const wide = (t.shape.at(-1) ?? 1) > 1; // along rows a value is read in vectors, across them in scalars: two bindings
-      if (!own.has(base.node)) read.add(`${valueKey(base)}+${offset}:${t.size}:${wide}`);
+    for (const node of group) {
+      for (const t of loads(node)) {
+        const { base, offset } = resolve(t);
+        if (!own.has(base.node)) read.add(`${valueKey(base)}+${offset}:${t.size}:${readsVectors(t, node)}`);
+      }
     }
     const stored = group.filter((n) => n !== root && (kept.has(n) || readers.get(n)?.some((r) => !own.has(r))));
     return read.size + stored.length + (root ? ROOT_BINDINGS : 0);
   };
+}
+
+/** Whether a node reads an input in vectors, as along rows, or in scalars, as across them: a value read in both ways has two bindings. */
+function readsVectors(t: Tensor, { op, attrs, inputs }: Node): boolean {
+  const { arrays, fours = false } = op.expression?.(attrs, inputs) ?? {};
+  return arrays ? fours : (t.shape.at(-1) ?? 1) > 1;
 }
 
 /** Topological order; among groups that can run, the one whose last node was created first. */

@@ -1,6 +1,6 @@
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { grad } from "../../src/autograd/grad.ts";
-import { add, multiply, square } from "../../src/ops/elementwise.ts";
+import { add, iota, multiply, square } from "../../src/ops/elementwise.ts";
 import { sum } from "../../src/ops/reduce.ts";
 import { concat, reshape, slice, split, stack } from "../../src/ops/shape.ts";
 import { compile, tensor, toHost } from "../../src/program/compile.ts";
@@ -59,6 +59,10 @@ Deno.test("slice() along any axis equals the reference, and its gradient is zero
     [[9, 5], 0, [1, 8]], // a view that starts in between
     [[1, 1, 13], 2, [3, 4]],
     [[4, 8], 1, [0, 4]],
+    [[3, 16], 1, [4, 12]], // whole vectors to whole vectors
+    [[3, 12], 1, [3, 7]], // vectors from in between
+    [[3, 6], 1, [1, 5]],
+    [[3, 5, 4], 1, [1, 3]],
     [[3, 7, 5], 1, [2, 7]],
     [[2, 3, 11], 2, [10, 11]],
     [[7], 0, [6, 7]],
@@ -74,6 +78,15 @@ Deno.test("slice() along any axis equals the reference, and its gradient is zero
       squares,
     );
   }
+});
+
+Deno.test("slices and their gradients run in the kernels of what is computed from them", async () => {
+  const product = (x: Tensor) => multiply(square(slice(x, 1, 0, 2)), slice(x, 1, 2, 4)), x = placeholder([8, 4]);
+  assertEquals((await compile(product).program(x)).plan.steps.length, 1);
+  // One kernel for the gradients of both parts, one that puts them in place and adds them.
+  assertEquals((await compile(grad((x: Tensor) => sum(product(x)))).program(x)).plan.steps.length, 2);
+  const positions = await compile(() => add(slice(iota([3, 4], 1), 1, 1, 3), 5))();
+  assertEquals([...await toHost(positions)], [6, 7, 6, 7, 6, 7]);
 });
 
 Deno.test("a kernel that reads a tensor and the start of the same tensor reads both to their ends", async () => {
