@@ -66,7 +66,7 @@ export const budgets: Readonly<Record<"scenes" | "quick", Budget>> = {
     questions: 128,
     vocabulary: 512,
     decoder: { width: 128, layers: 4, heads: 4, hidden: 384 },
-    encoder: { resolution: 64, patch: 16, width: 96, depth: 3, heads: 4 },
+    encoder: { resolution: 66, patch: 22, width: 96, depth: 3, heads: 4 }, // a patch for each cell of the scenes' grid
     encoderSteps: 800,
     encoderBatch: 64,
     batch: 32,

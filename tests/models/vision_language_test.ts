@@ -1,4 +1,4 @@
-import { assertEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertThrows } from "@std/assert";
 import { tower, type TowerConfig, towerSpec } from "../../src/models/image_tower.ts";
 import {
   embedImages,
@@ -115,3 +115,22 @@ Deno.test("embedRows() refuses images where the model has no prefix", () => {
     "must have an image prefix",
   );
 });
+
+Deno.test("embedImages(): at the start tokens of images, and what tells images apart, are no quieter than words", async () => {
+  const encoder: TowerConfig = { resolution: 24, patch: 8, width: 48, depth: 1, heads: 4, eps: 1e-6 }, width = 64;
+  const config = { decoder: { ...decoder, vocabulary: 64, width, heads: 4 }, image: { imageToken: IMAGE, encoder } };
+  const p = initialize(visionLanguageSpec(config), 3) as VisionLanguage, count = 12, size = 9 * width;
+  const seen = await values(embedImages(p, randoms([count, 3, 24, 24], 6), config.image));
+  const means = Array.from(
+    { length: size },
+    (_, k) => seen.filter((_, i) => i % size === k).reduce((a, b) => a + b, 0) / count,
+  );
+  const apart = deviation(seen.map((x, i) => x - means[i % size]!));
+  const words = deviation([...p.llm_backbone.llm.model.tok_embeddings.weight.node.host!]);
+  assert(apart > words && deviation(seen) < 10 * words, `${deviation(seen)}, ${apart} apart; words ${words}`);
+});
+
+/** Root mean square. */
+function deviation(x: readonly number[]): number {
+  return Math.sqrt(x.reduce((sum, v) => sum + v * v, 0) / x.length);
+}
