@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { defaultDevice, type Device, openDevice } from "../../src/gpu/device.ts";
-import { families } from "./checks.ts";
+import { families } from "./families.ts";
 import { examine, wrongFamilies } from "./examine.ts";
 import { checkFamily, type Report } from "./report.ts";
 

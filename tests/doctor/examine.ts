@@ -1,6 +1,6 @@
 /** The examination of an adapter, in Deno and in a browser. */
 import type { Device } from "../../src/gpu/device.ts";
-import { families, type Family } from "./checks.ts";
+import { families, type Family } from "./families.ts";
 import { takeMeasurements } from "./measurements.ts";
 import { adapterLines, adapterOf, checkFamily, outcomeLine, type Report, systemOf } from "./report.ts";
 

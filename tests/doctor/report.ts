@@ -6,7 +6,7 @@ import { describeAdapter, isOpenGl, requestAdapter } from "../../src/gpu/adapter
 import { type Device, type DeviceProfile, readEnvironment } from "../../src/gpu/device.ts";
 import type { Line } from "../bench/measure.ts";
 import type { Peak } from "../bench/peak.ts";
-import type { Family } from "./checks.ts";
+import type { Family } from "./families.ts";
 
 /** What `--out` writes, as JSON. */
 export interface Report {
