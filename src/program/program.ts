@@ -81,6 +81,11 @@ export class Program {
   #ownBuffers = new Map<number, GPUBuffer>();
   #proven = false;
   readonly #parameters: readonly number[];
+  readonly #avals: readonly Aval[];
+  /** Told of the first run, which is the one in which drivers for CPUs compile. */
+  #progress: CompileProgress | undefined;
+  /** The end of the call before. */
+  #last: Promise<void> = Promise.resolve();
   /** Bytes of sizes, strides and constants of the kernels. */
   readonly constantBytes: number;
 
@@ -97,7 +102,6 @@ export class Program {
     this.#parameters = parameters.map((p) => this.plan.leaves.indexOf(p));
     this.constantBytes = this.#placeUniforms();
   }
-  readonly #avals: readonly Aval[];
 
   /** Bytes of intermediate memory. */
   get arenaBytes(): number {
@@ -110,7 +114,6 @@ export class Program {
     this.#last = turn.then(() => {}, () => {});
     return turn;
   }
-  #last: Promise<void> = Promise.resolve();
 
   /** Allocates memory and compiles kernels, once. */
   build(progress?: CompileProgress): Promise<void> {
@@ -137,9 +140,6 @@ export class Program {
     for (const [leaf, t] of this.plan.leaves.entries()) await this.#placeCaptured(t, leaf);
     this.#steps = built;
   }
-
-  /** Told of the first run, which is the one in which drivers for CPUs compile. */
-  #progress: CompileProgress | undefined;
 
   /** Throws if a kernel binds more buffers, or reads or writes more of one value, than the adapter can bind. */
   #checkBindings({ name, bindings }: Dispatch): void {
