@@ -81,6 +81,7 @@ class Planner {
   readonly #donation = new Map<number, number>();
   /** Values that are computed into the memory of a donated leaf: its slot. */
   readonly #inPlace = new Map<number, number>();
+  #packs: Map<Node, Node[]> | undefined;
 
   constructor(readonly outputs: readonly Tensor[], donated: readonly Tensor[], readonly device: DeviceProfile) {
     for (const t of donated) this.#leafSlot(t);
@@ -322,7 +323,7 @@ class Planner {
   get #packsOf(): Map<Node, Node[]> {
     return this.#packs ??= this.#findPacks();
   }
-  #packs: Map<Node, Node[]> | undefined;
+
   #findPacks(): Map<Node, Node[]> {
     const found = new Map<Node, Node[]>();
     const position = new Map<Node, number>();

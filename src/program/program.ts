@@ -83,6 +83,11 @@ export class Program {
   /** Told of the first run, which is the one in which drivers for CPUs compile. */
   #progress: CompileProgress | undefined;
   readonly #parameters: readonly number[];
+  readonly #avals: readonly Aval[];
+  /** Told of the first run, which is the one in which drivers for CPUs compile. */
+  #progress: CompileProgress | undefined;
+  /** The end of the call before. */
+  #last: Promise<void> = Promise.resolve();
   /** Bytes of sizes, strides and constants of the kernels. */
   readonly constantBytes: number;
 
@@ -99,7 +104,6 @@ export class Program {
     this.#parameters = parameters.map((p) => this.plan.leaves.indexOf(p));
     this.constantBytes = this.#placeUniforms();
   }
-  readonly #avals: readonly Aval[];
 
   /** Bytes of intermediate memory. */
   get arenaBytes(): number {
@@ -112,7 +116,6 @@ export class Program {
     this.#last = turn.then(() => {}, () => {});
     return turn;
   }
-  #last: Promise<void> = Promise.resolve();
 
   /** Allocates memory and compiles kernels, once. */
   build(progress?: CompileProgress): Promise<void> {
