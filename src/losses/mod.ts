@@ -35,6 +35,7 @@ export {
   transportPlan,
   wordPatchAlignment,
 } from "./optimal_transport.ts";
+export { type ImageContexts, imageContexts, type ImagePlaces, latentCompressionLoss } from "./latent_compression.ts";
 export { type NextTokenLoss, nextTokenLoss } from "./next_token.ts";
 export {
   distilled,
