@@ -36,6 +36,7 @@ export {
   wordPatchAlignment,
 } from "./optimal_transport.ts";
 export { type NextTokenLoss, nextTokenLoss, type NextTokenLosses, nextTokenLosses } from "./next_token.ts";
+export { type ImageContexts, imageContexts, type ImagePlaces, latentCompressionLoss } from "./latent_compression.ts";
 export {
   distilled,
   type Logits,

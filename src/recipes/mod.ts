@@ -44,6 +44,7 @@ export {
   queueRows,
   type QueueSizes,
 } from "./grouped.ts";
+export { lcl, lclFields, type LclSpec } from "./lcl.ts";
 export { lm, lmFields, type LmSetup } from "./lm.ts";
 export {
   type Judge,

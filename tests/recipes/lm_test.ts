@@ -10,6 +10,7 @@ import { initialize, specEntries } from "../../src/nn/spec.ts";
 import { tensor, toHost } from "../../src/program/compile.ts";
 import type { Tensor } from "../../src/program/graph.ts";
 import { entries, type Tree } from "../../src/program/tree.ts";
+import { lcl } from "../../src/recipes/lcl.ts";
 import { lm, type LmSetup } from "../../src/recipes/lm.ts";
 import { estimateMemory } from "../../src/train/estimate.ts";
 import { train } from "../../src/train/train.ts";
@@ -117,4 +118,35 @@ Deno.test("lm: frozen parts have no optimizer state, and settings that cannot be
   assertThrows(() => lm.objective({ ...setup, length: 17 }), RangeError, "at most the 16 positions");
   const { decoder } = config;
   assertThrows(() => lm.objective({ ...setup, config: { decoder } }), RangeError, "must have an image prefix");
+});
+
+Deno.test("lcl: what is said before an image comes to foretell it, and models without images are refused", async () => {
+  // Two documents a row, [start, the grey as a word, image]; the last one begins with its image, which nothing can foretell.
+  const words = [[0, 1], [2, 3]], own = (colour: number): number[] => [START, 2 + colour, ...image];
+  const rows = [...words.map(([a, b]) => [...own(a!), ...own(b!)]), [...image, ...Array<number>(8).fill(START)]];
+  const places = own(0).map((_, i) => i), shape = [rows.length, 2 * places.length];
+  const i32 = (x: number[][]): Tensor => tensor(Int32Array.from(x.flat()), shape);
+  const inOrder = [...places, ...places], apart = inOrder.map((_, i) => i < places.length ? 0 : 1);
+  const input: DecoderBatch = {
+    tokens: i32(rows),
+    documents: i32([apart, apart, inOrder.map(() => 0)]),
+    positions: i32([inOrder, inOrder, inOrder.map((_, i) => i)]),
+    lossMask: tensor(new Float32Array(shape[0]! * shape[1]!), shape),
+    images: images([0, 1, 2, 3, 0, 2]),
+  };
+  const small: LmSetup = { config, batch: rows.length, length: shape[1]!, images: 6 }, seen: number[] = [];
+  await train({
+    ...lcl.objective(small, { contrast: 1 }),
+    data: { next: () => Promise.resolve({ input, examples: 4, label: "", epoch: 0 }) },
+  }, {
+    steps: 80,
+    learningRate: () => 1e-2,
+    progress: false,
+    logEvery: 1,
+    onMetrics: (m) => void seen.push((m as unknown as Record<string, number>).contrast!),
+  });
+  // The fifth image, of the first one's grey, cannot be told from it: half of what it costs is there for one of four contexts.
+  const least = Math.log(2) / 4;
+  assert(seen[0]! > 1 && seen.at(-1)! < least + 0.1 && seen.at(-1)! > least - 0.01, `${seen[0]} to ${seen.at(-1)}`);
+  assertThrows(() => lcl.objective({ ...small, images: 0 }), RangeError, "must have an image prefix");
 });
