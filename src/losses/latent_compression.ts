@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { DecoderRows } from "../models/decoder_batch.ts";
+import type { DecoderRows } from "../data/sequences/decoder_batch.ts";
 import { add, cast, divide, equal, iota, less, maximum, multiply, subtract, where } from "../ops/elementwise.ts";
 import { gather } from "../ops/gather.ts";
 import { l2Normalize } from "../ops/norm.ts";

@@ -9,7 +9,7 @@ import { nextTokenLoss } from "../losses/next_token.ts";
 import { total } from "../losses/total.ts";
 import { TEMPERATURE, TEMPERATURE_BOUNDS } from "../models/albef.ts";
 import { decoderStates } from "../models/decoder.ts";
-import type { DecoderBatch } from "../models/decoder_batch.ts";
+import type { DecoderBatch } from "../data/sequences/decoder_batch.ts";
 import { embedImages, imageTokenCount, spliceImages, type VisionLanguageSpec } from "../models/vision_language.ts";
 import { type AffineSpec, linear, linearSpec } from "../nn/layers.ts";
 import { Spec } from "../nn/spec.ts";
