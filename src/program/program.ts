@@ -84,8 +84,6 @@ export class Program {
   #progress: CompileProgress | undefined;
   readonly #parameters: readonly number[];
   readonly #avals: readonly Aval[];
-  /** Told of the first run, which is the one in which drivers for CPUs compile. */
-  #progress: CompileProgress | undefined;
   /** The end of the call before. */
   #last: Promise<void> = Promise.resolve();
   /** Bytes of sizes, strides and constants of the kernels. */
