@@ -56,7 +56,7 @@ const { loss, params } = await gs.train({
   data: { next: () => Promise.resolve({ input: next(), examples: batch, label: "bytes", epoch: 0 }) },
 }, {
   steps,
-  learningRate: gs.warmup(steps / 10, gs.cosineSchedule(options.lr, options.lr / 100, steps)),
+  learningRate: gs.warmup(Math.ceil(steps / 10), gs.cosineSchedule(options.lr, options.lr / 100, steps)),
   adamw: { beta2: 0.95, weightDecay: 0.1 },
   clip: 1,
 });
