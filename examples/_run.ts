@@ -5,9 +5,12 @@ import {
   type CaptionDataset,
   configs,
   cosineBySteps,
+  countParameters,
   defaultDevice,
   describeMemory,
   type Device,
+  estimateFlop,
+  estimateMemory,
   type EstimateOptions,
   formatBytes,
   formatLoadReport,
@@ -21,6 +24,7 @@ import {
   loadTuning,
   mapSpecs,
   type MemoryEstimate,
+  type Objective,
   openCheckpoint,
   openDevice,
   type ParametersOf,
@@ -41,6 +45,10 @@ import {
   tokenizerText,
 } from "../mod.ts";
 import type { Shared } from "./_settings.ts";
+
+/** What is trained, whatever its parameters, state and mini-batches are. */
+// deno-lint-ignore no-explicit-any
+type AnyObjective = Objective<any, any, any>;
 
 /** Progress goes to standard error: standard output has the result alone. */
 export function say(text: string): void {
@@ -173,12 +181,17 @@ export function rateOf(options: Shared, steps: number, perEpoch: number): (step:
   return (step) => cosineBySteps(step, { rate, minRate, warmup: Math.min(warmup, steps >> 1), total: steps });
 }
 
-/** Says what a run takes and the largest batch that fits. */
+/** Says how large the model is, what a step takes, and the largest batch that fits. `estimate` may count more than the objective's memory. */
 export async function sayMemory(
-  { batch, memoryGib }: Pick<Shared, "memoryGib"> & { readonly batch: number },
+  options: Shared & { readonly batch: number },
   examples: number,
-  estimate: (batch: number) => Promise<MemoryEstimate>,
+  objectiveOf: (batch: number) => AnyObjective,
+  estimate: (batch: number) => Promise<MemoryEstimate> = (b) => estimateMemory(objectiveOf(b), stepOf(options)),
 ): Promise<void> {
+  const { batch, memoryGib } = options, objective = objectiveOf(batch);
+  const parameters = countParameters(objective.spec).toLocaleString("en");
+  const tera = (await estimateFlop(objective, stepOf(options)) / 1e12).toPrecision(3);
+  say(`${parameters} parameters; ${tera} TFLOP a mini-batch`);
   say(`batch ${batch}:\n${describeMemory(await estimate(batch))}`);
   const limit = memoryGib * 2 ** 30, most = Math.min(examples, 65536);
   const largest = await largestBatch(limit, async (b) => (await estimate(b)).total, { least: 2, most });

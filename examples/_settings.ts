@@ -105,7 +105,11 @@ export const startFields = {
   ),
   resume: toggle(false, "continue from the newest checkpoint in --out", once),
   overwrite: toggle(false, "delete the checkpoints of an earlier run in --out", once),
-  dryRun: toggle(false, "print the memory that the run will take and the largest batch that fits, then end", once),
+  dryRun: toggle(
+    false,
+    "print parameters, operations and memory of a step and the largest batch that fits, then end",
+    once,
+  ),
   profile: text(none, "path for a table (.txt) and a trace (.json) of the third mini-batch's kernels", once),
 };
 

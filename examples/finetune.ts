@@ -12,7 +12,6 @@ import {
   countParameters,
   type Dataset,
   type Device,
-  estimateMemory,
   type Example,
   listCheckpoints,
   Loader,
@@ -58,10 +57,7 @@ export async function main(args: readonly string[]): Promise<void> {
   const device = await openAdapter(options);
 
   const job = await openJob(task, run), { training, objective, steps } = job;
-  if (options.dryRun) {
-    const estimate = (batch: number) => estimateMemory(job.objectiveOf(batch), stepOf(options));
-    return await sayMemory(options, training.length, estimate);
-  }
+  if (options.dryRun) return await sayMemory(options, training.length, (batch) => job.objectiveOf(batch));
   const parameters = countParameters(objective.spec);
   say(`${training.length} examples of ${training.name}; ${parameters.toLocaleString("en")} parameters; ${steps} steps`);
 

@@ -240,10 +240,12 @@ async function dryRun(
   regions: RecipeSetup["regions"],
 ): Promise<void> {
   const { mode, queue, subQueue } = samplerOf(options);
-  await sayMemory(options, examples, async (batch) => {
+  const objectiveOf = (batch: number) =>
+    objective({ ...setupOf(options, config, 1), batch, ...(regions ? { regions } : {}) });
+  await sayMemory(options, examples, objectiveOf, async (batch) => {
     // A queue holds at least a mini-batch.
     const rows = queueRows({ mode, queue: Math.max(queue, batch), examples, miniBatch: batch });
-    const own = objective({ ...setupOf(options, config, 1), batch, ...(regions ? { regions } : {}) });
+    const own = objectiveOf(batch);
     if (!own.model) return await estimateMemory(own, stepOf(options));
     const { total, ...parts } = await estimateMemory(collecting(own, rows, config.embedding), stepOf(options));
     const grouping = rows ? await groupingBytes(config.embedding, rows, Math.min(rows, Math.max(subQueue, batch))) : 0;
