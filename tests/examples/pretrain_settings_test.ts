@@ -86,39 +86,21 @@ Deno.test("--model chooses the sizes of the model", async () => {
   });
 });
 
-Deno.test("a recipe of one's own is a module", async () => {
+Deno.test("a recipe of one's own is a module, that of src/recipes/README.md for instance", async () => {
   await withScenes(async (dir, flags) => {
     const mod = import.meta.resolve("../../mod.ts"), out = ["--out", `${dir}/run`, "--steps", "2"];
-    await Deno.writeTextFile(
-      `${dir}/itc_only.ts`,
-      `import { itcLoss, encodePairs, pairRecipes, patched, settings, stopGradient } from "${mod}";
-const { grit } = pairRecipes;
-export default {
-  title: "ITC only",
-  fields: settings.fields({ mask: grit.fields.mask, sharpness: settings.number(1, "of nothing", { min: 0 }) }),
-  objective: (setup: any, values: any) => ({
-    ...grit.objective(setup, values),
-    loss(p: any, _: unknown, input: any) {
-      const { features } = encodePairs(p, { ...input, ...patched(input, setup.config) }, { config: setup.config });
-      return {
-        loss: itcLoss(features, p.temp),
-        metrics: { temperature: p.temp },
-        features: { image: stopGradient(features.image), text: stopGradient(features.text) },
-      };
-    },
-  }),
-};
-`,
-    );
+    const page = await Deno.readTextFile(new URL("../../src/recipes/README.md", import.meta.url));
+    const [, code] = /```ts recipe\n(.*?)```/s.exec(page)!;
+    await Deno.writeTextFile(`${dir}/clip.ts`, code!.replaceAll(`"./mod.ts"`, JSON.stringify(mod)));
     await Deno.writeTextFile(`${dir}/nothing.ts`, "export const grit = 1;\n");
-    const own = [...flags, ...out, "--recipe", `${dir}/itc_only.ts`];
-    const { err } = await inProcess(...own, "--sharpness", "2");
-    assertMatch(err, / step 2\/2 loss [\d.]+ \(temperature [\d.]+\) /);
+    const own = [...flags, ...out, "--recipe", `${dir}/clip.ts`];
+    const { err } = await inProcess(...own, "--temperature", "0.1");
+    assertMatch(err, / step 2\/2 loss [\d.]+ /);
     assertMatch(
-      (await inProcess("--recipe", `${dir}/itc_only.ts`, "--help")).out,
-      /^Recipe:\n {2}--mask N\n.*\n {2}--sharpness N$/m,
+      (await inProcess("--recipe", `${dir}/clip.ts`, "--help")).out,
+      /^Recipe:\n {2}--temperature N\n.*of the softmax, not learned/m,
     );
-    await assertRefused([...own, "--sharpness", "3", "--resume"], "--sharpness was 2 and is 3 now");
+    await assertRefused([...own, "--temperature", "0.2", "--resume"], "--temperature was 0.1 and is 0.2 now");
     await assertRefused([...own, "--consistency", "1"], "Unknown flag --consistency", true);
     await assertRefused(["--recipe", `${dir}/nothing.ts`], "must have a recipe as its default export", true);
     await Deno.writeTextFile(`${dir}/no_recipe.ts`, "export default { fields: 5, objective: 5 };\n");
