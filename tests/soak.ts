@@ -5,8 +5,8 @@
  *
  * JavaScript's garbage is collected before each sample: a GPUCommandEncoder is a few bytes to V8 and 2 kB to the process, so V8 lets tens of
  * thousands of them lie before it looks (tests/bench/submits.ts shows it without our code), and what lies there hides what leaks. The space
- * of young objects is held at 1 MB in all isolates: those of the image workers let theirs grow in jumps, 14 MB by step 750 and 17 MB at
- * step 3,400, and the main thread cannot collect there.
+ * of young objects is held at 1 MB in all isolates: without that memory jumped by 14 MB by step 750 and 17 MB at step 3,400, outside of the
+ * main thread's heap; most likely in the image workers, where the main thread cannot collect.
  *
  *     deno task soak [--steps 10000] [--keep tests/bench/results/soak.json]
  */
