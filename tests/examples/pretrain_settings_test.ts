@@ -90,7 +90,7 @@ Deno.test("a recipe of one's own is a module, that of src/recipes/README.md for 
   await withScenes(async (dir, flags) => {
     const mod = import.meta.resolve("../../mod.ts"), out = ["--out", `${dir}/run`, "--steps", "2"];
     const page = await Deno.readTextFile(new URL("../../src/recipes/README.md", import.meta.url));
-    const [, code] = /```ts recipe\n(.*?)```/s.exec(page)!;
+    const [, code] = /```ts ignore\n(.*?)```/s.exec(page)!;
     await Deno.writeTextFile(`${dir}/clip.ts`, code!.replaceAll(`"./mod.ts"`, JSON.stringify(mod)));
     await Deno.writeTextFile(`${dir}/nothing.ts`, "export const grit = 1;\n");
     const own = [...flags, ...out, "--recipe", `${dir}/clip.ts`];
