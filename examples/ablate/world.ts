@@ -59,7 +59,7 @@ export const budgets: Readonly<Record<WorldName | "times" | "quick", Budget>> = 
   scenes,
   // Wrong captions harm a model that has had the time to learn them by heart: fewer scenes, more often, and one patch to a cell of
   // their grid, by which everything is learnt in fewer steps.
-  noisy: { ...scenes, scenes: 3072, epochs: 16, patches: { resolution: 66, patch: 22 } },
+  noisy: { ...scenes, scenes: 3072, startEpochs: 30, epochs: 12, patches: { resolution: 66, patch: 22 } },
   dense: { ...scenes, kinds: { colors: 3, shapes: 3 } },
   photos: {
     batch: 64,
