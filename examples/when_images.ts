@@ -16,9 +16,10 @@ import { writePage } from "./when_images/page.ts";
 import { planRuns, type Run, runName } from "./when_images/plan.ts";
 import { readResults } from "./when_images/result.ts";
 import { branchRun, encoder, mainRun, STARTS } from "./when_images/run.ts";
+import { unusual } from "./when_images/variant.ts";
 import { budgets, openWorld } from "./when_images/world.ts";
 
-const { count, fields, list, oneOf, text, toggle } = settings;
+const { count, fields, list, oneOf, share, text, toggle } = settings;
 
 const declared = fields({
   quick: toggle(false, "a budget of seconds a run, to see that everything works"),
@@ -32,6 +33,13 @@ const declared = fields({
     "runs with images' own captions, those of others (a control), or both",
   ),
   freeze: list([], "parts that stay as they are in branches and tuning: of encoder, projector, decoder"),
+  tuneText: share(0, "share of texts without a picture in instruction tuning (VILA)"),
+  imagesIn: oneOf(["captions", "interleaved", "both"], "captions", "what the images of a branch are among (VILA)"),
+  stages: oneOf(
+    ["one", "vila"],
+    "one",
+    "vila: the projector alone, then all but the encoder; in the place of --freeze",
+  ),
   jobs: count(1, "runs at a time, each in a process of its own where there are several"),
   work: text("runs/when-images", "folder for the world, the main runs and the models"),
   results: text("examples/results", "folder of the results"),
@@ -66,7 +74,9 @@ function nameOf({ quick }: Options): string {
   return quick ? "when-images-quick" : "when-images";
 }
 
-function runsOf({ quick, starts, shares, seeds, firstSeed, captions }: Options): Run[] {
+function runsOf(options: Options): Run[] {
+  const { quick, starts, shares, seeds, firstSeed, captions } = options, variant = unusual(options);
+  checkVariant(options);
   const size = quick ? "quick" : "full", own = usual[size];
   const percents = (name: string, given: readonly string[], all: readonly number[]) =>
     (given.length ? given.map((text) => percent(name, text)) : all).map((x) => x / 100);
@@ -81,9 +91,24 @@ function runsOf({ quick, starts, shares, seeds, firstSeed, captions }: Options):
     starts: from,
     shares: percents("shares", shares, own.shares),
     seeds: Array.from({ length: quick ? 1 : seeds }, (_, i) => firstSeed + i),
-    shuffled: SHUFFLED[size],
+    shuffled: Object.keys(variant).length ? undefined : SHUFFLED[size],
+    variant,
   });
   return plan.filter((run) => captions === "both" || run.captions === captions);
+}
+
+/** Switches that contradict each other are refused. */
+function checkVariant(options: Options): void {
+  const { stages, freeze, tuneText, captions } = options;
+  if (stages === "vila" && freeze.length) {
+    throw new settings.UsageError("--freeze must not be given with --stages vila, which says what stays as it is");
+  }
+  if (tuneText > 0.9) throw new settings.UsageError(`--tune-text must be from 0 to 0.9: it is ${tuneText}`);
+  if (captions === "shuffled" && Object.keys(unusual(options)).length) {
+    throw new settings.UsageError(
+      "--captions shuffled must not be given with --tune-text, --images-in or --stages: the control is one of the usual runs",
+    );
+  }
 }
 
 function percent(name: string, text: string): number {
@@ -117,20 +142,27 @@ async function runAll(runs: readonly Run[], file: string, options: Options): Pro
 }
 
 /** A run in a process of its own, which appends its line itself. */
-async function inProcess(
-  { start, share, captions, seed }: Run,
-  { quick, work, results, freeze }: Options,
-): Promise<void> {
+async function inProcess({ start, share, captions, seed }: Run, options: Options): Promise<void> {
+  const { quick, work, results } = options;
   const args = ["--starts", `${100 * start}`, "--shares", `${100 * share}`, "--captions", captions];
   args.push("--seeds", "1", "--first-seed", `${seed}`, "--work", work, "--results", results, "--no-page");
-  if (quick) args.push("--quick");
-  if (freeze.length) args.push("--freeze", freeze.join(","));
-  await runScript("examples/when_images.ts", args);
+  await runScript("examples/when_images.ts", [...args, ...kindOf(options)]);
+}
+
+/** Flags that decide on what a run is, beside its point of the plan. */
+function kindOf({ quick, freeze, tuneText, imagesIn, stages }: Options): string[] {
+  return [
+    ...(quick ? ["--quick"] : []),
+    ...(freeze.length ? ["--freeze", freeze.join(",")] : []),
+    ...(tuneText ? ["--tune-text", `${tuneText}`] : []),
+    ...(imagesIn !== "captions" ? ["--images-in", imagesIn] : []),
+    ...(stages !== "one" ? ["--stages", stages] : []),
+  ];
 }
 
 /** The command that repeats the experiment. */
-function commandOf({ quick, freeze }: Options): string {
-  return "deno task when-images" + (quick ? " --quick" : "") + (freeze.length ? ` --freeze ${freeze.join(",")}` : "");
+function commandOf(options: Options): string {
+  return ["deno task when-images", ...kindOf(options)].join(" ");
 }
 
 if (import.meta.main) {

@@ -5,6 +5,7 @@
  */
 import { colors, draw } from "../_charts.ts";
 import type { Result } from "./result.ts";
+import { variantWords } from "./variant.ts";
 
 /** What a chart has along its axis, and as lines. */
 interface Axes {
@@ -24,9 +25,10 @@ interface Point {
 
 const PANELS = ["vision", "text", "mean of both"];
 
-/** The points of the runs with images' own captions. */
+/** The points of the usual runs with images' own captions; of the variants, where there is nothing else. */
 export function pointsOf(results: readonly Result[]): Point[] {
-  return results.filter(({ captions }) => captions === "own").flatMap(({ start, share, seed, epochs }) =>
+  const own = results.filter(({ captions }) => captions === "own"), usual = own.filter((run) => !variantWords(run));
+  return (usual.length ? usual : own).flatMap(({ start, share, seed, epochs }) =>
     epochs.flatMap(({ epoch, scores }) =>
       ([scores.vision, scores.text, scores.mean] as const).map((score, i): Point => ({
         start: 100 * start,

@@ -11,6 +11,7 @@ import { htmlPage } from "../_page.ts";
 import { charts } from "./charts.ts";
 import { type Run, runName } from "./plan.ts";
 import type { Epoch, Result } from "./result.ts";
+import { variantWords } from "./variant.ts";
 
 /** A table: titles of its columns, then rows. */
 type Table = readonly (readonly string[])[];
@@ -68,13 +69,16 @@ export function tablesOf(results: readonly Result[]): Record<string, Table> {
 function groups(results: readonly Result[]): [Run, Result[]][] {
   const by = Map.groupBy(results, (result) => runName({ ...result, seed: 0 }));
   return [...by.values()].map((own): [Run, Result[]] => [own[0]!, own])
-    .sort(([a], [b]) => a.captions.localeCompare(b.captions) || a.share - b.share || a.start - b.start);
+    .sort(([a], [b]) =>
+      variantWords(a).localeCompare(variantWords(b)) || a.captions.localeCompare(b.captions) || a.share - b.share ||
+      a.start - b.start
+    );
 }
 
 const last = ({ epochs }: Result): Epoch => epochs.at(-1)!;
-const labelOf = ({ start, share, captions }: Run): string[] => [
+const labelOf = ({ start, share, captions, ...variant }: Run): string[] => [
   `${100 * start} %`,
-  `${100 * share} %${captions === "own" ? "" : " shuffled"}`,
+  `${100 * share} %${captions === "own" ? "" : " shuffled"}${variantWords(variant)}`,
 ];
 
 function scoreTable(results: readonly Result[]): Table {
@@ -142,19 +146,25 @@ function html([titles, ...rows]: Table): string {
 
 /** How results were made, each fact once. */
 function about(results: readonly Result[]): string[] {
-  const { steps } = results[0]!,
-    facts = (["command", "commit", "adapter", "seed"] as const)
-      .map((key) => `${key}: ${[...new Set(results.map((r) => r[key]))].join(", ")}`);
+  const each = (of: (result: Result) => unknown) => [...new Set(results.map(of))].join(", ");
+  const facts = (["command", "commit", "adapter", "seed"] as const).map((key) => `${key}: ${each((r) => r[key])}`);
   const seconds = results.reduce((sum, r) => sum + r.seconds, 0);
-  return [...facts, `steps: ${JSON.stringify(steps)}`, `seconds of all runs: ${seconds.toFixed(0)}`];
+  return [
+    ...facts,
+    `steps: ${each(({ steps }) => JSON.stringify(steps))}`,
+    `seconds of all runs: ${seconds.toFixed(0)}`,
+  ];
 }
 
-function checkRuns(results: readonly Result[]): void {
-  const seen = new Set<string>(), { steps } = results[0]!;
+/** Runs with the same tuning must have the same steps. @throws {RangeError} If they differ, or a run is there twice. */
+export function checkRuns(results: readonly Result[]): void {
+  const seen = new Set<string>(), stepsOf = new Map<number, Result["steps"]>(); // of each share of texts in tuning
   for (const result of results) {
     const name = runName(result);
     if (seen.has(name)) throw new RangeError(`Cannot average runs: each must be there once: "${name}" is there twice`);
-    if (JSON.stringify(result.steps) !== JSON.stringify(steps)) {
+    const { steps, tuneText = 0 } = result, others = stepsOf.get(tuneText) ?? steps;
+    stepsOf.set(tuneText, others);
+    if (JSON.stringify(steps) !== JSON.stringify(others)) {
       throw new RangeError(`Cannot compare runs: all must have the same steps: those of "${name}" differ`);
     }
     seen.add(name);

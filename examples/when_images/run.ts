@@ -7,7 +7,6 @@ import {
   lm,
   Loader,
   Mixer,
-  pairSource,
   type SequenceBatchOptions,
   type SequenceSource,
   SequenceStream,
@@ -24,6 +23,7 @@ import type { Run } from "./plan.ts";
 import type { Epoch, Measured } from "./result.ts";
 import { branchRates, curveRate } from "./schedule.ts";
 import { scoresOf } from "./scores.ts";
+import { branchStages, imageParts, INTERLEAVED_IMAGES, tuneFreeze } from "./variant.ts";
 import { completed, only, parametersOf, readValues, type Values, valuesOf, writeValues } from "./values.ts";
 import type { World } from "./world.ts";
 
@@ -144,40 +144,56 @@ export async function branchRun(run: Run, context: RunContext): Promise<Measured
   };
 }
 
-async function branchOff({ start, share, captions, seed }: Run, { world, freeze, say }: RunContext, given: Values) {
-  const { budget, tokenizer, imageTokens, texts, pairs } = world, { main, branchSteps, rewarm } = budget;
+async function branchOff(run: Run, { world, freeze, say }: RunContext, given: Values) {
+  const { start, share, captions, seed } = run, { budget, tokenizer, imageTokens, texts } = world;
+  const { main, branchSteps, rewarm } = budget;
   const sequence = { tokenizer, imageTokens, maxLength: budget.length }, own = seed + 1000; // other documents first than in the main run
-  const sources = [
-    { source: textSource(texts, { tokenizer, seed: own }), share: 1 - share },
-    { source: pairSource(pairs, { ...sequence, seed: own, captions, name: "pairs" }), share },
-  ];
-  const images = Math.ceil(share * budget.batch * budget.length / (imageTokens + LEAST_CAPTION)) + (share ? 1 : 0);
-  const stream = streamOf(world, sources, images, own),
-    config = share ? world.config : { decoder: world.config.decoder };
-  const objective = objectiveOf(world, config, images, freeze),
-    rates = branchRates(main, { start, steps: branchSteps, rewarm });
-  const { params, loss } = await train({ ...objective, data: stream }, {
-    ...usual,
-    steps: branchSteps,
-    seed,
-    learningRate: rates,
-    initial: only(objective.spec, given),
-    logEvery: Math.min(50, branchSteps),
-    progress: say,
-  });
-  return { values: await valuesOf(objective.spec, params), loss: loss.last, tokens: stream.mixer.tokens };
+  const images = Math.ceil(share * budget.batch * budget.length / (imageTokens + LEAST_CAPTION)) +
+    (share ? INTERLEAVED_IMAGES : 0);
+  const config = share ? world.config : { decoder: world.config.decoder };
+  const rates = branchRates(main, { start, steps: branchSteps, rewarm });
+  let values = given, before: ReturnType<SequenceStream["save"]> | undefined, last = NaN, tokens = {};
+  for (const { from, to, freeze: fixed } of branchStages(run, branchSteps, freeze)) {
+    const stream = streamOf(
+      world,
+      [
+        { source: textSource(texts, { tokenizer, seed: own }), share: 1 - share },
+        ...imageParts(run, world, { ...sequence, seed: own, captions }),
+      ],
+      images,
+      own,
+    );
+    if (before) stream.restore(new Map(Object.entries(before)));
+    const objective = objectiveOf(world, config, images, fixed);
+    const { params, loss } = await train({ ...objective, data: stream }, {
+      ...usual,
+      steps: to - from,
+      seed,
+      learningRate: (step) => rates(from + step),
+      initial: only(objective.spec, values),
+      logEvery: Math.min(50, to - from),
+      progress: say,
+    });
+    [values, before, last, tokens] = [
+      await valuesOf(objective.spec, params),
+      stream.save(),
+      loss.last,
+      stream.mixer.tokens,
+    ];
+  }
+  return { values, loss: last, tokens };
 }
 
 /** Tokens of a caption at least, roughly: more images than this allows have to wait for the next mini-batch. */
 const LEAST_CAPTION = 10;
 
 async function tune(
-  { seed }: Run,
+  { seed, tuneText = 0, stages }: Run,
   { world, out, freeze, say }: RunContext,
   initial: Values,
   ask: (epoch: number, params: VisionLanguage) => Promise<void>,
 ) {
-  const { budget, conversations, tokenizer, imageTokens } = world, { batch, length, epochs } = budget;
+  const { budget, conversations, texts, tokenizer, imageTokens } = world, { batch, length, epochs } = budget;
   const source = conversationSource(conversations, {
     tokenizer,
     imageTokens,
@@ -186,10 +202,12 @@ async function tune(
     images: 1,
     template: { before: "", after: "" },
   });
-  const perEpoch = await stepsOf(source, conversations.length, batch * length), steps = perEpoch * epochs;
+  const filled = Math.min(FILLED, 1 - tuneText) * batch * length; // texts fill first what conversations leave free
+  const perEpoch = await stepsOf(source, conversations.length, filled), steps = perEpoch * epochs;
   const images = 2 * Math.ceil(conversations.length / perEpoch); // twice what a mini-batch has in the mean
-  const stream = streamOf(world, [{ source, share: 1 }], images, seed),
-    objective = objectiveOf(world, world.config, images, freeze);
+  const parts = [{ source, share: 1 - tuneText }, { source: textSource(texts, { tokenizer, seed }), share: tuneText }];
+  const stream = streamOf(world, parts, images, seed),
+    objective = objectiveOf(world, world.config, images, tuneFreeze({ stages }, freeze));
   const curve = { steps, warmup: Math.ceil(steps / 20), rate: budget.tuneRate, floor: budget.tuneRate / 100 };
   const { loss } = await train({
     ...objective,
@@ -215,16 +233,16 @@ async function tune(
   return { steps, loss: loss.last };
 }
 
-/** Steps in which every document comes once: rows are full but for what the documents' ends leave free. */
+/** Steps in which every document comes once, if a mini-batch has so many of their tokens. */
 async function stepsOf(source: SequenceSource, documents: number, tokens: number): Promise<number> {
   let total = 0;
   const before = source.save();
   for (let i = 0; i < documents; i++) total += (await source.next()).tokens.length;
   source.restore(before);
-  return Math.max(1, Math.round(total / (FILLED * tokens)));
+  return Math.max(1, Math.round(total / tokens));
 }
 
-/** The share of a row's tokens that whole documents fill, roughly. */
+/** The share of a row's tokens that whole documents fill, roughly; their ends leave the rest free. */
 const FILLED = 0.8;
 
 function streamOf(

@@ -23,6 +23,7 @@ import {
   writeTaskScenes,
 } from "../../mod.ts";
 import type { Curve } from "./schedule.ts";
+import { writeInterleaved } from "./variant.ts";
 
 /** Sizes of an experiment. */
 export interface Budget {
@@ -120,6 +121,8 @@ export interface World {
   readonly cloze: readonly ClozeTask[];
   /** Pictures with captions, for branches. */
   readonly pairs: CaptionDataset;
+  /** File of documents in which texts and pictures alternate. */
+  readonly interleaved: string;
   readonly conversations: readonly Conversation[];
   /** Questions and answers of the training scenes. */
   readonly trainQuestions: Readonly<Record<"vqa" | "where", readonly Question[]>>;
@@ -147,7 +150,8 @@ export async function openWorld(folder: string, budget: Budget): Promise<World> 
   const test = await readScenes(`${folder}/scenes`, "test"),
     tuned = new Set(train.pictures.slice(0, budget.tuneScenes).map((p) => p.image));
   const { captions, images } = taskSceneFiles(`${folder}/scenes`, "train");
-  const pairs = await openDataset({ data: [captions], images });
+  const pairs = await openDataset({ data: [captions], images }), interleaved = `${folder}/interleaved.jsonl`;
+  await writeInterleaved(interleaved, pairs, texts);
   const told = Array.from({ length: Math.min(2000, pairs.length) }, (_, i) => pairs.entry(i).captions[0]!);
   const asks = [...train.vqa, ...train.where].slice(0, 4000).map(({ question, answer }) => asked(question, answer));
   const tokenizer = buildTextTokenizer([...texts.slice(0, 8000), ...told, ...asks], { size: budget.vocabulary });
@@ -172,6 +176,7 @@ export async function openWorld(folder: string, budget: Budget): Promise<World> 
     heldTexts: await read(files.val),
     cloze: await readClozeTasks(files.cloze),
     pairs,
+    interleaved,
     conversations: conversationsOf([...trainQuestions.vqa, ...trainQuestions.where], pairs, tuned),
     trainQuestions,
     questions: { vqa: test.vqa.slice(0, questions), where: test.where.slice(0, questions) },

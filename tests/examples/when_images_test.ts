@@ -1,10 +1,12 @@
 import { assert, assertAlmostEquals, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { pointsOf } from "../../examples/when_images/charts.ts";
-import { tablesOf, writePage } from "../../examples/when_images/page.ts";
+import { checkRuns, tablesOf, writePage } from "../../examples/when_images/page.ts";
 import { planRuns, type Run, runName } from "../../examples/when_images/plan.ts";
 import { readResults, type Result } from "../../examples/when_images/result.ts";
 import { branchRates, curveRate } from "../../examples/when_images/schedule.ts";
 import { centred, lossFigure, majority, scoresOf, unigramLoss } from "../../examples/when_images/scores.ts";
+import { branchStages, imageParts, tuneFreeze, writeInterleaved } from "../../examples/when_images/variant.ts";
+import { buildTextTokenizer, openDataset } from "../../mod.ts";
 import { appendLine } from "../../examples/_lines.ts";
 import { testInFolder } from "../testing/folders.ts";
 
@@ -151,6 +153,70 @@ testInFolder("a page has every chart, and the results may have been lines of a f
     RangeError,
     'those of "start 0 %, images 0 %, seed 9" differ',
   );
+});
+
+testInFolder(
+  "variants are rows of their own, in no chart beside usual runs, and may tune for other steps",
+  async (dir) => {
+    const vila = [1, 2].map((seed) => {
+      const run = madeUp({ start: 0.8, share: 0.1, captions: "own", seed, tuneText: 0.5, stages: "vila" }, 0.9, 0.5);
+      return { ...run, steps: { ...run.steps, tune: 12 } };
+    });
+    const { Scores } = tablesOf([...results, ...vila]);
+    assertEquals(Scores!.length, 1 + 7 + 1);
+    assertEquals(Scores!.at(-1)!.slice(0, 4), [
+      "80 %",
+      "10 %, stages of vila, 50 % texts in tuning",
+      "2",
+      "90.0 ± 0.0",
+    ]);
+    assertEquals(pointsOf([...results, ...vila]), pointsOf(results));
+    assertEquals(pointsOf(vila).length, 2 * 3 * 3);
+    for (const result of vila) await appendLine(`${dir}/results.jsonl`, result);
+    assertEquals((await readResults(`${dir}/results.jsonl`)).map(runName), [
+      "start 80 %, images 10 %, stages of vila, 50 % texts in tuning, seed 1",
+      "start 80 %, images 10 %, stages of vila, 50 % texts in tuning, seed 2",
+    ]);
+    checkRuns([...results, ...vila]);
+  },
+);
+
+Deno.test("VILA's stages: the projector alone, then all but the encoder", () => {
+  const stages = branchStages({ share: 0.1, stages: "vila" }, 25, []);
+  assertEquals(stages, [{ from: 0, to: 3, freeze: ["encoder", "decoder"] }, { from: 3, to: 25, freeze: ["encoder"] }]);
+  assertEquals(branchStages({ share: 0, stages: "vila" }, 25, []), [{ from: 0, to: 25, freeze: ["encoder"] }]);
+  assertEquals(branchStages({ share: 0.1 }, 25, ["projector"]), [{ from: 0, to: 25, freeze: ["projector"] }]);
+  assertEquals([tuneFreeze({ stages: "vila" }, []), tuneFreeze({}, ["decoder"])], [["encoder"], ["decoder"]]);
+});
+
+testInFolder("interleaved documents have every picture once, and their share of a branch", async (dir) => {
+  const files = Array.from({ length: 4 }, (_, i) => `${dir}/${i}.png`);
+  for (const file of files) await Deno.writeFile(file, new Uint8Array([0x89, 0x50, 0x4e, 0x47])); // never decoded
+  await Deno.writeTextFile(
+    `${dir}/pairs.json`,
+    JSON.stringify(files.map((image, i) => ({ image, caption: `no ${i}` }))),
+  );
+  const pairs = await openDataset({ data: [`${dir}/pairs.json`], outside: true }), interleaved = `${dir}/docs.jsonl`;
+  await writeInterleaved(interleaved, pairs, ["only words."]);
+  const rows = (await Deno.readTextFile(interleaved)).trim().split("\n").map((line) => JSON.parse(line));
+  assertEquals(rows.map(({ text_list }) => text_list[2]), ["only words.", "only words."]);
+  const shown = rows.flatMap(({ text_list, image_info }) =>
+    image_info.map(({ image_name, matched_text_index: at }: { image_name: string; matched_text_index: number }) => [
+      image_name,
+      text_list[at],
+    ])
+  );
+  assertEquals(shown.sort(), files.map((file, i) => [file, `no ${i}.`]));
+  const tokenizer = buildTextTokenizer(["no 0. only words."], { size: 300 }), world = { pairs, interleaved };
+  const parts = (imagesIn: "captions" | "interleaved" | "both") =>
+    imageParts({ share: 0.2, imagesIn }, world, { tokenizer, imageTokens: 4 });
+  assertEquals(parts("captions").map(({ source, share }) => [source.name, share]), [["pairs", 0.2]]);
+  assertEquals(parts("interleaved").map(({ source, share }) => [source.name, share]), [["interleaved", 0.2]]);
+  assertEquals(parts("both").map(({ share }) => share), [0.1, 0.1]);
+  const { tokens, learned, images } = await parts("interleaved")[0]!.source.next();
+  assertEquals(images.length, 2);
+  assertEquals(tokens.filter((id) => id === tokenizer.imageId).length, 8);
+  assert(tokens.every((id, i) => learned[i] === (id === tokenizer.imageId || id === tokenizer.beginId ? 0 : 1)));
 });
 
 testInFolder("readResults() names file, line and field", async (dir) => {
