@@ -143,7 +143,7 @@ async function runAll(runs: readonly Run[], file: string, options: Options): Pro
 
 /** A run in a process of its own, which appends its line itself. */
 async function inProcess({ start, share, captions, seed }: Run, options: Options): Promise<void> {
-  const { quick, work, results } = options;
+  const { work, results } = options;
   const args = ["--starts", `${100 * start}`, "--shares", `${100 * share}`, "--captions", captions];
   args.push("--seeds", "1", "--first-seed", `${seed}`, "--work", work, "--results", results, "--no-page");
   await runScript("examples/when_images.ts", [...args, ...kindOf(options)]);
