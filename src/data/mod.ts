@@ -110,6 +110,7 @@ export {
   SequenceStream,
 } from "./sequences/stream.ts";
 export { openRegions, type RegionPair, withRegions } from "./regions/dataset.ts";
+export { type FoundText, TagIndex, type WeakPairOptions, weakPairs } from "./regions/weak_pairs.ts";
 export { type Regions, type RegionSource } from "./regions/regions.ts";
 export {
   type RegionBatch,

@@ -14,6 +14,7 @@ export {
 export { itmLoss } from "./itm.ts";
 export { imageLocals, localLoss, type Locals, textLocals } from "./local.ts";
 export { regionClassLoss, regionFeatureLoss } from "./regions.ts";
+export { matchWeights, weightedTokenLoss } from "./weak_pairs.ts";
 export { maskedLogits, type MaskedTexts, mlmLoss, type SoftTargets } from "./mlm.ts";
 export {
   chooseNegatives,

@@ -12,6 +12,7 @@ import { regions } from "./regions.ts";
 import { retrieval } from "./retrieval.ts";
 import { siglip } from "./siglip.ts";
 import { tcl } from "./tcl.ts";
+import { uvlp } from "./uvlp.ts";
 import { vilt } from "./vilt.ts";
 
 export {
@@ -85,6 +86,7 @@ export {
 export { shuffled, type ShuffledOptions } from "./shuffled.ts";
 export { siglip, siglipFields, type SiglipSpec, sigmoidLoss } from "./siglip.ts";
 export { type AlignmentTerms, alignmentTerms, tcl, type TclLoss, tclLoss, type TwoViewPairs } from "./tcl.ts";
+export { uvlp, type UvlpBatch, uvlpFields, type UvlpLoss, uvlpLoss, type UvlpOptions, type UvlpTerm } from "./uvlp.ts";
 export { drawFalsePairs, vilt, type ViltBatch, viltFields, type ViltLoss, viltLoss, type ViltOptions } from "./vilt.ts";
 export { vqa, type VqaExtra, vqaFields, vqaLoss, type VqaMomentum } from "./vqa.ts";
 
@@ -92,4 +94,4 @@ export { vqa, type VqaExtra, vqaFields, vqaLoss, type VqaMomentum } from "./vqa.
 export const pairRecipes = { grit, albef, "albef-queue": albefQueue, mafa, retrieval, siglip, tcl };
 
 /** Recipes of one stream, which has no features of a side: they are not grouped, and retrieve from shortlists only. */
-export const streamRecipes = { regions, vilt };
+export const streamRecipes = { regions, uvlp, vilt };

@@ -91,8 +91,8 @@ export function regionsLoss(
   const at = (branch: number): RegionContext => ({ ...context, key: context.key && foldIn(context.key, branch) });
   const { matches } = drawn, words: RegionWords = { ids, mask, tags };
   const shown = pollute === "tags"
-    ? { words: { ...words, tags: tags && mixed<Tokens>({ ids: tags.ids, mask: tags.mask }, drawn) }, regions }
-    : { words, regions: mixed<SeenRegions>(regions, drawn) };
+    ? { words: { ...words, tags: tags && mixedRows<Tokens>({ ids: tags.ids, mask: tags.mask }, drawn) }, regions }
+    : { words, regions: mixedRows<SeenRegions>(regions, drawn) };
   const states = regionStates(p, shown.words, shown.regions, at(1)), logits = regionMatchLogits(p, states);
   const alignment = () =>
     wordPatchAlignment({
@@ -121,7 +121,10 @@ export function regionsLoss(
 }
 
 /** Rows of a batch, of which those of false pairs are another's. */
-function mixed<T extends { readonly [K in keyof T]: Tensor | undefined }>(rows: T, { matches, images }: FalsePairs): T {
+export function mixedRows<T extends { readonly [K in keyof T]: Tensor | undefined }>(
+  rows: T,
+  { matches, images }: FalsePairs,
+): T {
   const choose = (own: Tensor): Tensor =>
     cast(
       where(

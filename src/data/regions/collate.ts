@@ -19,7 +19,7 @@ import {
 import { checkProbability } from "../masking.ts";
 import type { Tokenizer } from "../tokenizer.ts";
 import type { RegionPair } from "./dataset.ts";
-import type { Regions, RegionSource } from "./regions.ts";
+import { classesOf, type Regions, type RegionSource } from "./regions.ts";
 
 /** Regions of B images, filled up to R. */
 export type RegionTensors = {
@@ -128,7 +128,7 @@ export function regionCollate(options: RegionCollateOptions): Collate<RegionPair
 }
 
 /** The regions that are taken, in their order. */
-function surest({ count, confidences }: Regions, most: number): Uint32Array {
+export function surest({ count, confidences }: Regions, most: number): Uint32Array {
   const all = Uint32Array.from({ length: count }, (_, i) => i);
   if (count <= most || !confidences) return all.slice(0, most);
   return all.sort((a, b) => confidences[b]! - confidences[a]! || a - b).slice(0, most).sort();
@@ -173,10 +173,6 @@ function sharesOf({ shares, classes: ids }: Regions, indices: Uint32Array, { cla
 
 /** Names of the classes of the regions, each once. */
 function tagsOf(regions: Regions, indices: Uint32Array, sizes: RegionSizes): string {
-  const { classes, names = [] } = sizes, shares = sharesOf(regions, indices, sizes);
-  const ids = [...indices].map((_, i) => {
-    const row = shares.subarray(i * classes, (i + 1) * classes);
-    return row.indexOf(row.reduce((a, b) => Math.max(a, b), -Infinity));
-  });
-  return [...new Set(ids)].map((id) => names[id] ?? "").join(" ");
+  const { classes, names = [] } = sizes, ids = classesOf(regions, classes);
+  return [...new Set([...indices].map((i) => ids[i]!))].map((id) => names[id] ?? "").join(" ");
 }

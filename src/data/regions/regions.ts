@@ -47,6 +47,16 @@ export function stemOf(path: string): string {
   return path.replace(/^.*[/\\]/, "").replace(/\.[^.]*$/, "");
 }
 
+/** The most likely class of each region. @throws {RangeError} If the detector has not told any. */
+export function classesOf({ classes: ids, shares, count }: Regions, classes: number): Uint32Array {
+  if (ids) return ids;
+  if (!shares) throw new RangeError("Cannot tell what regions are: they must have classes: they have none");
+  return Uint32Array.from({ length: count }, (_, i) => {
+    const row = shares.subarray(i * classes, (i + 1) * classes);
+    return row.indexOf(row.reduce((a, b) => Math.max(a, b), -Infinity));
+  });
+}
+
 /**
  * Checks values that a file gives. Boxes and features must be finite numbers, boxes must have their corners in order.
  *
