@@ -110,7 +110,15 @@ export {
   SequenceStream,
 } from "./sequences/stream.ts";
 export { openRegions, type RegionPair, withRegions } from "./regions/dataset.ts";
-export { type FoundText, TagIndex, type WeakPairOptions, weakPairs } from "./regions/weak_pairs.ts";
+export {
+  type FoundText,
+  namedClasses,
+  type Naming,
+  naming,
+  TagIndex,
+  type WeakPairOptions,
+  weakPairs,
+} from "./regions/weak_pairs.ts";
 export { type Regions, type RegionSource } from "./regions/regions.ts";
 export {
   type RegionBatch,

@@ -9,7 +9,7 @@ import type { RegionPair } from "./dataset.ts";
 import { classesOf, type RegionSource } from "./regions.ts";
 
 /** The class that a word names, in its singular or plural; undefined if none. */
-type Naming = (word: string) => number | undefined;
+export type Naming = (word: string) => number | undefined;
 
 /** What words name: names of one word only. */
 export function naming(names: readonly string[]): Naming {
