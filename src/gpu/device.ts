@@ -11,7 +11,10 @@ import {
   subgroupsDirective,
   warnOfOpenGl,
 } from "./adapter.ts";
+import { type AdapterNotes, driverOf, readNotes } from "./adapter_notes.ts";
+import { readEnvironment } from "./environment.ts";
 import { compileError, DeviceLostError, formatBytes, KernelError, OutOfMemoryError } from "./errors.ts";
+import { avoidable, type KernelChoices } from "./kernel_choices.ts";
 
 /** What a lowering may know of the device. */
 export interface DeviceProfile {
@@ -33,6 +36,8 @@ export interface DeviceProfile {
   readonly workgroupThreads: number;
   /** Storage buffers that one kernel may bind. */
   readonly maxStorageBuffers: number;
+  /** What is known of the adapter's kernels beside this. */
+  readonly choices?: KernelChoices;
 }
 
 /** Lanes of a subgroup that share what they load on a CPU adapter, 8 or 16; 0 where they cannot or there are others. */
@@ -50,6 +55,13 @@ export interface DeviceOptions {
    * the environment variable GRITSTONE_LIMITS says the same.
    */
   readonly limits?: "adapter" | "guaranteed";
+  /**
+   * "kept" (default): products are computed by the kernels that `deno task doctor` found fastest on this adapter, if it ran here. "none": by
+   * the built-in rule. The environment variable GRITSTONE_TUNING says the same.
+   */
+  readonly tuning?: "kept" | "none";
+  /** Folder of what the doctor has kept, or "off": see `cacheFolder`; the environment variable GRITSTONE_CACHE says the same. */
+  readonly cache?: string;
   /** For tests: pretend to be the other kind of adapter, so that its kernels are chosen. */
   readonly kind?: "cpu" | "gpu";
 }
@@ -91,19 +103,42 @@ export class Device {
   /** For tests: every run of a program fills its intermediate memory with NaN first, so that elements never written are found. */
   poison = false;
 
-  /** Use {@linkcode openDevice}. `enableSubgroups` goes before kernels that use them. */
+  readonly #whole: DeviceProfile;
+  #profile: DeviceProfile;
+
+  /**
+   * Use {@linkcode openDevice}. `enableSubgroups` goes before kernels that use them; `driver` tells drivers of the adapter apart.
+   */
   constructor(
     readonly gpu: GPUDevice,
     readonly adapter: string,
-    readonly profile: DeviceProfile,
+    profile: DeviceProfile,
     readonly enableSubgroups: string = "",
+    readonly driver: string = "",
   ) {
+    this.#whole = this.#profile = profile;
     this.#constants = /llvmpipe/i.test(adapter) ? "read-only-storage" : "uniform";
     gpu.lost.then((info: GPUDeviceLostInfo) => this.#lost = info.message || info.reason || "unknown reason");
     gpu.addEventListener("uncapturederror", (event: Event) => {
       event.preventDefault();
       this.#uncaptured ??= (event as GPUUncapturedErrorEvent).error.message;
     });
+  }
+
+  /** What kernels are chosen by. */
+  get profile(): DeviceProfile {
+    return this.#profile;
+  }
+
+  /** Chooses the kernels of all programs that are traced from now on. */
+  choose(choices: KernelChoices): void {
+    const { subgroups, f16 } = this.#whole, may = (name: string): boolean => !choices.avoid.includes(name);
+    this.#profile = {
+      ...this.#whole,
+      subgroups: subgroups && may(avoidable.subgroups),
+      f16: f16 && may(avoidable.f16),
+      choices,
+    };
   }
 
   /** GPU memory held by buffers of this device. */
@@ -242,11 +277,15 @@ export class Device {
  * @throws {RangeError} if an option has no such value, {@linkcode Error} if there is no adapter.
  */
 export async function openDevice(options: DeviceOptions = {}): Promise<Device> {
+  const tuning = options.tuning ?? readEnvironment("GRITSTONE_TUNING") ?? "kept";
+  if (tuning !== "kept" && tuning !== "none") {
+    throw new RangeError(`Cannot open a device with the tuning "${tuning}": it must be one of kept, none`);
+  }
   const adapter = await requestAdapter(options.adapter ?? readEnvironment("GRITSTONE_ADAPTER"));
   const gpu = await requestDevice(adapter, options.limits ?? readEnvironment("GRITSTONE_LIMITS"));
-  const { name, kind, lanes } = describeAdapter(adapter.info);
+  const described = describeAdapter(adapter.info), { name, kind, lanes } = described;
   if (isOpenGl(adapter.info, gpu.features)) warnOfOpenGl(name);
-  return new Device(gpu, name, {
+  const profile: DeviceProfile = {
     kind: options.kind ?? kind,
     subgroups: gpu.features.has("subgroups" as GPUFeatureName),
     subgroupSize: lanes,
@@ -256,16 +295,25 @@ export async function openDevice(options: DeviceOptions = {}): Promise<Device> {
     workgroupBytes: gpu.limits.maxComputeWorkgroupStorageSize,
     workgroupThreads: gpu.limits.maxComputeInvocationsPerWorkgroup,
     maxStorageBuffers: gpu.limits.maxStorageBuffersPerShaderStage,
-  }, await subgroupsDirective(gpu));
+  };
+  const driver = driverOf(described, gpu.features), notes = await readNotes(name, driver, options.cache);
+  const device = new Device(gpu, name, profile, await subgroupsDirective(gpu), driver);
+  if (notes) device.choose({ avoid: notes.avoid, products: tuning === "none" ? {} : notes.shapes });
+  if (notes) warnOfWrong(notes);
+  return device;
 }
 
-/** An environment variable, or undefined where there are none or reading them is not permitted. */
-export function readEnvironment(name: string): string | undefined {
-  try {
-    return globalThis.Deno?.env.get(name) || undefined;
-  } catch {
-    return undefined;
-  }
+const warned = new Set<string>();
+
+/** Warns, once in a process, of kernels that were found to be wrong. */
+function warnOfWrong({ adapter, avoid, wrong }: AdapterNotes): void {
+  const warn = (names: readonly string[], sentence: string): void => {
+    const text = `"deno task doctor" found kernels wrong on "${adapter}": ${names.join(", ")}; ${sentence}`;
+    if (names.length && !warned.has(text)) console.warn(text);
+    warned.add(text);
+  };
+  warn(avoid, "plainer ones take their place");
+  warn(wrong, "there are no others, so results with them cannot be trusted; a newer driver may help");
 }
 
 let shared: Promise<Device> | undefined;

@@ -1,52 +1,32 @@
 /**
- * Measured choices of matmul variants, in a file that a user can read and delete. Nothing is loaded unless it is asked for.
+ * Measured choices of matrix products in files that a user can read, copy and delete: `--tuning FILE`. What `deno task doctor` keeps of the
+ * adapter needs no file to be named; see `adapter_notes.ts`.
  *
  * @module
  */
-import { type Device, type DeviceProfile, readEnvironment } from "../gpu/device.ts";
-import { type MatmulChoice, type MatmulSizes, matmulVariants, overrideMatmulChoice } from "../ops/matmul_variants.ts";
+import { isShapes, type TunedShape } from "../gpu/adapter_notes.ts";
+import type { Device } from "../gpu/device.ts";
 import { writeFileAtomic } from "./atomic.ts";
-
-/** The variant that was fastest on one class of shapes, and what all reached. */
-export interface TunedShape {
-  readonly variant: string;
-  readonly splits: number;
-  /** GFLOP/s by variant. */
-  readonly measured: Readonly<Record<string, number>>;
-}
 
 /** What was measured on one adapter. */
 export interface MatmulTuning {
   readonly adapter: string;
   readonly date: string;
-  /** By class, see {@linkcode shapeClass}. */
+  /** By class, see `shapeClass`. */
   readonly shapes: Readonly<Record<string, TunedShape>>;
 }
 
-/** Shapes that are treated alike: each size rounded to a power of two, as "2048x128x128" with "x64" for a batch of 64. */
-export function shapeClass({ m, n, k, batch }: MatmulSizes): string {
-  const rounded = [m, n, k, batch].map((size) => 2 ** Math.round(Math.log2(size)));
-  return (rounded[3] === 1 ? rounded.slice(0, 3) : rounded).join("x");
-}
-
-/** Where tunings are kept: $XDG_CACHE_HOME/gritstone, or .cache/gritstone in the home folder. */
-export function tuningPath(adapter: string): string {
-  const cache = readEnvironment("XDG_CACHE_HOME") ?? `${readEnvironment("HOME") ?? "."}/.cache`;
-  return `${cache}/gritstone/matmul-${(adapter.match(/[\w.]+/g) ?? []).join("-")}.json`;
-}
-
 /** Writes a tuning as readable JSON. */
-export async function saveTuning(tuning: MatmulTuning, path: string = tuningPath(tuning.adapter)): Promise<void> {
-  await Deno.mkdir(path.replace(/[^/]*$/, "") || ".", { recursive: true });
+export async function saveTuning(tuning: MatmulTuning, path: string): Promise<void> {
   await writeFileAtomic(path, JSON.stringify(tuning, null, 2) + "\n");
 }
 
 /**
- * Uses the tuning of a file for all programs that are traced from now on; false if there is no such file.
+ * Uses the tuning of a file for all programs of a device that are traced from now on; false if there is no such file.
  *
- * @throws {Error} if it was made on another adapter, {@linkcode SyntaxError} if it is no tuning.
+ * @throws {Error} If it was made on another adapter, {@linkcode SyntaxError} if it is no tuning.
  */
-export async function loadTuning(device: Device, path: string = tuningPath(device.adapter)): Promise<boolean> {
+export async function loadTuning(device: Device, path: string): Promise<boolean> {
   let text: string;
   try {
     text = await Deno.readTextFile(path);
@@ -60,7 +40,7 @@ export async function loadTuning(device: Device, path: string = tuningPath(devic
       `Cannot use the tuning "${path}": it must be of "${device.adapter}": it is of "${tuning.adapter}"; run "deno task tune"`,
     );
   }
-  overrideMatmulChoice((profile, sizes) => tunedChoice(tuning, profile, sizes));
+  device.choose({ avoid: device.profile.choices?.avoid ?? [], products: tuning.shapes });
   return true;
 }
 
@@ -71,17 +51,9 @@ function parseTuning(text: string, path: string): MatmulTuning {
   } catch (error) {
     throw new SyntaxError(`Cannot read the tuning "${path}": ${(error as Error).message}; delete it or tune again`);
   }
-  if (typeof tuning?.adapter !== "string" || typeof tuning.shapes !== "object") {
-    throw new SyntaxError(
-      `Cannot read the tuning "${path}": it must have "adapter" and "shapes"; delete it or tune again`,
-    );
-  }
-  return tuning as MatmulTuning;
-}
-
-/** The measured choice for a product, if its class was measured and its variant still exists. */
-export function tunedChoice(tuning: MatmulTuning, device: DeviceProfile, sizes: MatmulSizes): MatmulChoice | undefined {
-  const tuned = tuning.shapes[shapeClass(sizes)];
-  const variant = tuned && matmulVariants(device).find((v) => v.name === tuned.variant);
-  return variant && { variant, splits: tuned.splits };
+  if (typeof tuning?.adapter === "string" && isShapes(tuning.shapes)) return tuning as MatmulTuning;
+  throw new SyntaxError(
+    `Cannot read the tuning "${path}": it must have "adapter" and "shapes", each with "variant" and "splits"; ` +
+      `delete it or tune again`,
+  );
 }

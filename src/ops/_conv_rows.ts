@@ -7,6 +7,7 @@ import rowsKernel from "../../kernels/conv_rows.wgsl" with { type: "text" };
 import weightKernel from "../../kernels/conv_weight_rows.wgsl" with { type: "text" };
 import { type DeviceProfile, sharingLanes } from "../gpu/device.ts";
 import { kernel } from "../gpu/kernel.ts";
+import { avoidable, avoids } from "../gpu/kernel_choices.ts";
 import { sizeOf } from "../program/graph.ts";
 import type { Lowering } from "../program/lowering.ts";
 import type { Conv } from "./_window.ts";
@@ -25,7 +26,8 @@ const MOST_COLUMNS = 7, MOST_ELEMENTS = 25;
 
 /** Whether steps along a line are 1, the work is worth it and the device has the lanes. */
 function fits(device: DeviceProfile, { stride, dilation }: Conv, flop: number): boolean {
-  return sharingLanes(device) === LANES && stride[1] === 1 && dilation[1] === 1 && flop >= LEAST_FLOP;
+  if (sharingLanes(device) !== LANES || avoids(device, avoidable.segments)) return false;
+  return stride[1] === 1 && dilation[1] === 1 && flop >= LEAST_FLOP;
 }
 
 /** Whether {@linkcode lowerSegments} takes a convolution, or the transposed one, of so many operations. */

@@ -6,7 +6,9 @@
 import rows from "../../kernels/rows.wgsl" with { type: "text" };
 import flat from "../../kernels/flat.wgsl" with { type: "text" };
 import type { DeviceProfile } from "../gpu/device.ts";
+import { UnsupportedError } from "../gpu/errors.ts";
 import { type Bindings, kernel } from "../gpu/kernel.ts";
+import { avoidable, avoids } from "../gpu/kernel_choices.ts";
 import type { Specialization } from "../gpu/wgsl.ts";
 import type { Aval } from "../program/graph.ts";
 import type { Dispatch } from "../program/lowering.ts";
@@ -63,8 +65,18 @@ export function rowKernel(name: string, source: string, options: RowOptions): Ro
 
 /** Threads for a row: one on CPU adapters, where barriers cost, as long as it may loop so much; one for very short rows. */
 function lanesPerRow(device: DeviceProfile, loads: number, turns: number): number {
+  if (avoids(device, avoidable.rows)) return onlyLane(device, turns);
   if (device.kind === "cpu") return [1, 16].find((lanes) => turns / lanes < MOST_TURNS) ?? 256;
   return loads <= 8 ? 1 : loads >= 512 ? 256 : loads >= 64 ? 64 : 32;
+}
+
+/** One thread for a row, where kernels whose threads share one give wrong values. */
+function onlyLane({ kind }: DeviceProfile, turns: number): 1 {
+  if (kind === "gpu" || turns < MOST_TURNS) return 1;
+  throw new UnsupportedError(
+    `Cannot reduce rows of ${turns} turns: a thread of a CPU adapter takes at most ${MOST_TURNS}, and on this one ` +
+      `kernels that share a row gave wrong values ("deno task doctor")`,
+  );
 }
 
 /** A kernel in which every thread works for itself. */

@@ -7,6 +7,7 @@ import heads from "../../kernels/attention_heads.wgsl" with { type: "text" };
 import random from "../../kernels/random.wgsl" with { type: "text" };
 import { type DeviceProfile, sharingLanes } from "../gpu/device.ts";
 import { type Kernel, kernel } from "../gpu/kernel.ts";
+import { avoidable, avoids } from "../gpu/kernel_choices.ts";
 import type { Node } from "../program/graph.ts";
 
 /** What an attention node is told besides its inputs. */
@@ -157,7 +158,8 @@ const MOST_COLUMNS = 192;
 /** Spreads `rows` rows of a head over threads. */
 export function attentionPlan(device: DeviceProfile, width: number, rows: number): AttentionPlan {
   const head = { WIDTH: width, PARTS: Math.ceil(width / 4) };
-  if (device.kind === "cpu") return { ...head, ...lanePlan(sharingLanes(device), width, rows) };
+  const alone = avoids(device, avoidable.attention);
+  if (device.kind === "cpu" || alone) return { ...head, ...lanePlan(alone ? 0 : sharingLanes(device), width, rows) };
   return { ...head, ...workgroupPlan(device, head.PARTS) };
 }
 

@@ -8,6 +8,7 @@ import type { BufferRef, Dispatch, Emit, Lowering } from "../program/lowering.ts
 import { UnsupportedError } from "../gpu/errors.ts";
 import {
   type MatmulChoice,
+  matmulName,
   type MatmulSizes,
   type MatmulVariant,
   stagedK,
@@ -52,7 +53,7 @@ export function lowerMatmul(ctx: Lowering, problem: MatmulProblem, { variant, sp
   const partial = splits > 1 ? ctx.scratch(4 * splits * results) : undefined;
   const emit = partial ? storeTo(partial, width) : ctx.emit(width);
   const { source, consts, workgroups } = kernelOf(variant, problem);
-  const product = kernel(`matmul ${variant.name}${splits > 1 ? " split" : ""}`, source, {
+  const product = kernel(`${matmulName(variant)}${splits > 1 ? " split" : ""}`, source, {
     consts: { ...storage(problem), ...consts },
     hooks: { emit: emit.code },
   });

@@ -4,6 +4,7 @@
  * @module
  */
 import { type DeviceProfile, sharingLanes } from "../gpu/device.ts";
+import { avoids } from "../gpu/kernel_choices.ts";
 
 /** Sizes of one batched product, with a shared second matrix folded into one product of many rows. */
 export interface MatmulSizes {
@@ -30,7 +31,7 @@ export interface MatmulVariant {
   readonly minFlop?: number;
 }
 
-/** The reference: one thread per result. Never chosen. */
+/** The reference: one thread per result. Chosen only where all others give wrong values. */
 export const plainMatmul: MatmulVariant = { name: "plain", kernel: "plain", tile: [1, 64], thread: [1, 1], rate: 1 };
 
 /** A kernel of one subgroup of `lanes`, whose threads share what they load. */
@@ -75,11 +76,34 @@ export interface MatmulChoice {
   readonly splits: number;
 }
 
-/** The variants that can run on a device. */
+/** The name of a variant among the kernels that a device may have to avoid, and in printed programs. */
+export function matmulName({ name }: MatmulVariant): string {
+  return `matmul ${name}`;
+}
+
+/** The variants that can run on a device and give right values there, at least one. */
 export function matmulVariants(device: DeviceProfile): readonly MatmulVariant[] {
+  const right = variantsOf(device).filter((v) => !avoids(device, matmulName(v)));
+  return right.length ? right : [plainMatmul];
+}
+
+function variantsOf(device: DeviceProfile): readonly MatmulVariant[] {
   if (device.kind === "gpu") return gpu.filter((v) => workgroupThreads(v) <= device.workgroupThreads);
   const lanes = sharingLanes(device);
   return lanes ? cpuShared[lanes] : cpu;
+}
+
+/** Shapes that are treated alike: each size rounded to a power of two, as "2048x128x128" with "x64" for a batch of 64. */
+export function shapeClass({ m, n, k, batch }: MatmulSizes): string {
+  const rounded = [m, n, k, batch].map((size) => 2 ** Math.round(Math.log2(size)));
+  return (rounded[3] === 1 ? rounded.slice(0, 3) : rounded).join("x");
+}
+
+/** The measured choice for a product, if its class was measured and its variant can run here. */
+function measuredChoice(device: DeviceProfile, sizes: MatmulSizes): MatmulChoice | undefined {
+  const tuned = device.choices?.products[shapeClass(sizes)];
+  const variant = tuned && matmulVariants(device).find((v) => v.name === tuned.variant);
+  return variant && { variant, splits: variant.kernel === "workgroup" ? tuned.splits : 1 };
 }
 
 /** Threads of one workgroup. */
@@ -94,19 +118,22 @@ export function stagedK(variant: MatmulVariant): number {
 
 let override: ((device: DeviceProfile, sizes: MatmulSizes) => MatmulChoice | undefined) | undefined;
 
-/** Puts measured choices before the built-in rule; `undefined` goes back to the rule. */
+/** For tests and benchmarks: puts choices before the device's own; `undefined` goes back to these. */
 export function overrideMatmulChoice(choose: typeof override): void {
   override = choose;
 }
 
-/** The variant with the least estimated time: full tiles at its rate, in as many waves as the device needs. */
+/** The variant that was measured to be the fastest, else {@linkcode ruledMatmul}'s. */
 export function chooseMatmul(device: DeviceProfile, sizes: MatmulSizes): MatmulChoice {
-  const measured = override?.(device, sizes);
-  if (measured) return measured;
+  return override?.(device, sizes) ?? measuredChoice(device, sizes) ?? ruledMatmul(device, sizes);
+}
+
+/** The variant with the least estimated time: full tiles at its rate, in as many waves as the device needs. */
+export function ruledMatmul(device: DeviceProfile, sizes: MatmulSizes): MatmulChoice {
   const flop = 2 * sizes.batch * sizes.m * sizes.n * sizes.k;
-  const choices = matmulVariants(device)
-    .filter((v) => flop >= (v.minFlop ?? 0))
-    .map((variant) => ({ variant, splits: device.kind === "gpu" ? splitsOf(variant, sizes) : 1 }));
+  const variants = matmulVariants(device), worth = variants.filter((v) => flop >= (v.minFlop ?? 0));
+  const choices = (worth.length ? worth : variants)
+    .map((variant) => ({ variant, splits: variant.kernel === "workgroup" ? splitsOf(variant, sizes) : 1 }));
   const costs = choices.map((c) => cost(c, sizes, parallel[device.kind]));
   return choices[costs.indexOf(Math.min(...costs))]!;
 }

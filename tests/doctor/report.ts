@@ -3,7 +3,8 @@
  * no path, no name of a user or a host.
  */
 import { describeAdapter, isOpenGl, requestAdapter } from "../../src/gpu/adapter.ts";
-import { type Device, type DeviceProfile, readEnvironment } from "../../src/gpu/device.ts";
+import type { Device, DeviceProfile } from "../../src/gpu/device.ts";
+import { readEnvironment } from "../../src/gpu/environment.ts";
 import type { Line } from "../bench/measure.ts";
 import type { Peak } from "../bench/peak.ts";
 import type { Family } from "./families.ts";
