@@ -100,7 +100,8 @@ function parseNotes(text: string, adapter: string, driver: string): AdapterNotes
   return notes as AdapterNotes;
 }
 
-function isNames(value: unknown): value is readonly string[] {
+/** Whether a value is a list of texts. */
+export function isNames(value: unknown): value is readonly string[] {
   return Array.isArray(value) && value.every((name) => typeof name === "string");
 }
 
@@ -110,4 +111,17 @@ export function isShapes(value: unknown): value is Readonly<Record<string, Tuned
   return Object.values(value).every((shape: Partial<TunedShape> | null) =>
     typeof shape?.variant === "string" && Number.isInteger(shape.splits) && shape.splits! >= 1
   );
+}
+
+const warned = new Set<string>();
+
+/** Warns, once in a process, of kernels that were found to be wrong. */
+export function warnOfWrong({ adapter, avoid, wrong }: AdapterNotes): void {
+  const warn = (names: readonly string[], sentence: string): void => {
+    const text = `"deno task doctor" found kernels wrong on "${adapter}": ${names.join(", ")}; ${sentence}`;
+    if (names.length && !warned.has(text)) console.warn(text);
+    warned.add(text);
+  };
+  warn(avoid, "plainer ones take their place");
+  warn(wrong, "there are no others, so results with them cannot be trusted; a newer driver may help");
 }

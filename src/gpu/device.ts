@@ -11,40 +11,13 @@ import {
   subgroupsDirective,
   warnOfOpenGl,
 } from "./adapter.ts";
-import { type AdapterNotes, driverOf, readNotes } from "./adapter_notes.ts";
+import { driverOf, readNotes, warnOfWrong } from "./adapter_notes.ts";
 import { readEnvironment } from "./environment.ts";
 import { compileError, DeviceLostError, formatBytes, KernelError, OutOfMemoryError } from "./errors.ts";
-import { avoidable, type KernelChoices } from "./kernel_choices.ts";
+import type { KernelChoices } from "./kernel_choices.ts";
+import { chosenBy, type DeviceProfile } from "./profile.ts";
 
-/** What a lowering may know of the device. */
-export interface DeviceProfile {
-  /** "cpu": a software adapter (barriers cost, loads dominate, few lanes); "gpu": everything else. */
-  readonly kind: "cpu" | "gpu";
-  /** Whether subgroup built-ins may be used. */
-  readonly subgroups: boolean;
-  /** Lanes of a subgroup where it is one fixed number, else 0. */
-  readonly subgroupSize: number;
-  /** Whether f16 storage may be used. */
-  readonly f16: boolean;
-  /** Bytes to which the start of a storage binding is aligned. */
-  readonly alignment: number;
-  /** Largest storage binding, bytes. */
-  readonly maxBindingBytes: number;
-  /** Largest workgroup memory, bytes. */
-  readonly workgroupBytes: number;
-  /** Largest number of invocations in a workgroup. */
-  readonly workgroupThreads: number;
-  /** Storage buffers that one kernel may bind. */
-  readonly maxStorageBuffers: number;
-  /** What is known of the adapter's kernels beside this. */
-  readonly choices?: KernelChoices;
-}
-
-/** Lanes of a subgroup that share what they load on a CPU adapter, 8 or 16; 0 where they cannot or there are others. */
-export function sharingLanes({ kind, subgroups, subgroupSize }: DeviceProfile): 0 | 8 | 16 {
-  if (kind !== "cpu" || !subgroups) return 0;
-  return subgroupSize === 8 || subgroupSize === 16 ? subgroupSize : 0;
-}
+export { type DeviceProfile, sharingLanes } from "./profile.ts";
 
 /** Which adapter to take. */
 export interface DeviceOptions {
@@ -132,13 +105,7 @@ export class Device {
 
   /** Chooses the kernels of all programs that are traced from now on. */
   choose(choices: KernelChoices): void {
-    const { subgroups, f16 } = this.#whole, may = (name: string): boolean => !choices.avoid.includes(name);
-    this.#profile = {
-      ...this.#whole,
-      subgroups: subgroups && may(avoidable.subgroups),
-      f16: f16 && may(avoidable.f16),
-      choices,
-    };
+    this.#profile = chosenBy(choices, this.#whole);
   }
 
   /** GPU memory held by buffers of this device. */
@@ -301,19 +268,6 @@ export async function openDevice(options: DeviceOptions = {}): Promise<Device> {
   if (notes) device.choose({ avoid: notes.avoid, products: tuning === "none" ? {} : notes.shapes });
   if (notes) warnOfWrong(notes);
   return device;
-}
-
-const warned = new Set<string>();
-
-/** Warns, once in a process, of kernels that were found to be wrong. */
-function warnOfWrong({ adapter, avoid, wrong }: AdapterNotes): void {
-  const warn = (names: readonly string[], sentence: string): void => {
-    const text = `"deno task doctor" found kernels wrong on "${adapter}": ${names.join(", ")}; ${sentence}`;
-    if (names.length && !warned.has(text)) console.warn(text);
-    warned.add(text);
-  };
-  warn(avoid, "plainer ones take their place");
-  warn(wrong, "there are no others, so results with them cannot be trusted; a newer driver may help");
 }
 
 let shared: Promise<Device> | undefined;

@@ -16,6 +16,7 @@ import type { ParameterLayout, ParameterPlace } from "../optim/layout.ts";
 import { tensor, toHost } from "../program/compile.ts";
 import { type HostArray, sizeOf, type Tensor } from "../program/graph.ts";
 import { entries, mapTree, type Tree } from "../program/tree.ts";
+import { isRunDevice, type RunDevice } from "./same_device.ts";
 import type { TrainState } from "./step.ts";
 import type { Setting, Settings } from "./task.ts";
 
@@ -23,6 +24,8 @@ import type { Setting, Settings } from "./task.ts";
 export interface CheckpointRecord {
   readonly format: "gritstone-checkpoint-1";
   readonly settings: Settings;
+  /** What the run computes with; earlier versions did not keep it. */
+  readonly device?: RunDevice;
   readonly counters: Counters;
   /** Parts that the task saved, base64. */
   readonly parts: Readonly<Record<string, string>>;
@@ -245,7 +248,7 @@ function parseRecord(text: string, path: string): CheckpointRecord {
   } catch {
     return fail("it is not JSON");
   }
-  const { format, settings, counters, parts, tensors } = record;
+  const { format, settings, device, counters, parts, tensors } = record;
   if (format !== "gritstone-checkpoint-1") {
     fail(`"format" must be "gritstone-checkpoint-1": it is ${JSON.stringify(format)}`);
   }
@@ -256,6 +259,7 @@ function parseRecord(text: string, path: string): CheckpointRecord {
   if (!isRecord(settings) || !isRecord(parts) || !counts || !file) {
     fail(`it must have "settings", "counters", "parts" and "tensors" (file, sha256)`);
   }
+  if (device !== undefined && !isRunDevice(device)) fail(`"device" must have "adapter", "avoid" and "products"`);
   const { trainer } = settings as Settings & { trainer?: { steps?: number } };
   // Earlier versions left it out: a run that is not extended has a tenth of its steps.
   const firstSteps = Math.min(counters!.step, tenthOf(trainer?.steps ?? 0));

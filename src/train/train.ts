@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { defaultDevice } from "../gpu/device.ts";
 import { DeviceLostError, OutOfMemoryError } from "../gpu/errors.ts";
 import { DiskError } from "../io/disk_error.ts";
 import { ProgressLine } from "../io/terminal.ts";
@@ -26,6 +27,7 @@ import { checkOptions, type TrainOptions, type TrainResult } from "./options.ts"
 import { gpuFailure, replaceDevice } from "./recover.ts";
 import { endLosses, Reporter } from "./report.ts";
 import { checkRunFolder, RunFolder, withWhole } from "./run_folder.ts";
+import { goOnWith, type RunDevice, runDevice } from "./same_device.ts";
 import { startingExtra, startingState, startingValues } from "./start.ts";
 import { buildStep, type GradientInput, metricNames, type Step, type TrainState, type UpdateInput } from "./step.ts";
 import type { Task } from "./task.ts";
@@ -90,6 +92,7 @@ class Run<S extends SpecTree, X extends Tree, B extends Tree> {
   #fresh: ReadonlyMap<string, Uint8Array> = new Map();
   #reporter!: Reporter;
   #folder: RunFolder | undefined;
+  #device!: RunDevice;
   #programs: Step<X, B> | undefined;
   #turned = 0;
   #began: number | undefined;
@@ -121,10 +124,13 @@ class Run<S extends SpecTree, X extends Tree, B extends Tree> {
     this.#fresh = new Map(Object.entries(this.task.data.save?.() ?? {}));
     const first = await this.#read(this.#from), claim = { resumed: first.saved?.path, overwrite };
     if (out) await checkRunFolder(out, claim);
+    const changed = first.saved && await this.#goOnWith(first.saved.record.device);
+    this.#device = runDevice(await defaultDevice());
     this.#names = metricNames(this.task, this.#layout, first.extra);
     const onLoss = onSaveError === "continue" ? (text: string) => this.#warn(text) : undefined;
     if (out) this.#folder = await RunFolder.claim(out, claim, files, onLoss);
     await this.#begin(first);
+    if (changed) this.#warn(changed);
     if (first.saved) this.#say(`resumed from ${first.saved.path} at step ${this.#counters.step}`);
   }
 
@@ -134,11 +140,17 @@ class Run<S extends SpecTree, X extends Tree, B extends Tree> {
     this.#destroyPrograms();
     this.#folder?.closeMetrics();
     await replaceDevice(this.options.openDevice);
+    await this.#goOnWith(this.#device);
     const { out } = this.options, own = out !== undefined && (await listCheckpoints(out)).length > 0;
     const first = await this.#read(own ? out : this.#from);
     if (!first.saved) this.task.data.restore!(this.#fresh);
     await this.#begin(first);
     this.#warn(`going on from ${first.saved?.path ?? "the start"} at step ${this.#counters.step}`);
+  }
+
+  /** Kernels are chosen as they were; what cannot be so is told. */
+  async #goOnWith(began: RunDevice | undefined): Promise<string | undefined> {
+    return goOnWith(await defaultDevice(), began);
   }
 
   /** What a run goes on from, if anything, and starting values. */
@@ -308,7 +320,8 @@ class Run<S extends SpecTree, X extends Tree, B extends Tree> {
   #saving() {
     const parts = Object.entries(this.task.data.save?.() ?? {}).map(([name, bytes]) => [name, toBase64(bytes)]);
     const { flags, task, trainer } = this.#settings;
-    const record = { settings: { flags, task, trainer }, counters: this.#counters, parts: Object.fromEntries(parts) };
+    const settings = { flags, task, trainer }, device = this.#device;
+    const record = { settings, device, counters: this.#counters, parts: Object.fromEntries(parts) };
     return [this.#state, this.#layout, record] as const;
   }
 
