@@ -9,18 +9,24 @@ import { writeFileAtomic } from "./atomic.ts";
 import { makeFolderOf } from "./files.ts";
 
 /** What may be kept of an adapter. */
-export type NewNotes = Partial<Pick<AdapterNotes, "avoid" | "wrong" | "shapes">>;
+export type NewNotes = Pick<AdapterNotes, "avoid" | "wrong" | "shapes">;
 
 /**
  * Keeps what was found of the adapter and driver of `device`; parts that are not given stay as they were.
  *
+ * @param found The parts, or what makes them of those that are kept already.
  * @param cache See `cacheFolder`.
  * @returns The file, undefined where nothing is kept (GRITSTONE_CACHE=off).
  */
-export async function keepNotes(device: Device, found: NewNotes, cache?: string): Promise<string | undefined> {
-  const { adapter, driver } = device, path = await notesPath(adapter, driver, cache);
+export async function keepNotes(
+  { adapter, driver }: Device,
+  found: Partial<NewNotes> | ((kept: NewNotes) => Partial<NewNotes>),
+  cache?: string,
+): Promise<string | undefined> {
+  const path = await notesPath(adapter, driver, cache);
   if (!path) return undefined;
-  const { avoid = [], wrong = [], shapes = {} } = { ...await readNotes(adapter, driver, cache), ...found };
+  const kept = { avoid: [], wrong: [], shapes: {}, ...await readNotes(adapter, driver, cache) };
+  const { avoid, wrong, shapes } = { ...kept, ...(typeof found === "function" ? found(kept) : found) };
   const date = new Date().toISOString();
   const notes: AdapterNotes = { format: "gritstone-adapter-1", adapter, driver, date, avoid, wrong, shapes };
   await makeFolderOf(path);

@@ -1,21 +1,25 @@
 /**
- * Measures the matmul variants on the shapes of a model and keeps the fastest of each class:
+ * Measures the matmul variants on the products of a model's training step and keeps the fastest of each class of shapes:
  *
  *     deno task tune [CONFIG BATCH [FILE]]
  *
- * The file is used by programs that call `loadTuning()`; deleting it brings back the built-in rule.
+ * What `deno task doctor` does for two sizes of its own, for the model and mini-batch at hand. The choices are added to those that the
+ * doctor has kept of the adapter, where every later run finds them; with FILE they go there, for `--tuning FILE`.
  */
-import { defaultDevice, type DeviceProfile } from "../../src/gpu/device.ts";
+import type { TunedShape } from "../../src/gpu/adapter_notes.ts";
+import { defaultDevice, type Device, type DeviceProfile } from "../../src/gpu/device.ts";
+import { keepNotes } from "../../src/io/adapter_notes.ts";
+import { saveTuning } from "../../src/io/matmul_tuning.ts";
 import { setUpAdapter } from "../../src/io/setup.ts";
 import { configs } from "../../src/models/config.ts";
 import { matmul } from "../../src/ops/matmul.ts";
-import { type MatmulTuning, saveTuning, shapeClass, type TunedShape, tuningPath } from "../../src/io/matmul_tuning.ts";
 import {
-  chooseMatmul,
   type MatmulChoice,
   type MatmulSizes,
   matmulVariants,
   overrideMatmulChoice,
+  ruledMatmul,
+  shapeClass,
 } from "../../src/ops/matmul_variants.ts";
 import { compile } from "../../src/program/compile.ts";
 import type { Tensor } from "../../src/program/graph.ts";
@@ -23,67 +27,104 @@ import { round } from "./measure.ts";
 import { BenchStep } from "./step.ts";
 import { random } from "./works.ts";
 
-/** One product of each class that a training step computes, the most frequent classes first. */
-async function shapesOf(name: keyof typeof configs, batch: number): Promise<MatmulSizes[]> {
-  const found = new Map<string, { sizes: MatmulSizes; count: number }>();
-  overrideMatmulChoice((_, sizes) => {
-    const key = shapeClass(sizes), before = found.get(key);
-    found.set(key, { sizes, count: (before?.count ?? 0) + 1 });
-    return undefined;
-  });
-  await (await BenchStep.create(configs[name], batch)).programs();
-  overrideMatmulChoice(undefined);
-  return [...found.values()].sort((a, b) => b.count - a.count).map((f) => f.sizes);
+/** A training step whose products are measured. */
+export interface TunedStep {
+  readonly model: keyof typeof configs;
+  readonly batch: number;
 }
 
-/** GFLOP/s of a choice: the best of several runs by the adapter's time stamps. */
+/** Another variant must be this much faster than the rule's: less may be noise, and runs that agree in their bits are worth more. */
+const WORTH = 1.05;
+
+/** One product of each class that steps compute, those with the most operations first. */
+async function shapesOf(steps: readonly TunedStep[]): Promise<MatmulSizes[]> {
+  const found = new Map<string, { sizes: MatmulSizes; flop: number }>();
+  overrideMatmulChoice((_, sizes) => {
+    const key = shapeClass(sizes), before = found.get(key), { m, n, k, batch } = sizes;
+    found.set(key, { sizes, flop: (before?.flop ?? 0) + m * n * k * batch });
+    return undefined;
+  });
+  try {
+    for (const { model, batch } of steps) await (await BenchStep.create(configs[model], batch)).programs();
+  } finally {
+    overrideMatmulChoice(undefined);
+  }
+  return [...found.values()].sort((a, b) => b.flop - a.flop).map((f) => f.sizes);
+}
+
+/** GFLOP/s of a choice on the default device: the best of several runs by the adapter's time stamps. */
 async function speed({ m, n, k, batch }: MatmulSizes, choice: MatmulChoice): Promise<number> {
-  overrideMatmulChoice(() => choice);
   const lead = batch === 1 ? [] : [batch];
   const a = await random([...lead, m, k]), b = await random([...lead, k, n]);
   const product = compile((a: Tensor, b: Tensor) => matmul(a, b));
   let best = Infinity;
-  for (let i = 0; i < 6; i++) {
-    const { result, times } = await product.profile(a, b);
-    result.node.storage[0]!.release();
-    if (i) best = Math.min(best, times.reduce((ns, t) => ns + t.nanoseconds, 0));
+  overrideMatmulChoice(() => choice);
+  try {
+    for (let i = 0; i < 6; i++) {
+      const { result, times } = await product.profile(a, b);
+      result.node.storage[0]!.release();
+      if (i) best = Math.min(best, times.reduce((ns, t) => ns + t.nanoseconds, 0));
+    }
+  } finally {
+    product.destroy();
+    overrideMatmulChoice(undefined);
   }
-  product.destroy();
-  overrideMatmulChoice(undefined);
   return 2 * m * n * k * batch / best;
 }
 
 /** The variants as they are, and the rule's choice with its splits of the inner axis. */
 function candidates(device: DeviceProfile, sizes: MatmulSizes): MatmulChoice[] {
-  const rule = chooseMatmul(device, sizes);
+  const rule = ruledMatmul(device, sizes);
   return matmulVariants(device).map((variant) => variant === rule.variant ? rule : { variant, splits: 1 });
 }
 
-async function tune(name: keyof typeof configs, batch: number): Promise<MatmulTuning> {
-  const { adapter, profile } = await defaultDevice(), shapes: Record<string, TunedShape> = {};
-  for (const sizes of await shapesOf(name, batch)) {
-    const rule = chooseMatmul(profile, sizes), measured: Record<string, number> = {};
-    let best: { choice: MatmulChoice; gflops: number } | undefined;
-    for (const choice of candidates(profile, sizes)) {
-      const gflops = measured[choice.variant.name] = round(await speed(sizes, choice), 1);
-      if (!best || gflops > best.gflops) best = { choice, gflops };
-    }
-    const { variant, splits } = best!.choice;
-    shapes[shapeClass(sizes)] = { variant: variant.name, splits, measured };
-    const change = variant === rule.variant
-      ? ""
-      : ` (the rule takes ${rule.variant.name}, ${measured[rule.variant.name]})`;
-    console.log(`${shapeClass(sizes).padEnd(18)} ${variant.name}: ${best!.gflops} GFLOP/s${change}`);
+/** The fastest choice for one class, with what all reached: the rule's, unless another is clearly faster. */
+export function fastest(rule: MatmulChoice, measured: readonly { choice: MatmulChoice; gflops: number }[]): TunedShape {
+  const speedOf = ({ variant }: MatmulChoice): number =>
+    measured.find(({ choice }) => choice.variant === variant)?.gflops ?? 0;
+  const best = measured.reduce((a, b) => b.gflops > a.gflops ? b : a).choice;
+  const { variant, splits } = speedOf(best) > WORTH * speedOf(rule) ? best : rule;
+  const all = measured.map(({ choice, gflops }) => [choice.variant.name, round(gflops, 1)]);
+  return { variant: variant.name, splits, measured: Object.fromEntries(all) };
+}
+
+/** What is to be said of a class. */
+function shapeLine(name: string, rule: MatmulChoice, { variant, measured = {} }: TunedShape): string {
+  const usual = rule.variant.name;
+  const change = variant === usual ? "" : ` (the rule takes ${usual}, ${measured[usual]})`;
+  return `${name.padEnd(18)} ${variant}: ${measured[variant]} GFLOP/s${change}`;
+}
+
+/**
+ * Measures the products of some steps on `device`, the default one, those with the most operations first.
+ *
+ * @param seconds After so many no further class is begun.
+ */
+export async function tuneProducts(
+  { profile }: Device,
+  steps: readonly TunedStep[],
+  show: (line: string) => void,
+  seconds = Infinity,
+): Promise<Record<string, TunedShape>> {
+  const shapes: Record<string, TunedShape> = {}, end = performance.now() + 1000 * seconds;
+  for (const sizes of await shapesOf(steps)) {
+    if (performance.now() > end) break;
+    const rule = ruledMatmul(profile, sizes), measured = [], name = shapeClass(sizes);
+    for (const choice of candidates(profile, sizes)) measured.push({ choice, gflops: await speed(sizes, choice) });
+    shapes[name] = fastest(rule, measured);
+    show(shapeLine(name, rule, shapes[name]));
   }
-  return { adapter, date: new Date().toISOString(), shapes };
+  return shapes;
 }
 
 if (import.meta.main) {
-  const [name = "small", batch = "32", file] = Deno.args;
+  const [model = "small", batch = "32", file] = Deno.args;
   await setUpAdapter();
-  const tuning = await tune(name as keyof typeof configs, Number(batch));
-  const path = file ?? tuningPath(tuning.adapter);
-  await saveTuning(tuning, path);
-  console.log(`written to ${path}`);
+  const device = await defaultDevice(), { adapter } = device;
+  const steps = [{ model: model as keyof typeof configs, batch: Number(batch) }];
+  const shapes = await tuneProducts(device, steps, console.log);
+  if (file) await saveTuning({ adapter, date: new Date().toISOString(), shapes }, file);
+  const path = file ?? await keepNotes(device, (kept) => ({ shapes: { ...kept.shapes, ...shapes } }));
+  console.log(path ? `written to ${path}` : "not written: GRITSTONE_CACHE is off; name a file");
   Deno.exit(0);
 }

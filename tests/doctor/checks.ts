@@ -6,7 +6,6 @@ import { attention } from "../../src/ops/attention.ts";
 import { conv2d } from "../../src/ops/conv.ts";
 import { cast } from "../../src/ops/elementwise.ts";
 import { matmul, type MatmulAttrs } from "../../src/ops/matmul.ts";
-import { matmulVariants, overrideMatmulChoice } from "../../src/ops/matmul_variants.ts";
 import { compile, tensor, toHost } from "../../src/program/compile.ts";
 import type { Tensor } from "../../src/program/graph.ts";
 import { randomPairs } from "../grit/features.ts";
@@ -63,21 +62,6 @@ function product(a: Values, b: Values, { transposeA = false, transposeB = false 
 export function matmulCheck(m: number, n: number, k: number, attrs: Partial<MatmulAttrs> = {}): Check {
   const a = attrs.transposeA ? [k, m] : [m, k], b = attrs.transposeB ? [n, k] : [k, n];
   return op((x, y) => matmul(x, y, attrs), [random(a, 1), random(b, 2)], (x, y) => product(x!, y!, attrs));
-}
-
-/** Every kernel for products that the rule may choose on this device, at the borders of its tiles. */
-export async function everyTile(device: Device): Promise<void> {
-  for (const variant of matmulVariants(device.profile)) {
-    const [rows, columns] = variant.tile;
-    overrideMatmulChoice(() => ({ variant, splits: 1 }));
-    try {
-      await matmulCheck(rows + 4, columns + 1, 36, { transposeB: true })(device);
-    } catch (error) {
-      throw new Error(`"${variant.name}" is wrong ${(error as Error).message}`, { cause: error });
-    } finally {
-      overrideMatmulChoice(undefined);
-    }
-  }
 }
 
 /** Operands of f16; the sums are of f32, so only the rounding of the operands counts, and that the reference does too. */

@@ -2,9 +2,13 @@
 import type { Device } from "../../src/gpu/device.ts";
 import { families, type Family } from "./families.ts";
 import { takeMeasurements } from "./measurements.ts";
+import { mend } from "./remedies.ts";
 import { adapterLines, adapterOf, checkFamily, outcomeLine, type Report, systemOf } from "./report.ts";
 
-/** Examines `device`, the default one. Speeds of kernels that are wrong say nothing, so they are left out then. */
+/**
+ * Examines `device`, the default one, which avoids from then on what the report says. Speeds of kernels that are wrong say nothing, so
+ * they are left out where a family stays wrong.
+ */
 export async function examine(
   device: Device,
   show: (line: string) => void,
@@ -17,8 +21,11 @@ export async function examine(
     show(outcomeLine(outcome));
     checks.push(outcome);
   }
-  const report: Report = { format: 1, date: new Date().toISOString(), system: systemOf(), adapter, checks };
-  if (!measured || wrongFamilies(report).length) return report;
+  const wrong = checked.filter((_, i) => checks[i]!.state === "wrong"), mended = await mend(device, wrong);
+  if (mended.avoid.length) show(`avoided from now on, with right values: ${mended.avoid.join(", ")}`);
+  if (mended.left.length) show(`nothing makes right: ${mended.left.join(", ")}`);
+  const report: Report = { format: 1, date: new Date().toISOString(), system: systemOf(), adapter, checks, mended };
+  if (!measured || mended.left.length) return report;
   return { ...report, measurements: await takeMeasurements(device, show) };
 }
 

@@ -18,7 +18,6 @@ import {
   attentionCheck,
   type Check,
   convCheck,
-  everyTile,
   halfMatmulCheck,
   lossCheck,
   matmulCheck,
@@ -27,6 +26,7 @@ import {
   values,
   walkCheck,
 } from "./checks.ts";
+import { otherRowsOrTiles, otherTiles, type Remedies, without, wrongTiles } from "./remedies.ts";
 
 /** Kernels that stand or fall together. */
 export interface Family {
@@ -34,6 +34,15 @@ export interface Family {
   /** Why it can't be checked on this device; undefined where it can. */
   readonly missing?: (device: Device) => string | undefined;
   readonly checks: readonly Check[];
+  /** What can be avoided where it is wrong; without it the kernels are the plainest that there are. */
+  readonly remedies?: Remedies;
+}
+
+/** Every kernel for products that may be chosen on this device. */
+async function everyTile(device: Device): Promise<void> {
+  for (const [name, error] of await wrongTiles(device)) {
+    throw new Error(`"${name}" is wrong ${error.message}`, { cause: error });
+  }
 }
 
 const descending = (x: ArrayLike<number>): number[] => Array.from(x).sort((a, b) => b - a);
@@ -70,6 +79,7 @@ export const families: readonly Family[] = [
   },
   {
     name: "reductions",
+    remedies: without("rows"),
     checks: ([[1, 1, 1], [3, 257, 1], [2, 70, 5], [1, 3000, 4]] as const).map((extent) =>
       op(
         (x) => sum(x!, { axes: [1] }),
@@ -80,12 +90,14 @@ export const families: readonly Family[] = [
   },
   {
     name: "softmax",
+    remedies: without("rows"),
     checks: rowsOf.map((shape) =>
       op((x) => softmax(x!), [random(shape, 1, 4)], (x) => plain.eachRow(x!.data, shape[1], plain.softmax))
     ),
   },
   {
     name: "layer norm",
+    remedies: without("rows"),
     checks: rowsOf.slice(1).map((shape) =>
       op(
         (x, w, b) => layerNorm(x!, w!, b!, 1e-5),
@@ -106,6 +118,7 @@ export const families: readonly Family[] = [
   },
   {
     name: "matrix products",
+    remedies: otherTiles,
     checks: [
       matmulCheck(1, 1, 1),
       matmulCheck(1, 65, 33),
@@ -115,14 +128,16 @@ export const families: readonly Family[] = [
       matmulCheck(128, 128, 128),
     ],
   },
-  { name: "matrix products by every tile", checks: [everyTile] },
+  { name: "matrix products by every tile", remedies: otherTiles, checks: [everyTile] },
   {
     name: "matrix products of f16",
+    remedies: without("f16"),
     missing: ({ profile }) => profile.f16 ? undefined : "the adapter has no shader-f16",
     checks: [halfMatmulCheck(5, 7, 3), halfMatmulCheck(64, 96, 128), halfMatmulCheck(130, 67, 33)],
   },
   {
     name: "attention",
+    remedies: without("attention"),
     checks: [
       attentionCheck({ batch: 1, tq: 1, tk: 1, heads: 1, width: 1 }),
       attentionCheck({ batch: 2, tq: 17, tk: 33, heads: 2, width: 32 }),
@@ -131,6 +146,7 @@ export const families: readonly Family[] = [
   },
   {
     name: "attention with a mask",
+    remedies: without("attention"),
     checks: [
       attentionCheck({ batch: 2, tq: 9, tk: 21, heads: 2, width: 32, mask: padded }),
       attentionCheck({ batch: 3, tq: 1, tk: 13, heads: 2, width: 7, mask: padded }),
@@ -138,14 +154,17 @@ export const families: readonly Family[] = [
   },
   {
     name: "attention with dropout",
+    remedies: without("attention"),
     checks: [attentionCheck({ batch: 2, tq: 13, tk: 21, heads: 2, width: 16, dropout: 0.3 })],
   },
   {
     name: "attention with a mask and dropout",
+    remedies: without("attention"),
     checks: [attentionCheck({ batch: 2, tq: 9, tk: 14, heads: 2, width: 7, mask: padded, dropout: 0.2 })],
   },
   {
     name: "losses over a vocabulary or pairs",
+    remedies: otherRowsOrTiles,
     checks: [lossCheck(5, 13, 4), lossCheck(9, 70, 32), lossCheck(5, 45, 8, 40)],
   },
   {
@@ -165,6 +184,7 @@ export const families: readonly Family[] = [
   },
   {
     name: "convolutions",
+    remedies: without("segments"),
     checks: [
       convCheck([1, 1, 1, 1], [1, 1, 1, 1]),
       convCheck([2, 4, 7, 6], [6, 2, 3, 2], { groups: 2, stride: [2, 1], padding: [[1, 1], [0, 0]] }),
@@ -173,6 +193,7 @@ export const families: readonly Family[] = [
   },
   {
     name: "sorting",
+    remedies: without("rows"),
     checks: [1, 13, 300].flatMap((length) => {
       const x = random([length], length), given = [tensor(x.data, x.shape)];
       const rising = () => descending(x.data as Float32Array).reverse();

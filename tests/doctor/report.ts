@@ -3,11 +3,14 @@
  * no path, no name of a user or a host.
  */
 import { describeAdapter, isOpenGl, requestAdapter } from "../../src/gpu/adapter.ts";
+import type { TunedShape } from "../../src/gpu/adapter_notes.ts";
 import type { Device, DeviceProfile } from "../../src/gpu/device.ts";
 import { readEnvironment } from "../../src/gpu/environment.ts";
 import type { Line } from "../bench/measure.ts";
 import type { Peak } from "../bench/peak.ts";
 import type { Family } from "./families.ts";
+import type { Mended } from "./remedies.ts";
+import type { WidthSpeed } from "./widths.ts";
 
 /** What `--out` writes, as JSON. */
 export interface Report {
@@ -19,8 +22,14 @@ export interface Report {
   readonly adapter: Adapter;
   /** By family, in the order in which they ran. */
   readonly checks: readonly Outcome[];
+  /** What is avoided from then on for the wrong ones among them, and which stay wrong. */
+  readonly mended: Mended;
   /** Speeds; absent if they were not asked for, or a family was wrong. */
   readonly measurements?: Measurements;
+  /** The fastest products by class of shapes; absent in a browser, which keeps nothing, and where there are no measurements. */
+  readonly products?: Readonly<Record<string, TunedShape>>;
+  /** Speeds of the vector widths of Mesa's software driver, where it is the adapter and the width was free. */
+  readonly widths?: readonly WidthSpeed[];
 }
 
 /** What runs WebGPU. */

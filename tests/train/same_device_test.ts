@@ -6,7 +6,7 @@ import { train, type TrainOptions, type TrainResult } from "../../src/train/trai
 import { testInFolder } from "../testing/folders.ts";
 import { type MlpOptions, type MlpSpec, mlpTask } from "./mlp_task.ts";
 
-const common: TrainOptions = { steps: 8, learningRate: () => 1e-2, seed: 5, checkpointEvery: 2, progress: false };
+const common: TrainOptions = { steps: 4, learningRate: () => 1e-2, seed: 5, checkpointEvery: 2, progress: false };
 
 /** Cuts the sum over a mini-batch of 64 in the gradient of the first weight, so that its bits are others. */
 const halves: KernelChoices = { avoid: [], products: { "4x8x64": { variant: "workgroup 32x32", splits: 2 } } };
@@ -28,7 +28,7 @@ testInFolder("a run that goes on keeps the products that it began with, and so i
   assert(hashOf(whole) !== hashOf(other), "the choice must make a difference for this test to say anything");
   for (const [name, began, later] of [["kept", halves, none], ["refused", none, halves]] as const) {
     const said: string[] = [], out = `${dir}/${name}`;
-    await assertRejects(() => run(began, { out }, { dies: 5 }), Error, "no mini-batch");
+    await assertRejects(() => run(began, { out }, { dies: 3 }), Error, "no mini-batch");
     const resumed = await run(later, { out, resume: true, progress: (line) => said.push(line) });
     assertEquals(hashOf(resumed), hashOf(began === halves ? whole : other));
     assertEquals((await defaultDevice()).profile.choices, began);
