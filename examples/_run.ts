@@ -65,7 +65,10 @@ export async function runCommand(main: (args: readonly string[]) => Promise<void
   }
 }
 
-export async function openAdapter({ adapter, tuning }: Pick<Shared, "adapter" | "tuning">): Promise<Device> {
+export async function openAdapter(
+  { adapter, tuning, noTuning }: Pick<Shared, "adapter" | "tuning" | "noTuning">,
+): Promise<Device> {
+  if (tuning && noTuning) throw new settings.UsageError("--tuning must not be given together with --no-tuning");
   if (adapter) setDefaultDevice(await openDevice({ adapter }));
   const device = await defaultDevice(), { profile } = device;
   if (tuning && !await loadTuning(device, tuning)) {
@@ -77,9 +80,13 @@ export async function openAdapter({ adapter, tuning }: Pick<Shared, "adapter" | 
     }, a workgroup ` +
       `${profile.workgroupThreads} threads and ${formatBytes(profile.workgroupBytes)}${
         profile.subgroups ? "; subgroups" : ""
-      }${profile.f16 ? "; f16" : ""}`,
+      }${profile.f16 ? "; f16" : ""}${isTuned(device) ? "; products as they were measured to be fastest" : ""}`,
   );
   return device;
+}
+
+function isTuned({ profile: { choices } }: Device): boolean {
+  return Object.keys(choices?.products ?? {}).length > 0;
 }
 
 /** Opens the same adapter anew, with its tuning, after it was lost. */

@@ -88,9 +88,20 @@ export const reportFields = {
   evaluateEvery: count(none, "steps between evaluations; without it at the end only", free),
 };
 
+/** Whether what `deno task doctor` has kept of the adapter is refused; kernels that it found wrong are avoided in any case. */
+export const noTuning = toggle(
+  false,
+  "compute as if deno task doctor had measured nothing: products by the built-in rule",
+  free,
+);
+
 /** Where a command runs. */
 export const deviceFields = {
-  tuning: text(none, "file of deno task tune with the matrix products that are fastest on this adapter"),
+  tuning: text(
+    none,
+    "file of deno task tune with the matrix products that are fastest, instead of those kept of this adapter",
+  ),
+  noTuning,
   adapter: oneOf(["high-performance", "low-power", "software"], none, "which GPU", free),
 };
 

@@ -17,6 +17,7 @@ import { writePage } from "./ablate/page.ts";
 import { commit, countDown, inTurns, runScript } from "./_jobs.ts";
 import { appendLine } from "./_lines.ts";
 import { runCommand, say } from "./_run.ts";
+import { noTuning } from "./_settings.ts";
 import { readResults, WORLDS } from "./ablate/result.ts";
 import { type RunKey, type TableName, tables } from "./ablate/rows.ts";
 import { run, type Start } from "./ablate/run.ts";
@@ -42,6 +43,7 @@ const declared = fields({
   results: text("examples/results", "folder of the results"),
   alone: toggle(true, "nothing else uses the machine, so that times mean something"),
   page: toggle(true, "write tables, page and pictures at the end"),
+  noTuning,
   help: toggle(false, "print this"),
 });
 
@@ -63,7 +65,7 @@ export async function main(args: readonly string[]): Promise<void> {
   }
   await Deno.mkdir(options.results, { recursive: true });
   if (what !== "page") {
-    await setUpAdapter();
+    await setUpAdapter({ tuning: !options.noTuning });
     if (what === "time") return await time(options);
     const world = await openWorld(options, nameOf(options));
     if (what === "figure1") return await showResults(options, await figure1(world, await startOf(world, options)));

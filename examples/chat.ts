@@ -16,6 +16,7 @@ import {
   visionLanguageSpec,
 } from "../mod.ts";
 import { runCommand } from "./_run.ts";
+import { noTuning } from "./_settings.ts";
 import { type Reader, Writer } from "./when_images/ask.ts";
 import { parametersOf, readValues } from "./when_images/values.ts";
 
@@ -25,6 +26,7 @@ const declared = fields({
   model: text(settings.none, "folder of the model; without it the newest one of --models"),
   models: text("runs/when-images/when-images/models", "folder of models"),
   image: text(settings.none, "the picture; without it the model answers from text alone"),
+  noTuning,
   help: toggle(false, "print this"),
 });
 
@@ -36,7 +38,7 @@ export async function main(args: readonly string[], input: () => string | null =
   const [questions, flags] = questionsAndFlags(args), options = settings.readSettings(declared, { args: flags });
   if (options.help) return console.log(settings.formatHelp(declared));
   const folder = options.model ?? await newest(options.models);
-  await setUpAdapter();
+  await setUpAdapter({ tuning: !options.noTuning });
   const reader = await openReader(folder), spec = visionLanguageSpec(reader.config);
   const params = parametersOf(spec, await readValues(await lastCheckpoint(folder), spec));
   const promptLength = reader.config.decoder.maxPositions - ANSWER;

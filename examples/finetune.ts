@@ -53,7 +53,7 @@ export async function main(args: readonly string[]): Promise<void> {
   if (name === "--help") return console.log(helpOfAll());
   const task = taskOf(name), run = await readRun(task, flags), { options } = run;
   if (options.help) return console.log(`${name}: ${task.title}.\n\n${settings.formatHelp(run.fields)}`);
-  await setUpAdapter();
+  await setUpAdapter({ tuning: !options.noTuning });
   const device = await openAdapter(options);
 
   const job = await openJob(task, run), { training, objective, steps } = job;

@@ -19,6 +19,7 @@ const declared = fields({
   prompt: text("The ", "what the text begins with that is written in the end"),
   temperature: number(0.7, "0: the most likely bytes", { min: 0 }),
   remat: toggle(false, "recompute activations in the backward pass: less memory, one more forward pass"),
+  noTuning: toggle(false, "compute as if deno task doctor had measured nothing: products by the built-in rule"),
   dryRun: toggle(false, "print memory and operations of a step, and stop"),
   help: toggle(false, "print this"),
 });
@@ -27,7 +28,7 @@ if (options.help) {
   console.log(gs.settings.formatHelp(declared));
   Deno.exit();
 }
-await gs.setUpAdapter();
+await gs.setUpAdapter({ tuning: !options.noTuning });
 const config = { decoder: gs.decoderConfigs[options.model] }, { batch, length, steps, remat } = options;
 const objective = gs.lm.objective({ config, batch, length, remat });
 if (options.dryRun) {

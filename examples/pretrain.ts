@@ -81,7 +81,7 @@ type AnyRecipe = PairRecipe<any, any, any, any> | Recipe<any, StreamObjective>;
 export async function main(args: readonly string[]): Promise<void> {
   const run = await readRun(args), { options } = run;
   if (options.help) return console.log(`Pre-training.\n\n${settings.formatHelp(run.fields)}`);
-  await setUpAdapter();
+  await setUpAdapter({ tuning: !options.noTuning });
   const device = await openAdapter(options);
 
   const { training, heldOut } = await openData(options);

@@ -85,7 +85,7 @@ async function index(given: string | undefined, args: readonly string[]): Promis
     );
   }
   await checkFolderOf(path);
-  await setUpAdapter();
+  await setUpAdapter({ tuning: !options.noTuning });
   await openAdapter(options);
   const run = await openRun(options), fingerprint = await modelOf(run);
   if (old && old.fingerprint !== fingerprint) {
@@ -153,7 +153,7 @@ async function query(asked: string | undefined, args: readonly string[]): Promis
   if (!asked?.trim() && !image) throw new settings.UsageError("Nothing is asked for: give a text, --image, or both");
   if (words && !page) throw new settings.UsageError("--words are painted on the page: give --page");
   if (page) await checkFolderOf(page);
-  await setUpAdapter();
+  await setUpAdapter({ tuning: !options.noTuning });
   await openAdapter(options);
   const run = await openRun(options);
   if (photos.fingerprint !== await modelOf(run)) {

@@ -17,6 +17,7 @@ import {
   writeTaskScenes,
 } from "../mod.ts";
 import { runCommand, say } from "./_run.ts";
+import { noTuning } from "./_settings.ts";
 import { inTurns } from "./_jobs.ts";
 import { type BySeed, mean, pairedDifference, standardDeviation } from "./ablate/statistics.ts";
 
@@ -92,6 +93,7 @@ const options = fields({
   patch: count(8, "side of a patch, a divisor of the resolution"),
   jobs: count(1, "runs at a time"),
   out: text("runs/transfer", "folder of the runs and their results"),
+  noTuning,
 });
 
 type Options = settings.Values<typeof options>;
@@ -116,6 +118,7 @@ async function main(args: readonly string[]): Promise<void> {
   if (unknown) {
     throw new settings.UsageError(`--tasks must be of ${Object.keys(measures).join(", ")}: "${unknown}" is none`);
   }
+  if (own.noTuning) Deno.env.set("GRITSTONE_TUNING", "none"); // for the scripts that it starts
   await Deno.mkdir(own.out, { recursive: true });
   const held = { val: own.heldOut, test: own.heldOut, seed: 1 };
   await writeTaskScenes(world, { train: own.scenes, ...held });

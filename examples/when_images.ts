@@ -11,6 +11,7 @@ import { defaultDevice, settings, setUpAdapter } from "../mod.ts";
 import { commit, countDown, inTurns, runScript } from "./_jobs.ts";
 import { appendLine } from "./_lines.ts";
 import { runCommand, say } from "./_run.ts";
+import { noTuning } from "./_settings.ts";
 import { Judge } from "./when_images/judge.ts";
 import { writePage } from "./when_images/page.ts";
 import { planRuns, type Run, runName } from "./when_images/plan.ts";
@@ -45,6 +46,7 @@ const declared = fields({
   results: text("examples/results", "folder of the results"),
   pageOnly: toggle(false, "train nothing"),
   page: toggle(true, "write page and pictures at the end"),
+  noTuning,
   help: toggle(false, "print this"),
 });
 
@@ -122,7 +124,7 @@ async function runAll(runs: readonly Run[], file: string, options: Options): Pro
   const done = new Set((await readResults(file)).map(runName)), left = runs.filter((run) => !done.has(runName(run)));
   say(`${runs.length} runs, ${left.length} of them to be done`);
   if (!left.length) return;
-  await setUpAdapter();
+  await setUpAdapter({ tuning: !options.noTuning });
   const folder = `${options.work}/${nameOf(options)}`,
     world = await openWorld(folder, budgets[options.quick ? "quick" : "scenes"]);
   const own = await encoder(world, folder, say), mainFolder = (seed: number) => `${folder}/main-${seed}`;

@@ -43,7 +43,7 @@ export async function evaluateTask(name: string, args: readonly string[]): Promi
   if (!origin) throw new settings.UsageError("--checkpoint is missing: give a checkpoint or the folder of a run");
   if (!options.tokenizer) throw new settings.UsageError("--tokenizer is missing: give the model's");
   if (!options.data.length) throw new settings.UsageError(`--data is missing: give files of ${task.files}`);
-  await setUpAdapter();
+  await setUpAdapter({ tuning: !options.noTuning });
   const device = await openAdapter(options);
 
   const { data, images, split, annotations, onError, outside, textLength, batch, workers, precision, predictions } =

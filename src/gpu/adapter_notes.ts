@@ -18,7 +18,7 @@ export interface TunedShape extends ProductChoice {
 export interface AdapterNotes {
   readonly format: "gritstone-adapter-1";
   readonly adapter: string;
-  /** See {@linkcode driverOf}. */
+  /** See `driverOf`. */
   readonly driver: string;
   /** When they were last written, ISO 8601 in UTC. */
   readonly date: string;
@@ -41,17 +41,23 @@ const DRIVER_FILES: Readonly<Record<string, readonly string[]>> = {
 const WHOLE = "C:/Windows/System32/DriverStore/FileRepository";
 
 /**
- * All that tells one driver of an adapter from another. WebGPU does not give a driver's version, so this is what comes with it: the
- * runtime, which compiles the kernels; what the device offers; the files by which the system finds its drivers, with their times; for a
- * CPU the number of its cores.
+ * All that tells one driver of an adapter from another. WebGPU does not give a driver's version, so this is what comes with it: what the
+ * device offers, and {@linkcode systemOf}.
  */
 export function driverOf({ kind, lanes }: AdapterDescription, features: Iterable<string>): string {
+  return `subgroups of ${lanes || "unknown size"}, ${[...features].sort().join(", ")}; ${systemOf(kind)}`;
+}
+
+/**
+ * What drivers come with: the runtime, which compiles the kernels; the files by which the system finds its drivers, with their times; for
+ * a CPU the number of its cores.
+ */
+export function systemOf(kind: AdapterDescription["kind"]): string {
   const { build, version } = globalThis.Deno ?? {};
   const variables = ["VK_DRIVER_FILES", "VK_ICD_FILENAMES"].flatMap((name) => readEnvironment(name)?.split(":") ?? []);
   const files = [...DRIVER_FILES[build?.os ?? ""] ?? [], ...variables];
   return [
     ["Deno", version?.deno, build?.target].join(" "),
-    `subgroups of ${lanes || "unknown size"}, ${[...features].sort().join(", ")}`,
     ...kind === "cpu" ? [`${navigator.hardwareConcurrency} cores`] : [],
     ...files.flatMap((path) => filesOf(path, { whole: path === WHOLE })),
   ].join("; ");

@@ -5,6 +5,7 @@
  * @module
  */
 import { OPENGL_COST, VULKAN_PACKAGES } from "../gpu/adapter.ts";
+import { useKeptWidth } from "./vector_width.ts";
 
 const PROBE = "Deno.exit(await navigator.gpu?.requestAdapter() ? 0 : 1)";
 
@@ -21,9 +22,14 @@ const NATIVE = "vulkan,metal,dx12";
  * environment, to know the user id (`sys=uid`) and to run `deno`, `apt-get` and `sudo`. Who sets `DENO_WEBGPU_BACKEND` decides
  * which adapters count.
  *
+ * What `deno task doctor` has kept of the adapter is used from now on, by child processes too, unless `tuning` is false; see
+ * `DeviceOptions.tuning`. Kernels that it found wrong are avoided in any case.
+ *
  * @throws {Error} with the command to run where there is no adapter and the driver cannot be installed.
  */
-export async function setUpAdapter(): Promise<void> {
+export async function setUpAdapter({ tuning = true }: { readonly tuning?: boolean } = {}): Promise<void> {
+  if (!tuning) Deno.env.set("GRITSTONE_TUNING", "none");
+  if (Deno.env.get("GRITSTONE_TUNING") !== "none") useKeptWidth();
   // Mesa complains without it and WebGPU needs no more than a directory that exists.
   if (!Deno.env.get("XDG_RUNTIME_DIR")) Deno.env.set("XDG_RUNTIME_DIR", Deno.env.get("TMPDIR") ?? "/tmp");
   const chosen = Deno.env.get(BACKEND), backends = chosen || NATIVE;

@@ -27,6 +27,7 @@ async function testClass(name: string, files: readonly string[]): Promise<Counts
 
 const names = Deno.args.filter((arg) => arg in adapterClasses);
 const files = Deno.args.filter((arg) => !(arg in adapterClasses));
+Deno.env.set("GRITSTONE_CACHE", "off");
 await setUpAdapter();
 const all: Counts[] = [];
 for (const name of names.length ? names : Object.keys(adapterClasses)) {

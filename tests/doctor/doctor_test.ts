@@ -1,8 +1,20 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { defaultDevice, type Device, openDevice } from "../../src/gpu/device.ts";
-import { families } from "./families.ts";
+import { keepNotes } from "../../src/io/adapter_notes.ts";
+import {
+  type MatmulChoice,
+  matmulName,
+  matmulVariants,
+  overrideMatmulChoice,
+  plainMatmul,
+} from "../../src/ops/matmul_variants.ts";
+import { fastest } from "../bench/tune.ts";
+import { testInFolder } from "../testing/folders.ts";
 import { examine, wrongFamilies } from "./examine.ts";
+import { families, type Family } from "./families.ts";
+import { mend } from "./remedies.ts";
 import { checkFamily, type Report } from "./report.ts";
+import { fasterWidth } from "./widths.ts";
 
 const cheap = families.filter(({ name }) => ["reductions", "sorting", "grouping walk"].includes(name));
 const ofDeno = { measured: false };
@@ -36,14 +48,20 @@ Deno.test("doctor names a family whose kernel is wrong, says what was wrong, and
     ["right", right!.checks.length, []],
   ]);
   assertEquals([wrongFamilies(report), report.measurements], [["a wrong kernel"], undefined]);
+  assertEquals(report.mended, { avoid: [], left: ["a wrong kernel"] });
+  assertEquals(shown.at(-1), "nothing makes right: a wrong kernel");
   assertMatch(shown[1]!, /^a wrong kernel +WRONG .*\n {4}case 2: element 3 is 1, expected 2$/);
 });
 
-/** A device whose kernels end before they write. */
-async function idleDevice(): Promise<Device> {
-  const device = await openDevice(), real = device.gpu.createShaderModule.bind(device.gpu);
+/** A device on which kernels of these names end before they write. */
+async function idleDevice(names = /^/, cache = "off"): Promise<Device> {
+  const device = await openDevice({ cache }), real = device.gpu.createShaderModule.bind(device.gpu);
   device.gpu.createShaderModule = (descriptor) =>
-    real({ ...descriptor, code: descriptor.code.replace(/@compute[^{]*\{/, "$& if (true) { return; } ") });
+    real(
+      names.test(descriptor.label ?? "")
+        ? { ...descriptor, code: descriptor.code.replace(/@compute[^{]*\{/, "$& if (true) { return; } ") }
+        : descriptor,
+    );
   return device;
 }
 
@@ -55,4 +73,67 @@ Deno.test("doctor finds every family wrong on a device whose kernels write nothi
     assertMatch(reasons[0]!, /is (NaN|0|\d+), expected /, family.name);
   }
   device.close();
+});
+
+const named = (name: string): Family => families.find((family) => family.name === name)!;
+
+testInFolder(
+  "a wrong tile is named by the doctor, and avoided by every later device, whose values are right",
+  async (cache) => {
+    const { profile } = await openDevice({ cache }), [tile, ...others] = matmulVariants(profile);
+    const label = matmulName(tile!), broken = new RegExp(`^${label}$`), family = named("matrix products by every tile");
+    const device = await idleDevice(broken, cache), shown: string[] = [];
+    const report = await examine(device, (line) => shown.push(line), { ...ofDeno, checked: [cheap[0]!, family] });
+    assertEquals(report.checks.map(({ state }) => state), ["right", "wrong"]);
+    assertMatch(report.checks[1]!.reasons[0]!, new RegExp(`"${label}" is wrong .* is (NaN|0), expected `));
+    assertEquals(report.mended, { avoid: [label], left: [] });
+    assertEquals(shown.at(-1), `avoided from now on, with right values: ${label}`);
+    await keepNotes(device, { avoid: report.mended.avoid }, cache);
+    const later = await idleDevice(broken, cache), said = new Set(matmulVariants(later.profile));
+    assertEquals(said, new Set(others));
+    assertEquals((await checkFamily(family, later)).state, "right");
+    overrideMatmulChoice(() => ({ variant: tile!, splits: 1 }));
+    assertEquals((await checkFamily(named("matrix products"), later)).state, "wrong", "the fault must still be there");
+    overrideMatmulChoice(undefined);
+  },
+);
+
+Deno.test("where all tiles are wrong the plain kernel takes their place", async () => {
+  const device = await idleDevice(/^matmul (registers|workgroup)/), products = named("matrix products");
+  const family = { ...products, checks: products.checks.slice(0, 2) };
+  const { avoid, left } = await mend(device, [family]);
+  assertEquals([left, matmulVariants(device.profile)], [[], [plainMatmul]]);
+  assertEquals(avoid.filter((name) => !/^matmul (registers|workgroup)/.test(name)), []);
+});
+
+Deno.test("families are mended by what is shared in them, one remedy for several, or are said to stay wrong", async () => {
+  const device = await openDevice({ cache: "off" });
+  const family = (name: string, remedies: string[][], isRight: (avoid: readonly string[]) => boolean): Family => ({
+    name,
+    remedies: () => Promise.resolve(remedies),
+    checks: [(on) => isRight(on.profile.choices?.avoid ?? []) ? Promise.resolve() : Promise.reject(new Error("wrong"))],
+  });
+  const rows = family("rows", [["attention shared"], ["rows shared"]], (avoid) => avoid.includes("rows shared"));
+  const both = family("both", [["never tried"]], (avoid) => avoid.includes("rows shared"));
+  const hopeless = family("hopeless", [["f16"], ["subgroups"]], () => false);
+  const last = family("last", [["f16"]], (avoid) => avoid.includes("f16"));
+  const mended = await mend(device, [rows, both, hopeless, last]);
+  assertEquals(mended, { avoid: ["rows shared", "f16"], left: ["hopeless"] });
+  assertEquals([device.profile.choices?.avoid, device.profile.f16], [mended.avoid, false]);
+});
+
+Deno.test("another tile, or width, is taken where it is clearly faster", () => {
+  const [slow, quick] = ["a", "b"].map((name) => ({ variant: { ...plainMatmul, name }, splits: 3 })) as [
+    MatmulChoice,
+    MatmulChoice,
+  ];
+  const of = (a: number, b: number) => fastest(slow, [{ choice: slow, gflops: a }, { choice: quick, gflops: b }]);
+  assertEquals(of(10, 12), { variant: "b", splits: 3, measured: { a: 10, b: 12 } });
+  assertEquals([of(10, 10.2).variant, of(10, 9).variant], ["a", "a"]);
+  const speed = (adapter: string, milliseconds: number) => ({ adapter, milliseconds });
+  assertEquals(fasterWidth([speed("256 bits", 10), speed("512 bits", 8)]), 512);
+  assertEquals(fasterWidth([speed("256 bits", 10), speed("512 bits", 9.8)]), undefined);
+  assertEquals(fasterWidth([speed("512 bits", 10), speed("512 bits", 8)]), undefined, "it is the driver's own");
+  assertEquals(fasterWidth([speed("256 bits", 10)]), undefined);
+  assertEquals(fasterWidth([]), undefined);
 });

@@ -3,7 +3,7 @@ import type { Device } from "../../src/gpu/device.ts";
 import { families, type Family } from "./families.ts";
 import { takeMeasurements } from "./measurements.ts";
 import { mend } from "./remedies.ts";
-import { adapterLines, adapterOf, checkFamily, outcomeLine, type Report, systemOf } from "./report.ts";
+import { adapterLines, adapterOf, checkFamily, type Outcome, outcomeLine, type Report, systemOf } from "./report.ts";
 
 /**
  * Examines `device`, the default one, which avoids from then on what the report says. Speeds of kernels that are wrong say nothing, so
@@ -14,7 +14,7 @@ export async function examine(
   show: (line: string) => void,
   { measured = true, checked = families }: { readonly measured?: boolean; readonly checked?: readonly Family[] } = {},
 ): Promise<Report> {
-  const adapter = await adapterOf(device), checks = [];
+  const adapter = await adapterOf(device), checks: Outcome[] = [];
   show(adapterLines(adapter));
   for (const family of checked) {
     const outcome = await checkFamily(family, device);

@@ -59,6 +59,7 @@ export interface Mended {
 /** Finds what `device` must avoid so that wrong families become right, and lets it avoid that from now on. */
 export async function mend(device: Device, wrong: readonly Family[]): Promise<Mended> {
   const avoid: string[] = [], left: string[] = [];
+  if (!wrong.length) return { avoid, left };
   const isRight = async (family: Family, more: readonly string[] = []): Promise<boolean> => {
     device.choose({ avoid: [...avoid, ...more], products: {} });
     return (await checkFamily(family, device)).state !== "wrong";

@@ -87,5 +87,6 @@ async function main(folder: string): Promise<number> {
   return faults.length && !keep ? 1 : 0;
 }
 
+Deno.env.set("GRITSTONE_CACHE", "off");
 await setUpAdapter();
 Deno.exit(await withFolder(main));

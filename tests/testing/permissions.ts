@@ -16,7 +16,7 @@ export function exampleCommand(
   const script = new URL(`../../examples/${name}.ts`, import.meta.url).pathname;
   return new Deno.Command("deno", {
     args: ["run", "--quiet", check, ...EXAMPLE_PERMISSIONS, script, ...args],
-    env: { NO_COLOR: "1", XDG_RUNTIME_DIR: Deno.env.get("XDG_RUNTIME_DIR") ?? "/tmp" },
+    env: { NO_COLOR: "1", GRITSTONE_CACHE: "off", XDG_RUNTIME_DIR: Deno.env.get("XDG_RUNTIME_DIR") ?? "/tmp" },
     stdin: "null",
     stdout: "piped",
     stderr: "piped",
