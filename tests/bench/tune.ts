@@ -36,12 +36,15 @@ export interface TunedStep {
 /** Another variant must be this much faster than the rule's: less may be noise, and runs that agree in their bits are worth more. */
 const WORTH = 1.05;
 
-/** One product of each class that steps compute, those with the most operations first. */
+/** Operations below which a product takes no longer than its dispatch, so that one variant is as good as another. */
+const LEAST_FLOP = 2e5;
+
+/** One product of each class that steps compute, those with the most operations first; not the smallest. */
 async function shapesOf(steps: readonly TunedStep[]): Promise<MatmulSizes[]> {
   const found = new Map<string, { sizes: MatmulSizes; flop: number }>();
   overrideMatmulChoice((_, sizes) => {
-    const key = shapeClass(sizes), before = found.get(key), { m, n, k, batch } = sizes;
-    found.set(key, { sizes, flop: (before?.flop ?? 0) + m * n * k * batch });
+    const key = shapeClass(sizes), flop = flopOf(sizes);
+    if (flop >= LEAST_FLOP) found.set(key, { sizes, flop: (found.get(key)?.flop ?? 0) + flop });
     return undefined;
   });
   try {
@@ -52,9 +55,13 @@ async function shapesOf(steps: readonly TunedStep[]): Promise<MatmulSizes[]> {
   return [...found.values()].sort((a, b) => b.flop - a.flop).map((f) => f.sizes);
 }
 
+function flopOf({ m, n, k, batch }: MatmulSizes): number {
+  return 2 * m * n * k * batch;
+}
+
 /** GFLOP/s of a choice on the default device: the best of several runs by the adapter's time stamps. */
-async function speed({ m, n, k, batch }: MatmulSizes, choice: MatmulChoice): Promise<number> {
-  const lead = batch === 1 ? [] : [batch];
+async function speed(sizes: MatmulSizes, choice: MatmulChoice): Promise<number> {
+  const { m, n, k, batch } = sizes, lead = batch === 1 ? [] : [batch];
   const a = await random([...lead, m, k]), b = await random([...lead, k, n]);
   const product = compile((a: Tensor, b: Tensor) => matmul(a, b));
   let best = Infinity;
@@ -69,13 +76,14 @@ async function speed({ m, n, k, batch }: MatmulSizes, choice: MatmulChoice): Pro
     product.destroy();
     overrideMatmulChoice(undefined);
   }
-  return 2 * m * n * k * batch / best;
+  return flopOf(sizes) / best;
 }
 
-/** The variants as they are, and the rule's choice with its splits of the inner axis. */
+/** The variants that repay their compilation as they are, and the rule's choice with its splits of the inner axis. */
 function candidates(device: DeviceProfile, sizes: MatmulSizes): MatmulChoice[] {
-  const rule = ruledMatmul(device, sizes);
-  return matmulVariants(device).map((variant) => variant === rule.variant ? rule : { variant, splits: 1 });
+  const rule = ruledMatmul(device, sizes), flop = flopOf(sizes);
+  return matmulVariants(device).filter((v) => v === rule.variant || flop >= (v.minFlop ?? 0))
+    .map((variant) => variant === rule.variant ? rule : { variant, splits: 1 });
 }
 
 /** The fastest choice for one class, with what all reached: the rule's, unless another is clearly faster. */

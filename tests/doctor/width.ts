@@ -1,14 +1,14 @@
 /**
  * One measurement of Mesa's software driver in a process of its own, since the driver takes its vector width when it is loaded: prints the
- * adapter and the milliseconds of a transformer block, forward and backward, as JSON; "null" where the adapter is another one.
+ * adapter and the milliseconds of a training step as JSON; "null" where the adapter is another one.
  */
 import { defaultDevice } from "../../src/gpu/device.ts";
 import { measure } from "../bench/measure.ts";
-import { blockWork } from "../bench/works.ts";
+import { stepWork } from "../bench/step.ts";
 
 const { adapter } = await defaultDevice();
 if (/llvmpipe/i.test(adapter)) {
-  const { best } = await measure((await blockWork(16, 65, 128, 4)).run, 7);
+  const { best } = await measure((await stepWork("tiny", 8)).run, 7);
   console.log(JSON.stringify({ adapter, milliseconds: best }));
 } else console.log("null");
 Deno.exit();

@@ -5,7 +5,7 @@ import { keepWidth, WIDTH_VARIABLE } from "../../src/io/vector_width.ts";
 export interface WidthSpeed {
   /** As the driver names itself, with its width. */
   readonly adapter: string;
-  /** Of a transformer block, forward and backward. */
+  /** Of a training step of `tiny` with a mini-batch of 8. */
   readonly milliseconds: number;
 }
 
@@ -38,7 +38,7 @@ export async function chooseWidth(show: (line: string) => void): Promise<readonl
   for (const width of TRIED) {
     const speed = await measureWidth(width);
     if (!speed) break;
-    show(`${speed.adapter}: a block takes ${speed.milliseconds.toFixed(1)} ms`);
+    show(`${speed.adapter}: a training step takes ${speed.milliseconds.toFixed(1)} ms`);
     speeds.push(speed);
   }
   const width = fasterWidth(speeds);

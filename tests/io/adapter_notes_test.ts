@@ -5,20 +5,9 @@ import { filesOf } from "../../src/gpu/environment.ts";
 import { keepNotes } from "../../src/io/adapter_notes.ts";
 import { chooseMatmul, matmulVariants, ruledMatmul, shapeClass } from "../../src/ops/matmul_variants.ts";
 import { testInFolder } from "../testing/folders.ts";
+import { warnings } from "../testing/warnings.ts";
 
 const sizes = { m: 2080, n: 128, k: 128, batch: 1 };
-
-/** Runs `body` and gives what it warned of. */
-async function warnings(body: () => Promise<unknown>): Promise<string[]> {
-  const said: string[] = [], warn = console.warn;
-  console.warn = (text: string) => said.push(text);
-  try {
-    await body();
-  } finally {
-    console.warn = warn;
-  }
-  return said;
-}
 
 /** Keeps a choice for {@linkcode sizes} that the rule does not make, and gives its name. */
 async function keepOther(device: Device, cache: string): Promise<string> {

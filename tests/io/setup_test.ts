@@ -1,4 +1,6 @@
 import { assertEquals, assertMatch } from "@std/assert";
+import { keepWidth, WIDTH_VARIABLE } from "../../src/io/vector_width.ts";
+import { withFolder } from "../testing/folders.ts";
 import { testWhere } from "../testing/where.ts";
 
 /**
@@ -22,7 +24,7 @@ async function setUp(
     ${then}`;
   const child = new Deno.Command("deno", {
     args: ["run", "--no-lock", "--allow-all", "-"],
-    env: { DENO_WEBGPU_BACKEND: "", ...env },
+    env: { DENO_WEBGPU_BACKEND: "", GRITSTONE_CACHE: "off", ...env },
     stdin: "piped",
     stdout: "piped",
     stderr: "piped",
@@ -95,6 +97,26 @@ onLinux("setUpAdapter() takes the backend that is asked for", async () => {
   assertEquals(log, "");
   assertMatch(result, /^Cannot find a GPU adapter/);
 });
+
+/** What set-up makes of the vector width that is kept in a folder. */
+async function widthAfter(cache: string, env: Record<string, string> = {}): Promise<string> {
+  const then = `console.log(Deno.env.get("${WIDTH_VARIABLE}") || "the driver's own");`;
+  const given = { GRITSTONE_CACHE: cache, [WIDTH_VARIABLE]: "", ...env };
+  const { result } = await setUp({ deno: "true", sudo, "apt-get": "exit 1" }, { env: given, then });
+  return result.replace(native, "").trim();
+}
+
+onLinux(
+  "setUpAdapter() takes the vector width that is kept, unless one is asked for or tuning is refused",
+  () =>
+    withFolder(async (cache) => {
+      assertEquals(await widthAfter(cache), "the driver's own");
+      await keepWidth(512, cache);
+      assertEquals(await widthAfter(cache), "512");
+      assertEquals(await widthAfter(cache, { [WIDTH_VARIABLE]: "128" }), "128");
+      assertEquals(await widthAfter(cache, { GRITSTONE_TUNING: "none" }), "the driver's own");
+    }),
+);
 
 /** The manifest that leads Vulkan's loader to Mesa's driver for CPUs. */
 async function manifestOfMesa(): Promise<string | undefined> {
