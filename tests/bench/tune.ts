@@ -34,7 +34,7 @@ export interface TunedStep {
 }
 
 /** Another variant must be this much faster than the rule's: less may be noise, and runs that agree in their bits are worth more. */
-const WORTH = 1.05;
+const WORTH = 1.1;
 
 /** Operations below which a product takes no longer than its dispatch, so that one variant is as good as another. */
 const LEAST_FLOP = 2e5;

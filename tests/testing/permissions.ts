@@ -11,12 +11,17 @@ export const EXAMPLE_PERMISSIONS: readonly string[] = [
 export function exampleCommand(
   name: string,
   args: readonly string[] = [],
-  { check = "--no-check", ...options }: { check?: "--check" | "--no-check"; cwd?: string } = {},
+  { check = "--no-check", cache = "off", ...options }: {
+    check?: "--check" | "--no-check";
+    /** Folder of what the doctor has kept. */
+    cache?: string;
+    cwd?: string;
+  } = {},
 ): Deno.Command {
   const script = new URL(`../../examples/${name}.ts`, import.meta.url).pathname;
   return new Deno.Command("deno", {
     args: ["run", "--quiet", check, ...EXAMPLE_PERMISSIONS, script, ...args],
-    env: { NO_COLOR: "1", GRITSTONE_CACHE: "off", XDG_RUNTIME_DIR: Deno.env.get("XDG_RUNTIME_DIR") ?? "/tmp" },
+    env: { NO_COLOR: "1", GRITSTONE_CACHE: cache, XDG_RUNTIME_DIR: Deno.env.get("XDG_RUNTIME_DIR") ?? "/tmp" },
     stdin: "null",
     stdout: "piped",
     stderr: "piped",
