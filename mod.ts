@@ -22,6 +22,7 @@ export {
   openDevice,
   setDefaultDevice,
 } from "./src/gpu/device.ts";
+export { type KernelChoices, type ProductChoice } from "./src/gpu/kernel_choices.ts";
 export { DeviceLostError, formatBytes, KernelError, OutOfMemoryError, UnsupportedError } from "./src/gpu/errors.ts";
 
 // Tensors and programs.

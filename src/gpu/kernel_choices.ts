@@ -4,9 +4,11 @@
  * @module
  */
 
-/** A kernel of the matrix product, by the name of its variant, and the parts into which it cuts the inner axis. */
+/** How products of a class of shapes are computed. */
 export interface ProductChoice {
+  /** Name of the kernel's variant. */
   readonly variant: string;
+  /** Parts into which the inner axis is cut; they are summed in a second pass. */
   readonly splits: number;
 }
 
