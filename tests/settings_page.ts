@@ -27,6 +27,7 @@ export function settingsPage(): string {
 - \`search.ts\`: an index of a folder's photos, found by text or by photo with a model that was trained; \`--help\` lists its flags.
 - \`when_images.ts\` (\`deno task when-images\`): when should a language model see images? Main run, branches, tuning, figures, page.
 - \`unpaired.ts\`: pre-training on images and texts that were never paired, with controls; \`--help\` lists its flags.
+- \`mug.ts\`: masked images, painted and described; \`--help\` lists its flags.
 - \`chat.ts\`: asks a model of that experiment about a picture.
 
 They import \`mod.ts\` only, so a copy works with the address of the library in its place.

@@ -21,7 +21,7 @@ export function answerLogits(p: Vqa, decoding: Decoding, context: ModelContext):
 }
 
 /** The same from the decoder's states [A, K, D]. */
-export function nextTokenLogits(p: Vqa, states: Tensor): Logits {
+export function nextTokenLogits(p: Pick<Vqa, "text_decoder">, states: Tensor): Logits {
   const [count, length, width] = states.shape as [number, number, number];
   return {
     queries: reshape(slice(states, 1, 0, length - 1), [count * (length - 1), width]),

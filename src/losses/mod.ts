@@ -15,6 +15,7 @@ export { itmLoss } from "./itm.ts";
 export { imageLocals, localLoss, type Locals, textLocals } from "./local.ts";
 export { regionClassLoss, regionFeatureLoss } from "./regions.ts";
 export { matchWeights, weightedTokenLoss } from "./weak_pairs.ts";
+export { maskedPixelLoss } from "./masked_pixels.ts";
 export { maskedLogits, type MaskedTexts, mlmLoss, type SoftTargets } from "./mlm.ts";
 export {
   chooseNegatives,

@@ -3,6 +3,16 @@
  *
  * @module
  */
+export {
+  encodeSeen,
+  hidePatches,
+  paintPatches,
+  type PixelDecoderConfig,
+  type PixelDecoderSpec,
+  pixelDecoderSpec,
+  seenCount,
+  type SeenOfImages,
+} from "./masked_autoencoder.ts";
 export { type AlbefConfig, configs } from "./config.ts";
 export { type AttentionTap } from "./attention_tap.ts";
 export {

@@ -125,20 +125,30 @@ export function vit(
   p: ParametersOf<VitSpec>,
   patches: Tensor,
   config: VitConfig,
-  { remat, tap, attentionTap }: VitContext = {},
+  context: VitContext = {},
 ): Tensor {
   const { width, eps } = config, [batch] = patches.shape;
   const tokens = embedPatches(p, patches); // [B, P, D]
-  tap?.("patches", tokens);
+  context.tap?.("patches", tokens);
   const cls = broadcastTo(p.cls_token, [batch!, 1, width]);
-  let x = add(concat([cls, tokens], 1), positionsFor(p.pos_embed, patches.shape[1]!)); // [B, P + 1, D]
-  for (const [i, block] of p.blocks.entries()) {
+  const x = add(concat([cls, tokens], 1), positionsFor(p.pos_embed, patches.shape[1]!)); // [B, P + 1, D]
+  return layerNorm(p.norm, vitBlocks(p.blocks, x, config, context), eps);
+}
+
+/** All blocks: [B, T, D] -> [B, T, D]. */
+export function vitBlocks(
+  blocks: ParametersOf<VitBlockSpec[]>,
+  x: Tensor,
+  config: Pick<VitConfig, "heads" | "eps" | "gelu">,
+  { remat, tap, attentionTap }: VitContext = {},
+): Tensor {
+  for (const [i, block] of blocks.entries()) {
     const shown = attentionTap?.layer === i ? attentionTap : undefined;
     const run = (b: typeof block, h: Tensor): Tensor => vitBlock(b, h, config, { tap: shown });
     x = (remat ? checkpoint(run) : run)(block, x);
     tap?.(`block${i}`, x);
   }
-  return layerNorm(p.norm, x, eps);
+  return x;
 }
 
 /** The patch projection: [B, P, 3 * patch^2] -> [B, P, width]. */

@@ -70,6 +70,6 @@ export function decodeAnswers(
 }
 
 /** The vocabulary product of decoder states: matrix [V, D] and bias [V] are the decoder's own. */
-export function answerVocabulary(p: Vqa): { keys: Tensor; bias: Tensor } {
+export function answerVocabulary(p: Pick<Vqa, "text_decoder">): { keys: Tensor; bias: Tensor } {
   return { keys: p.text_decoder.bert.embeddings.word_embeddings.weight, bias: p.text_decoder.cls.predictions.bias };
 }

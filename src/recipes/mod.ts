@@ -8,6 +8,7 @@ import { albef } from "./albef.ts";
 import { albefQueue } from "./albef_queue.ts";
 import { grit } from "./grit.ts";
 import { mafa } from "./mafa.ts";
+import { mug } from "./mug.ts";
 import { regions } from "./regions.ts";
 import { retrieval } from "./retrieval.ts";
 import { siglip } from "./siglip.ts";
@@ -57,6 +58,17 @@ export {
   mafaLoss,
   type MafaOptions,
 } from "./mafa.ts";
+export {
+  captionConfig,
+  captionLogits,
+  type Mug,
+  mug,
+  mugFields,
+  type MugLoss,
+  mugLoss,
+  type MugOptions,
+  type MugSpec,
+} from "./mug.ts";
 export { nlvr2, nlvrFields, textAssignment } from "./nlvr.ts";
 export {
   type PairLoss,
@@ -94,4 +106,4 @@ export { vqa, type VqaExtra, vqaFields, vqaLoss, type VqaMomentum } from "./vqa.
 export const pairRecipes = { grit, albef, "albef-queue": albefQueue, mafa, retrieval, siglip, tcl };
 
 /** Recipes of one stream, which has no features of a side: they are not grouped, and retrieve from shortlists only. */
-export const streamRecipes = { regions, uvlp, vilt };
+export const streamRecipes = { mug, regions, uvlp, vilt };
