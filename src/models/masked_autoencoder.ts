@@ -4,7 +4,7 @@
  * @module
  */
 import { type AffineSpec, layerNorm, layerNormSpec, linear, linearSpec } from "../nn/layers.ts";
-import { type ParametersOf, Spec } from "../nn/spec.ts";
+import type { ParametersOf, Spec } from "../nn/spec.ts";
 import { add, cast, less } from "../ops/elementwise.ts";
 import { type Key, uniform } from "../ops/random.ts";
 import { broadcastTo } from "../ops/reduce.ts";
