@@ -24,6 +24,7 @@ const declared = fields({
   seed: count(1, "decides on everything random but the scenes", { min: 0 }),
   work: text("runs/unpaired", "folder for the scenes"),
   results: text("examples/results/unpaired.jsonl", "file that the result's line is appended to"),
+  noTuning: toggle(false, "compute as if deno task doctor had measured nothing: products by the built-in rule"),
   help: toggle(false, "print this"),
 });
 const names = gs.SCENE_REGION_CLASSES, named = gs.naming(names);
@@ -57,7 +58,7 @@ async function tagsAlone({ pairs }: Awaited<ReturnType<typeof openSplit>>): Prom
 async function main(args: readonly string[]): Promise<void> {
   const options = gs.settings.readSettings(declared, { args }), { top, batch, steps, seed, work, scenes } = options;
   if (options.help) return console.log(gs.settings.formatHelp(declared));
-  await gs.setUpAdapter();
+  await gs.setUpAdapter({ tuning: !options.noTuning });
   const began = performance.now(), half = scenes >> 1;
   await gs.writeScenes(work, { train: scenes, val: 256, test: 0, seed: 1 });
   const train = await openSplit(work, "train"), val = await openSplit(work, "val");

@@ -114,8 +114,9 @@ export async function tuneProducts(
   show: (line: string) => void,
   seconds = Infinity,
 ): Promise<Record<string, TunedShape>> {
-  const shapes: Record<string, TunedShape> = {}, end = performance.now() + 1000 * seconds;
-  for (const sizes of await shapesOf(steps)) {
+  const shapes: Record<string, TunedShape> = {}, found = await shapesOf(steps);
+  const end = performance.now() + 1000 * seconds;
+  for (const sizes of found) {
     if (performance.now() > end) break;
     const rule = ruledMatmul(profile, sizes), measured = [], name = shapeClass(sizes);
     for (const choice of candidates(profile, sizes)) measured.push({ choice, gflops: await speed(sizes, choice) });

@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { defaultDevice, type Device, openDevice } from "../../src/gpu/device.ts";
+import { defaultDevice, type Device, openDevice, sharingLanes } from "../../src/gpu/device.ts";
 import { keepNotes } from "../../src/io/adapter_notes.ts";
 import {
   type MatmulChoice,
@@ -8,8 +8,9 @@ import {
   overrideMatmulChoice,
   plainMatmul,
 } from "../../src/ops/matmul_variants.ts";
-import { fastest } from "../bench/tune.ts";
+import { fastest, tuneProducts } from "../bench/tune.ts";
 import { testInFolder } from "../testing/folders.ts";
+import { testWhere } from "../testing/where.ts";
 import { examine, wrongFamilies } from "./examine.ts";
 import { families, type Family } from "./families.ts";
 import { mend } from "./remedies.ts";
@@ -17,6 +18,7 @@ import { checkFamily, type Report } from "./report.ts";
 import { fasterWidth } from "./widths.ts";
 
 const cheap = families.filter(({ name }) => ["reductions", "sorting", "grouping walk"].includes(name));
+const { gpu, profile } = await defaultDevice(), timed = gpu.features.has("timestamp-query");
 const ofDeno = { measured: false };
 
 Deno.test("doctor's report names adapter and backend, and the state of every family", async () => {
@@ -53,12 +55,12 @@ Deno.test("doctor names a family whose kernel is wrong, says what was wrong, and
   assertMatch(shown[1]!, /^a wrong kernel +WRONG .*\n {4}case 2: element 3 is 1, expected 2$/);
 });
 
-/** A device on which kernels of these names end before they write. */
-async function idleDevice(names = /^/, cache = "off"): Promise<Device> {
+/** A device on which kernels end before they write, if their label or code is of this kind. */
+async function idleDevice(kind = /^/, cache = "off"): Promise<Device> {
   const device = await openDevice({ cache }), real = device.gpu.createShaderModule.bind(device.gpu);
   device.gpu.createShaderModule = (descriptor) =>
     real(
-      names.test(descriptor.label ?? "")
+      kind.test(descriptor.label ?? "") || kind.test(descriptor.code)
         ? { ...descriptor, code: descriptor.code.replace(/@compute[^{]*\{/, "$& if (true) { return; } ") }
         : descriptor,
     );
@@ -105,6 +107,41 @@ Deno.test("where all tiles are wrong the plain kernel takes their place", async 
   assertEquals([left, matmulVariants(device.profile)], [[], [plainMatmul]]);
   assertEquals(avoid.filter((name) => !/^matmul (registers|workgroup)/.test(name)), []);
 });
+
+testWhere(
+  sharingLanes(profile) > 0,
+  "no kernels share by subgroups here",
+  "where subgroups fail, all kernels do without them",
+  async () => {
+    const device = await idleDevice(/\bsubgroup\w+\(/),
+      first = (name: string): Family => {
+        const { checks, ...family } = named(name);
+        return { ...family, checks: checks.slice(0, 1) };
+      };
+    const checked = ["matrix products", "attention"].map(first), shown: string[] = [];
+    const report = await examine(device, (line) => shown.push(line), { ...ofDeno, checked });
+    assertEquals(report.checks.map(({ state }) => state), ["wrong", "wrong"]);
+    assertEquals(report.mended, { avoid: ["subgroups"], left: [] });
+    for (const family of checked) assertEquals((await checkFamily(family, device)).state, "right");
+  },
+);
+
+testWhere(
+  timed,
+  "the adapter has no time stamps",
+  "products are tuned as long as there is time, each by a variant of the device",
+  async () => {
+    const device = await defaultDevice(), steps = [{ model: "tiny", batch: 2 }] as const, shown: string[] = [];
+    const names = matmulVariants(device.profile).map(({ name }) => name);
+    const shapes = Object.entries(await tuneProducts(device, steps, (line) => shown.push(line), 0.01));
+    assertEquals(shapes.length, shown.length);
+    assert(shapes.length >= 1 && shapes.length < 4, `${shapes.length} classes`);
+    for (const [name, { variant, measured }] of shapes) {
+      assert(names.includes(variant), variant);
+      assert(Object.values(measured!).every((gflops) => gflops > 0), name);
+    }
+  },
+);
 
 Deno.test("families are mended by what is shared in them, one remedy for several, or are said to stay wrong", async () => {
   const device = await openDevice({ cache: "off" });

@@ -41,6 +41,7 @@ export async function chooseWidth(show: (line: string) => void): Promise<readonl
     show(`${speed.adapter}: a training step takes ${speed.milliseconds.toFixed(1)} ms`);
     speeds.push(speed);
   }
+  if (speeds.length < TRIED.length) return speeds;
   const width = fasterWidth(speeds);
   if (width === undefined) Deno.env.delete(WIDTH_VARIABLE);
   else Deno.env.set(WIDTH_VARIABLE, String(width));
