@@ -7,6 +7,7 @@
 import { albef } from "./albef.ts";
 import { albefQueue } from "./albef_queue.ts";
 import { grit } from "./grit.ts";
+import { imagebert } from "./imagebert.ts";
 import { mafa } from "./mafa.ts";
 import { mug } from "./mug.ts";
 import { regions } from "./regions.ts";
@@ -46,6 +47,7 @@ export {
   queueRows,
   type QueueSizes,
 } from "./grouped.ts";
+export { imagebert, imagebertFields, type ImagebertLoss, imagebertLoss, type ImagebertOptions } from "./imagebert.ts";
 export { lcl, lclFields, type LclSpec } from "./lcl.ts";
 export { lm, lmFields, type LmSetup } from "./lm.ts";
 export {
@@ -106,4 +108,4 @@ export { vqa, type VqaExtra, vqaFields, vqaLoss, type VqaMomentum } from "./vqa.
 export const pairRecipes = { grit, albef, "albef-queue": albefQueue, mafa, retrieval, siglip, tcl };
 
 /** Recipes of one stream, which has no features of a side: they are not grouped, and retrieve from shortlists only. */
-export const streamRecipes = { mug, regions, uvlp, vilt };
+export const streamRecipes = { imagebert, mug, regions, uvlp, vilt };

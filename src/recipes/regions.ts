@@ -5,7 +5,7 @@
  *
  * @module
  */
-import { type RegionBatch, regionCollate } from "../data/regions/collate.ts";
+import { type RegionBatch, regionCollate, type RegionSizes } from "../data/regions/collate.ts";
 import type { RegionPair } from "../data/regions/dataset.ts";
 import { mlmLoss } from "../losses/mlm.ts";
 import { alignmentLoss, innerWords, type TransportOptions, wordPatchAlignment } from "../losses/optimal_transport.ts";
@@ -59,7 +59,7 @@ export const regionsFields = fields({
 });
 
 /** Regions of which nothing is known: those of Visual Genome's detector. */
-const DEFAULT_REGIONS = { most: 36, width: 2048, classes: 1600 } as const;
+export const DEFAULT_REGIONS: RegionSizes = { most: 36, width: 2048, classes: 1600 };
 
 /** Switches of the objective. */
 export interface RegionsOptions extends TransportOptions {
@@ -182,9 +182,13 @@ export const regions: Recipe<typeof regionsFields, RecipeObjective<RegionPair, R
 };
 
 /** Settings ask for no more than the detector tells. */
-function checkRegionSizes(
-  { classes, names }: NonNullable<Parameters<typeof regions.objective>[0]["regions"]>,
-  { tags, classWeight, pollute }: { readonly tags: boolean; readonly classWeight: number; readonly pollute: string },
+export function checkRegionSizes(
+  { classes, names }: RegionSizes,
+  { tags = false, classWeight, pollute = "" }: {
+    readonly tags?: boolean;
+    readonly classWeight: number;
+    readonly pollute?: string;
+  },
 ): void {
   if (classWeight && !classes) {
     throw new RangeError("Cannot predict classes of regions: --class-weight must be 0: the regions have no classes");

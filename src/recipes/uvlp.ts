@@ -33,7 +33,7 @@ import { count, number, share } from "../settings/kinds.ts";
 import type { NoExtra } from "../train/task.ts";
 import { accuracy } from "./_classes.ts";
 import type { Recipe, RecipeObjective } from "./recipe.ts";
-import { type FalsePairs, mixedRows } from "./regions.ts";
+import { DEFAULT_REGIONS, type FalsePairs, mixedRows } from "./regions.ts";
 import { drawFalsePairs } from "./vilt.ts";
 
 const weight = (meaning: string) => number(1, `weight of ${meaning}; 0 leaves a term out`, { min: 0, paper: "1" });
@@ -172,9 +172,6 @@ export const uvlp: Recipe<typeof uvlpFields, RecipeObjective<RegionPair, RegionS
     };
   },
 };
-
-/** Regions of which nothing is known: those of Visual Genome's detector. */
-const DEFAULT_REGIONS: RegionSizes = { most: 36, width: 2048, classes: 1600 };
 
 /** Tags need names. */
 function checkNames({ classes, names }: RegionSizes): void {

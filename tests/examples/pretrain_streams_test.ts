@@ -1,0 +1,47 @@
+import { assert, assertEquals } from "@std/assert";
+import { SCENE_REGION_CLASSES, writeSceneRegions } from "../../src/data/scenes/regions.ts";
+import { sceneFiles } from "../../src/data/scenes/write.ts";
+import { inProcess, withScenes } from "./pretrain.ts";
+
+/** Steps of a run; there is a checkpoint in the middle. */
+const STEPS = ["--steps", "4", "--checkpoint-every", "2"];
+
+/** Flags that give the scenes' regions and the names of their classes. */
+async function regionFlags(dir: string): Promise<string[]> {
+  const regions = await writeSceneRegions(sceneFiles(`${dir}/scenes`, "train"), { size: 16 });
+  await Deno.writeTextFile(`${dir}/names.txt`, SCENE_REGION_CLASSES.join("\n") + "\n");
+  return ["--regions", regions, "--region-names", `${dir}/names.txt`, "--most-regions", "3"];
+}
+
+/** Copies a finished run as it was after its checkpoint in the middle. */
+async function copyHalf(whole: string, part: string): Promise<void> {
+  await Deno.mkdir(part);
+  for await (const { name } of Deno.readDir(whole)) {
+    if (!name.startsWith("step-00000004")) await Deno.copyFile(`${whole}/${name}`, `${part}/${name}`);
+  }
+}
+
+for (const [recipe, looksAtRegions] of [["imagebert", true], ["uvlp", true], ["mug", false]] as const) {
+  Deno.test(`--recipe ${recipe} trains and resumes with the same bytes`, async () => {
+    await withScenes(async (dir, flags) => {
+      const run = [...flags, ...STEPS, "--recipe", recipe, ...(looksAtRegions ? await regionFlags(dir) : [])];
+      const { summary } = await inProcess(...run, "--out", `${dir}/whole`);
+      assertEquals(summary.steps, 4);
+      await copyHalf(`${dir}/whole`, `${dir}/part`);
+      const resumed = await inProcess(...run, "--out", `${dir}/part`, "--resume");
+      assertEquals([resumed.summary.sha256, resumed.summary.loss], [summary.sha256, summary.loss]);
+    });
+  });
+}
+
+Deno.test("--recipe imagebert: a stage of data begins with the parameters of the one before", async () => {
+  await withScenes(async (dir, flags) => {
+    const run = [...flags, "--recipe", "imagebert", ...await regionFlags(dir)], first = `${dir}/first`;
+    const { summary } = await inProcess(...run, "--steps", "4", "--out", first);
+    const second = ["--init", summary.checkpoint, "--tokenizer", `${first}/tokenizer.json`, "--out", `${dir}/second`];
+    const still = await inProcess(...run, "--steps", "1", "--lr", "0", "--min-lr", "0", ...second);
+    assertEquals(still.summary.sha256, summary.sha256);
+    const moved = await inProcess(...run, "--steps", "1", ...second, "--overwrite");
+    assert(moved.summary.sha256 !== summary.sha256);
+  });
+});
