@@ -9,6 +9,7 @@ import * as gs from "../mod.ts";
 import { commit } from "./_jobs.ts";
 import { appendLine } from "./_lines.ts";
 import { runCommand, say } from "./_run.ts";
+import { noTuning } from "./_settings.ts";
 
 const { count, fields, number, text, toggle } = gs.settings;
 const declared = fields({
@@ -22,6 +23,7 @@ const declared = fields({
   seed: count(1, "decides on everything random but the scenes", { min: 0 }),
   work: text("runs/mug", "folder for the scenes"),
   results: text("examples/results/mug.jsonl", "file that the result's line is appended to"),
+  noTuning,
   help: toggle(false, "print this"),
 });
 
@@ -30,7 +32,7 @@ type Figures = { wrong: gs.Tensor; pixel: gs.Tensor; even: gs.Tensor; tokens: gs
 async function main(args: readonly string[]): Promise<void> {
   const options = gs.settings.readSettings(declared, { args }), { batch, steps, seed, work, hide, lr } = options;
   if (options.help) return console.log(gs.settings.formatHelp(declared));
-  await gs.setUpAdapter();
+  await gs.setUpAdapter({ tuning: !options.noTuning });
   const began = performance.now();
   await gs.writeScenes(work, { train: options.scenes, val: 256, test: 0, seed: 1 });
   const [train, val] = await Promise.all((["train", "val"] as const).map((split) => {

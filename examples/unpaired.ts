@@ -10,6 +10,7 @@ import * as gs from "../mod.ts";
 import { commit } from "./_jobs.ts";
 import { appendLine } from "./_lines.ts";
 import { runCommand, say } from "./_run.ts";
+import { noTuning } from "./_settings.ts";
 import { heldOutMetrics } from "./_streams.ts";
 
 const { count, fields, number, oneOf, text, toggle } = gs.settings;
@@ -24,7 +25,7 @@ const declared = fields({
   seed: count(1, "decides on everything random but the scenes", { min: 0 }),
   work: text("runs/unpaired", "folder for the scenes"),
   results: text("examples/results/unpaired.jsonl", "file that the result's line is appended to"),
-  noTuning: toggle(false, "compute as if deno task doctor had measured nothing: products by the built-in rule"),
+  noTuning,
   help: toggle(false, "print this"),
 });
 const names = gs.SCENE_REGION_CLASSES, named = gs.naming(names);
