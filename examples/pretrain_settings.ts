@@ -40,6 +40,7 @@ export const common = fields({
     regionNames: text(none, "file with the name of a class of regions on each line"),
     mostRegions: count(36, "the most regions of an image", { paper: "36" }),
     valCaptions: count(5, "captions of each held-out image", { paper: "5", ...free }),
+    valBatch: count(none, "held-out mini-batch of a recipe of one stream; without it --batch", { min: 2, ...free }),
     ...inputFields,
   }),
   // Section 3.1.

@@ -8,10 +8,10 @@
 import { parseArgs } from "@std/cli";
 import { sceneFiles, writeScenes } from "../src/data/scenes/write.ts";
 import { writeFileAtomic } from "../src/io/atomic.ts";
-import { sha256IfThere } from "../src/io/files.ts";
 import { Random } from "../src/random/random.ts";
 import { listCheckpoints } from "../src/train/checkpoint.ts";
 import { SIZES } from "./examples/pretrain.ts";
+import { checkpointHash, killRun } from "./testing/kills.ts";
 import { EXAMPLE_PERMISSIONS } from "./testing/permissions.ts";
 
 /** What is killed: a script with its flags. */
@@ -43,8 +43,6 @@ interface Trial {
   readonly sha256: string | null;
   readonly equal: boolean;
 }
-
-const wait = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** Names of a folder that is perhaps not there yet. */
 function namesIn(folder: string): string[] {
@@ -79,7 +77,7 @@ function spawn({ script, flags, steps, checkpointEvery }: Program, out: string, 
 async function finish(program: Program, out: string): Promise<string | null> {
   const resume = (await listCheckpoints(out)).length ? "--resume" : "--overwrite";
   const { success, stderr } = await spawn(program, out, resume).output();
-  if (success) return await sha256IfThere(`${out}/step-${String(program.steps).padStart(8, "0")}.safetensors`) ?? null;
+  if (success) return await checkpointHash(out, program.steps) ?? null;
   console.error(new TextDecoder().decode(stderr));
   return null;
 }
@@ -88,29 +86,20 @@ async function finish(program: Program, out: string): Promise<string | null> {
 type Kill = Omit<Trial, "trial" | "missed" | "checkpoint" | "sha256" | "equal">;
 
 /**
- * Starts a run and kills it: at a random moment after a random step, or while it writes a checkpoint after that step. Clocks say little
- * on a busy machine, so the step is the one that the run tells of. Undefined if the run was faster than the signal.
+ * Starts a run and kills it: at a random moment after a random step, or while it writes a checkpoint after that step. Undefined if the
+ * run was faster than the signal.
  */
 async function kill(program: Program, out: string, random: Random, aim: Trial["aim"]): Promise<Kill | undefined> {
-  const signal = SIGNALS[random.below(SIGNALS.length)]!, from = random.below(program.steps - program.checkpointEvery);
-  const delay = (aim === "moment" ? 300 : 20) * random.uniform(), child = spawn(program, out);
-  const stdout = new Response(child.stdout).text();
-  let ended = false, step = 0;
-  const status = child.status.finally(() => ended = true);
-  const reading = (async () => {
-    for await (const text of child.stderr.pipeThrough(new TextDecoderStream())) {
-      for (const [, at] of text.matchAll(/ step (\d+)\//g)) step = Number(at);
-    }
-  })();
+  const signal = SIGNALS[random.below(SIGNALS.length)]!, after = random.below(program.steps - program.checkpointEvery);
   const isSaving = (): boolean => namesIn(out).some((name) => /^\.step-.*\.tmp$/.test(name));
-  while (!ended && step < from) await wait(1);
-  while (aim === "saving" && !ended && !isSaving()) await wait(1);
-  await wait(delay);
-  if (!ended) child.kill(signal);
-  const { code } = await status;
-  await Promise.all([reading, stdout]);
+  const { status, step } = await killRun(spawn(program, out), {
+    signal,
+    after,
+    ready: () => aim === "moment" || isSaving(),
+    delay: (aim === "moment" ? 300 : 20) * random.uniform(),
+  });
   const halves = namesIn(out).filter((name) => name.endsWith(".tmp")).length;
-  return code === 0 ? undefined : { signal, aim, step, halves, status: code };
+  return status === 0 ? undefined : { signal, aim, step, halves, status };
 }
 
 /** Kills a run in a new folder, again and again until the signal was fast enough, and lets it go on to its end. */
