@@ -7,7 +7,7 @@ import { initialValues, Spec } from "../nn/spec.ts";
 import { add, cast, greaterEqual, multiply, subtract } from "../ops/elementwise.ts";
 import { concat, stopGradient } from "../ops/shape.ts";
 import { ringUpdate } from "../ops/ring_update.ts";
-import { tensor } from "../program/compile.ts";
+import { lazyTensor, tensor } from "../program/compile.ts";
 import type { Tensor } from "../program/graph.ts";
 import {
   type Albef,
@@ -46,16 +46,17 @@ export type KeyQueues = {
 /** Id of the random rows that a queue starts with. */
 export const NO_IMAGE = 0xffffffff;
 
-/** Queues of random rows of length 1. */
+/** Queues of random rows of length 1, which are drawn when they are needed: a resumed run and a plan have no use for them. */
 export function startQueues(length: number, width: number, seed: number, withIds = false): KeyQueues {
-  const rows = (stream: number): Tensor => {
-    const values = initialValues(new Spec([length, width], { normal: 1 }), seed, stream);
-    for (let at = 0; at < values.length; at += width) {
-      const norm = Math.hypot(...values.subarray(at, at + width));
-      for (let k = at; k < at + width; k++) values[k]! /= norm;
-    }
-    return tensor(values, [length, width], "f32", { copy: false });
-  };
+  const rows = (stream: number): Tensor =>
+    lazyTensor([length, width], "f32", () => {
+      const values = initialValues(new Spec([length, width], { normal: 1 }), seed, stream);
+      for (let at = 0; at < values.length; at += width) {
+        const norm = Math.hypot(...values.subarray(at, at + width));
+        for (let k = at; k < at + width; k++) values[k]! /= norm;
+      }
+      return values;
+    });
   return {
     images: rows(0),
     texts: rows(1),

@@ -53,6 +53,17 @@ export function tensor(
   return t;
 }
 
+/**
+ * A tensor whose values are made when they are needed, if ever: what is large and costly, where its shape may be all that is asked for.
+ *
+ * @param make Must give as many values as the shape has, always the same ones, in an array that nobody writes to any more.
+ */
+export function lazyTensor(shape: readonly number[], dtype: DType, make: () => HostArray): Tensor {
+  const t = placeholder({ shape, dtype });
+  t.node.host = make;
+  return t;
+}
+
 /** Options of {@linkcode compile}. */
 export interface CompileOptions {
   /** Numbers of the arguments whose memory the results may take over; those arguments must not be used afterwards. */

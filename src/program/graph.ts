@@ -96,8 +96,7 @@ export class Node<A = unknown> {
   readonly firstResult: number;
   /** Where the results live, once computed or uploaded. */
   storage: (Storage | undefined)[] = [];
-  /** Host data of a leaf that has not been uploaded. */
-  host: HostArray | undefined;
+  #host: HostArray | (() => HostArray) | undefined;
   /** Whether the inputs must stay when all results have been computed: gradients are still to be taken through the node. */
   pinned = false;
   /** Which results were disposed, if any. */
@@ -121,6 +120,16 @@ export class Node<A = unknown> {
         );
       }
     }
+  }
+
+  /** Host data of a leaf that has not been uploaded. It may be given as a function, which is called once, when they are asked for. */
+  get host(): HostArray | undefined {
+    if (typeof this.#host === "function") this.#host = this.#host();
+    return this.#host;
+  }
+
+  set host(data: HostArray | (() => HostArray) | undefined) {
+    this.#host = data;
   }
 }
 

@@ -7,6 +7,7 @@ import type { DeviceProfile } from "../gpu/device.ts";
 import { UnsupportedError } from "../gpu/errors.ts";
 import { elementwiseKernel, emitter, type Placement } from "./codegen.ts";
 import { clear, copyRows } from "./copy_rows.ts";
+import { matchDonations } from "./donation.ts";
 import { fuse, type Group, isLeaf, loads, nodesOf, reachable, resolve, valueKey } from "./fuse.ts";
 import { byteLength, bytesPerElement, type DType, type Node, Tensor } from "./graph.ts";
 import type { BufferRef, Dispatch, Lowering } from "./lowering.ts";
@@ -78,9 +79,9 @@ class Planner {
   readonly #groups: Group[];
   readonly #wanted = new Set<number>();
   /** The slot of the donated leaf whose memory a result takes, by the number of the result. */
-  readonly #donation = new Map<number, number>();
+  readonly #donation: ReadonlyMap<number, number>;
   /** Values that are computed into the memory of a donated leaf: its slot. */
-  readonly #inPlace = new Map<number, number>();
+  readonly #inPlace: ReadonlyMap<number, number>;
   #packs: Map<Node, Node[]> | undefined;
 
   constructor(readonly outputs: readonly Tensor[], donated: readonly Tensor[], readonly device: DeviceProfile) {
@@ -88,7 +89,9 @@ class Planner {
     const nodes = reachable(outputs);
     this.#groups = fuse(nodes, outputs, Math.min(device.maxStorageBuffers, MOST_BINDINGS));
     this.#markWanted();
-    this.#matchDonations(donated);
+    const { results, inPlace } = matchDonations(this.#groups, outputs, donated);
+    this.#donation = new Map([...results].map(([i, leaf]) => [i, this.#leafSlot(leaf)]));
+    this.#inPlace = new Map([...inPlace].map(([key, leaf]) => [key, this.#leafSlot(leaf)]));
   }
 
   run(maxArenaBytes: number): Plan {
@@ -118,54 +121,6 @@ class Planner {
         }
       }
     }
-  }
-
-  /** Which result goes where a donated leaf was: a leaf handed through stays, the others take the first of equal size and type. */
-  #matchDonations(donated: readonly Tensor[]): void {
-    const own = new Map(donated.map((t) => [valueKey(t), t]));
-    const handedThrough = new Set(this.outputs.map((t) => valueKey(resolve(t).base)));
-    const free = donated.filter((t) => !handedThrough.has(valueKey(t)));
-    const position = new Map<Node, number>();
-    this.#groups.forEach((g, i) => nodesOf(g).forEach((n) => position.set(n, i)));
-    for (const [i, t] of this.outputs.entries()) {
-      const { base } = resolve(t), key = valueKey(base), whole = base.size === t.size;
-      if (isLeaf(base)) {
-        if (whole && own.delete(key)) this.#donation.set(i, this.#leafSlot(base));
-        continue;
-      }
-      const at = free.findIndex((d) => d.dtype === t.dtype && d.size === t.size);
-      if (at < 0) continue;
-      const leaf = free.splice(at, 1)[0]!, slot = this.#leafSlot(leaf);
-      this.#donation.set(i, slot);
-      const inPlace = whole && !this.#inPlace.has(key) && this.#canWriteInPlace(base, leaf, position);
-      if (inPlace) this.#inPlace.set(key, slot);
-    }
-  }
-
-  /** Whether every kernel that reads the leaf has run when `base` is written, or reads each element before writing it. */
-  #canWriteInPlace(base: Tensor, leaf: Tensor, position: ReadonlyMap<Node, number>): boolean {
-    if (base.node.op.packs) return !this.#isRead(leaf); // its parts are written one by one, the first of them early
-    const at = position.get(base.node)!, group = this.#groups[at]!;
-    return this.#groups.every((g, i) =>
-      nodesOf(g).every((node) =>
-        loads(node).every((t, k) => {
-          const { base: read, offset } = resolve(t);
-          if (valueKey(read) !== valueKey(leaf) || i < at) return true;
-          if (g !== group) return false;
-          if (node === g.root) {
-            return !!node.op.inPlace?.some(([r, j]) => r === base.index && j === k) && node === base.node;
-          }
-          return !g.root && offset === 0 && t.size === read.size && new Tensor(node).size === t.size;
-        })
-      )
-    );
-  }
-
-  #isRead(leaf: Tensor): boolean {
-    const key = valueKey(leaf);
-    return this.#groups.some((g) =>
-      nodesOf(g).some((node) => loads(node).some((t) => valueKey(resolve(t).base) === key))
-    );
   }
 
   #newSlot(name: string, bytes: number): number {

@@ -26,6 +26,11 @@ Deno.test("startQueues() gives random rows of length 1 and no image ids", () => 
   assertEquals(startQueues(12, 8, 5).ids, undefined);
 });
 
+Deno.test("startQueues() draws nothing before it is needed: these queues would be 32 GiB", () => {
+  const { images, texts } = startQueues(2 ** 24, 256, 5);
+  assertEquals([images.shape, texts.shape], [[2 ** 24, 256], [2 ** 24, 256]]);
+});
+
 /** The queues after batches of `count` rows, against a ring of rows on the host. */
 async function checkRing(length: number, count: number, batches: number): Promise<void> {
   const advance = compile((queues: KeyQueues, rows: [Tensor, Tensor], ids: Tensor) => {

@@ -4,7 +4,7 @@ import { full } from "../../src/ops/full.ts";
 import { sum } from "../../src/ops/reduce.ts";
 import { concat, reshape, slice } from "../../src/ops/shape.ts";
 import { add, multiply } from "../../src/ops/elementwise.ts";
-import { compile, item, tensor, toHost } from "../../src/program/compile.ts";
+import { compile, item, lazyTensor, tensor, toHost } from "../../src/program/compile.ts";
 import { programKey } from "../../src/program/tree.ts";
 import type { Tensor } from "../../src/program/graph.ts";
 import { assertRefused } from "../testing/refusals.ts";
@@ -30,6 +30,20 @@ Deno.test("with copy: false a tensor owns its typed array", async () => {
   const own = new Float32Array([1, 2]), t = tensor(own, [2], "f32", { copy: false });
   own[0] = 5;
   assertEquals([...await toHost(add(t, 0))], [5, 2]);
+});
+
+Deno.test("the values of a lazy tensor are made once, when they are needed, and its shape is known before", async () => {
+  let made = 0;
+  const t = lazyTensor([2, 2], "f32", () => Float32Array.from([1, 2, 3, 4 + made++]));
+  const double = compile((x: Tensor) => multiply(x, 2));
+  assertEquals([t.shape, t.dtype, t.size], [[2, 2], "f32", 4]);
+  await double.program(t);
+  assertEquals(made, 0);
+  assertEquals([...await toHost(await double(t))], [2, 4, 6, 8]);
+  assertEquals([...await toHost(add(t, 1))], [2, 3, 4, 5]);
+  assertEquals([...await toHost(t)], [1, 2, 3, 4]);
+  assertEquals(made, 1);
+  double.destroy();
 });
 
 Deno.test("nested lists give their shape, in row-major order", async () => {
