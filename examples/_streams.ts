@@ -67,15 +67,12 @@ async function linesOf(path: string): Promise<string[]> {
 }
 
 /** The metrics of held-out mini-batches in the mean, with the same draws each time. The objective keeps nothing from step to step. */
-export function heldOutMetrics(
-  objective: StreamObjective,
-  dataset: Dataset<Example>,
-  { batch: trained, valBatch }: Pick<Common, "batch" | "valBatch">,
-) {
-  const batch = valBatch ?? trained, count = Math.floor(dataset.length / batch);
+export function heldOutMetrics(objective: StreamObjective, dataset: Dataset<Example>, batch: number) {
+  const count = Math.floor(dataset.length / batch);
   if (!count) {
-    const flag = valBatch === undefined ? "--batch" : "--val-batch";
-    throw new settings.UsageError(`--val-data must have at least ${flag} ${batch} examples: it has ${dataset.length}`);
+    throw new settings.UsageError(
+      `--val-data must have at least a mini-batch of ${batch} examples (--val-batch): it has ${dataset.length}`,
+    );
   }
   const run = compile((params: never, input: never, words: Tensor) =>
     objective.loss(params, {}, input, { key: randomKey(words), step: tensor(0), epoch: tensor(0) }).metrics ?? {}

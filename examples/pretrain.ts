@@ -118,7 +118,7 @@ export async function main(args: readonly string[]): Promise<void> {
   const evaluation = heldOut &&
     (objective.model
       ? await heldOutEvaluation(options, heldOut, tokenizer, config, objective)
-      : heldOutMetrics(objective, regions?.heldOut ?? heldOut, options));
+      : heldOutMetrics(objective, regions?.heldOut ?? heldOut, options.valBatch ?? batch));
   const result = await train({ ...task, ...(evaluation ? { evaluate: evaluation.evaluate } : {}) }, {
     steps,
     seed: options.seed,
