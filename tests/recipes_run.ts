@@ -11,6 +11,8 @@ import { commit, countDown, inTurns } from "../examples/_jobs.ts";
 import { SCENE_REGION_CLASSES, writeSceneRegions } from "../src/data/scenes/regions.ts";
 import { GROUP } from "../src/data/scenes/hard.ts";
 import { sceneFiles, writeScenes } from "../src/data/scenes/write.ts";
+import { writeFileAtomic } from "../src/io/atomic.ts";
+import { sha256IfThere } from "../src/io/files.ts";
 import { pairRecipes, streamRecipes } from "../src/recipes/mod.ts";
 import { listCheckpoints } from "../src/train/checkpoint.ts";
 import { checkpointHash, killRun } from "./testing/kills.ts";
@@ -90,6 +92,14 @@ async function compareResumed(flags: readonly string[], out: string): Promise<Li
   return { steps, killedAfter: step, from: from.split("/").at(-1)!, equal: a !== undefined && a === b };
 }
 
+/** A value that is found once and then read from its file, so that a command that was stopped goes on. */
+async function kept<T>(path: string, find: () => Promise<T>): Promise<T> {
+  if (await sha256IfThere(path) !== undefined) return JSON.parse(await Deno.readTextFile(path));
+  const value = await find();
+  await writeFileAtomic(path, JSON.stringify(value));
+  return value;
+}
+
 /** Flags that name files. */
 interface Files {
   readonly training: readonly string[];
@@ -117,8 +127,8 @@ async function makeFiles(scenes: string): Promise<Files> {
 async function learn(recipe: string, { training, heldOut, hard }: Files, work: string, steps: number): Promise<Line> {
   const own = courses.get(recipe)!;
   const flags = [...training, ...SIZES, ...own.split(" ")], out = `${work}/${recipe}`;
-  const resumed = await compareResumed(flags, out);
-  const long = ["--lr", "3e-3", "--steps", `${steps}`, "--out", `${out}/long`];
+  const resumed = await kept(`${out}/resumed.json`, () => compareResumed(flags, out));
+  const long = ["--lr", "3e-3", "--steps", `${steps}`, "--checkpoint-every", "50", "--out", `${out}/long`];
   const began = (await listCheckpoints(`${out}/long`)).length > 0;
   const told = JSON.parse(await pretrain([...flags, ...heldOut, ...long, began ? "--resume" : "--overwrite"]));
   const { adapter, seconds, loss, retrieval } = told;
