@@ -293,9 +293,10 @@ export async function checkImages(
   if (bad) say(`images that cannot be used: ${bad}; other examples take their place, and all are listed at the end`);
 }
 
-export function sayRecalls({ cosine, reranked }: RetrievalResult): void {
+export function sayRecalls({ cosine, reranked, joint }: RetrievalResult): void {
   say(`cosine    ${recallsLine(cosine)}`);
   if (reranked) say(`re-ranked ${recallsLine(reranked)}`);
+  if (joint) say(`jointly   ${recallsLine(joint)}`);
 }
 
 function recallsLine({ i2t, t2i }: RetrievalResult["cosine"]): string {
@@ -304,10 +305,11 @@ function recallsLine({ i2t, t2i }: RetrievalResult["cosine"]): string {
   return `image to text R@1/5/10 ${row(i2t)}   text to image ${row(t2i)}`;
 }
 
-/** Both directions for the summary. */
-export function roundedRecalls({ i2t, t2i }: RetrievalResult["cosine"]) {
-  const row = ({ r1, r5, r10 }: typeof i2t) => ({ r1: round(r1), r5: round(r5), r10: round(r10) });
-  return { i2t: row(i2t), t2i: row(t2i) };
+/** Both directions of every ranking for the summary; null where there was no second stage. */
+export function roundedRecalls({ cosine, reranked, joint }: RetrievalResult) {
+  const row = ({ r1, r5, r10 }: typeof cosine.i2t) => ({ r1: round(r1), r5: round(r5), r10: round(r10) });
+  const both = (recalls: typeof reranked) => recalls ? { i2t: row(recalls.i2t), t2i: row(recalls.t2i) } : null;
+  return { cosine: both(cosine), reranked: both(reranked), joint: both(joint) };
 }
 
 export function round(x: number): number {

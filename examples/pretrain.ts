@@ -310,6 +310,7 @@ async function heldOutEvaluation(
       return {
         "retrieval/cosine": last.cosine.mean,
         ...(last.reranked ? { "retrieval/reranked": last.reranked.mean } : {}),
+        ...(last.joint ? { "retrieval/joint": last.joint.mean } : {}),
       };
     },
   };
@@ -331,8 +332,7 @@ function summary(
     loss: { first: round(result.loss.first), last: round(result.loss.last) },
     retrieval: retrieval && {
       candidates: retrieval.candidates.texts,
-      cosine: roundedRecalls(retrieval.cosine),
-      reranked: retrieval.reranked ? roundedRecalls(retrieval.reranked) : null,
+      ...roundedRecalls(retrieval),
     },
     ...(found && !retrieval ? { heldOut: found } : {}),
     checkpoint: result.checkpoint?.path ?? null,

@@ -68,7 +68,7 @@ export const retrieval: DownstreamTask<CaptionPair, CaptionDataset> = {
       protocol: { k, captions },
       check: async (dataset) => void await setOf(dataset),
       async evaluate(params, dataset) {
-        const { candidates, cosine, reranked } = await evaluator.evaluate(params, await setOf(dataset));
+        const found = await evaluator.evaluate(params, await setOf(dataset)), { candidates, cosine, reranked } = found;
         const { mean } = reranked ?? cosine, line = reranked ? "after re-ranking" : "by cosine";
         return {
           score: mean,
@@ -78,8 +78,7 @@ export const retrieval: DownstreamTask<CaptionPair, CaptionDataset> = {
             texts: candidates.texts,
             k: candidates.k,
             chance: { i2t: round(100 * captions / candidates.texts), t2i: round(100 / candidates.images) },
-            cosine: roundedRecalls(cosine),
-            reranked: reranked ? roundedRecalls(reranked) : null,
+            ...roundedRecalls(found),
           },
         };
       },

@@ -62,7 +62,7 @@ export class Reranker<P> {
   readonly #images: Compiled<[Tree, Tensor], Keys>;
   readonly #texts: Compiled<[Tree, Tensor, Tensor], Tensor>;
   readonly #join: Compiled<[Tensor[]], Tensor>;
-  readonly #match: Compiled<[Tree, Keys, Tensor, Tensor, Tensor, Tensor], Tensor>;
+  readonly #logits: Compiled<[Tree, Keys, Tensor, Tensor, Tensor, Tensor], Tensor>;
   /** Texts of a group. */
   readonly #group: number;
 
@@ -75,9 +75,9 @@ export class Reranker<P> {
     });
     this.#texts = compile((p, ids, mask) => model.text(p as P, { ids, mask }).states);
     this.#join = compile((parts) => concat(parts, 0));
-    this.#match = compile((p, keys, which, states, mask, rows) => {
+    this.#logits = compile((p, keys, which, states, mask, rows) => {
       const own = mapTree(keys as Tree, (t) => gather(t, which)) as Keys;
-      return matches(model.match(p as P, gather(states, rows), gather(mask, rows), own));
+      return model.match(p as P, gather(states, rows), gather(mask, rows), own);
     });
   }
 
@@ -99,7 +99,7 @@ export class Reranker<P> {
 
   /** Frees the memory of the programs. */
   destroy(): void {
-    for (const program of [this.#images, this.#texts, this.#join, this.#match]) program.destroy();
+    for (const program of [this.#images, this.#texts, this.#join, this.#logits]) program.destroy();
   }
 
   /** Scores the pairs of a chunk; tells after each block how many places of the shortlists got their score. */
@@ -119,7 +119,7 @@ export class Reranker<P> {
         for (const groups of batches(own, Math.floor(batch / group))) {
           const which = tensor(Uint32Array.from(groups, ({ image }) => image % batch));
           const rows = groups.flatMap(({ texts }) => indicesFrom(0, group, texts.length).map((i) => texts[i]!));
-          logits.push(await this.#match(params as Tree, part, which, states, mask, tensor(Uint32Array.from(rows))));
+          logits.push(await this.#logits(params as Tree, part, which, states, mask, tensor(Uint32Array.from(rows))));
           scored.push(groups);
         }
       }
@@ -129,7 +129,10 @@ export class Reranker<P> {
         // Groups and texts that only fill a batch up come last, and are the same pairs.
         const unique = new Set(scored[call]!);
         [...unique].forEach((g, n) =>
-          g.pairs.forEach((pair, i) => places += pairs.deliver(pair, values[n * group + i]!))
+          g.pairs.forEach((pair, i) => {
+            const at = 2 * (n * group + i);
+            places += pairs.deliver(pair, values[at]!, values[at + 1]!);
+          })
         );
       }
       yield places;

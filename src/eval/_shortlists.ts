@@ -9,7 +9,11 @@ import { rank, UNSCORED } from "./recall.ts";
 export interface Shortlists {
   readonly k: number;
   readonly candidates: Uint32Array;
+  readonly cosines: Float32Array;
+  /** Logits of "match". */
   readonly scores: Float32Array;
+  /** Logits of "match" less those of "no match": log-odds. */
+  readonly odds: Float32Array;
 }
 
 /** Numbers of the k largest scores, ascending; of equal ones the lower. */
@@ -32,9 +36,10 @@ export function positionsByCandidate({ candidates }: Shortlists, count: number):
   return out;
 }
 
-/** Ranks of all queries by the scores of their shortlists; infinite where no own candidate is listed. */
+/** Ranks of all queries by scores of their shortlists; infinite where no own candidate is listed. */
 export function ranksIn(
-  { k, candidates, scores }: Shortlists,
+  { k, candidates }: Pick<Shortlists, "k" | "candidates">,
+  scores: Float32Array,
   isOwn: (row: number, column: number) => boolean,
 ): number[] {
   return Array.from(
@@ -103,11 +108,11 @@ export class PairList {
     return blocks;
   }
 
-  /** Writes the score of a pair into the shortlists that it is on; returns their number. */
-  deliver(pair: number, score: number): number {
-    const own = this.#places.i2t[pair]!, other = this.#places.t2i[pair]!;
-    if (own >= 0) this.i2t.scores[own] = score;
-    if (other >= 0) this.t2i.scores[other] = score;
-    return own >= 0 && other >= 0 ? 2 : 1;
+  /** Writes what the matching head says of a pair into the shortlists that it is on; returns their number. */
+  deliver(pair: number, noMatch: number, match: number): number {
+    const places = [[this.i2t, this.#places.i2t[pair]!], [this.t2i, this.#places.t2i[pair]!]] as const;
+    const listed = places.filter(([, place]) => place >= 0);
+    for (const [{ scores, odds }, place] of listed) [scores[place], odds[place]] = [match, match - noMatch];
+    return listed.length;
   }
 }

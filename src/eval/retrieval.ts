@@ -1,12 +1,17 @@
 /**
  * Image-text retrieval in two stages (Li et al. 2021, section 5): a shortlist by the cosine of the contrastive features, then the
- * image-text matching head on the pairs of the shortlist.
+ * image-text matching head on the pairs of the shortlist; and both together.
+ *
+ * A head whose negatives are drawn in proportion to exp(cosine / temperature) is noise-contrastive estimation with these as the noise
+ * (Gutmann and Hyvärinen 2010; Ma and Collins 2018, section 3): its log-odds tend to the logarithm of how much more often a pair is true
+ * than drawn. What ranks candidates of one query is then cosine / temperature + log-odds. Alone, the head's logit lacks what its
+ * negatives have already been chosen by; where negatives are random it lacks nothing.
  *
  * @module
  */
 import type { PairModel } from "../models/albef.ts";
 import { matmul } from "../ops/matmul.ts";
-import { compile, type Compiled, tensor, toDevice, toHost } from "../program/compile.ts";
+import { compile, type Compiled, item, tensor, toDevice, toHost } from "../program/compile.ts";
 import type { Tensor } from "../program/graph.ts";
 import type { Tree } from "../program/tree.ts";
 import { indicesFrom, takeRows, textRows } from "./_batches.ts";
@@ -64,8 +69,10 @@ export interface RetrievalResult {
   };
   /** By the cosine alone. */
   readonly cosine: Recalls;
-  /** By the matching head on the shortlists; absent if k is 0. */
+  /** By the matching head on the shortlists, as the papers do; absent if k is 0. */
   readonly reranked?: Recalls;
+  /** By the cosine / temperature + the head's log-odds on the shortlists; absent where `reranked` is, and for models without a temperature. */
+  readonly joint?: Recalls;
   /** Logit of "match", {@linkcode UNSCORED} for pairs on no shortlist: [images, texts] and [texts, images]. */
   readonly scores?: { readonly i2t: Float32Array; readonly t2i: Float32Array };
 }
@@ -76,6 +83,7 @@ export class RetrievalEvaluator<P = unknown> {
   readonly #textFeatures: Compiled<[Tree, Tensor, Tensor], Tensor>;
   readonly #similarities: Compiled<[Tensor, Tensor], Tensor>;
   readonly #reranker: Reranker<P> | undefined;
+  readonly #temperature: Compiled<[Tree], Tensor> | undefined;
   readonly #batch: number;
 
   /** An evaluator of a model. */
@@ -85,6 +93,7 @@ export class RetrievalEvaluator<P = unknown> {
     this.#imageFeatures = compile((p, x) => model.image(p as P, x).features);
     this.#textFeatures = compile((p, ids, mask) => model.text(p as P, { ids, mask }).features);
     this.#similarities = compile((rows, columns) => matmul(rows, columns, { transposeB: true }));
+    this.#temperature = model.temperature && compile((p) => model.temperature!(p as P));
     this.#reranker = model.match && new Reranker(model as MatchingModel<P>, {
       batch: this.#batch,
       bytes: (options.keysMib ?? 256) * 2 ** 20,
@@ -114,16 +123,27 @@ export class RetrievalEvaluator<P = unknown> {
     const cosine = recallsOf(i2t.ranks, t2i.ranks);
     if (k === 0) return { candidates, cosine };
     await this.#reranker!.score(params, set, i2t.lists, t2i.lists);
-    const reranked = recallsOf(ranksIn(i2t.lists, isOwn.i2t), ranksIn(t2i.lists, isOwn.t2i));
-    if (!keepScores) return { candidates, cosine, reranked };
-    const scores = { i2t: whole(i2t.lists, texts), t2i: whole(t2i.lists, images.count) };
-    return { candidates, cosine, reranked, scores };
+    const recalls = (by: (lists: Shortlists) => Float32Array): Recalls =>
+      recallsOf(ranksIn(i2t.lists, by(i2t.lists), isOwn.i2t), ranksIn(t2i.lists, by(t2i.lists), isOwn.t2i));
+    const reranked = recalls(({ scores }) => scores), temperature = await this.#temperatureOf(params);
+    return {
+      candidates,
+      cosine,
+      reranked,
+      // Times the temperature, which changes no order and keeps the numbers small.
+      ...(temperature && { joint: recalls(({ cosines, odds }) => cosines.map((c, i) => c + temperature * odds[i]!)) }),
+      ...(keepScores && { scores: { i2t: whole(i2t.lists, texts), t2i: whole(t2i.lists, images.count) } }),
+    };
   }
 
   /** Frees the memory of the programs. */
   destroy(): void {
-    const programs = [this.#imageFeatures, this.#textFeatures, this.#similarities, this.#reranker];
+    const programs = [this.#imageFeatures, this.#textFeatures, this.#similarities, this.#temperature, this.#reranker];
     for (const program of programs) program?.destroy();
+  }
+
+  async #temperatureOf(params: P): Promise<number | undefined> {
+    return this.#temperature && await item(await this.#temperature(params as Tree));
   }
 
   async #encodeImages(params: P, { images }: RetrievalSet): Promise<Tensor> {
@@ -162,7 +182,9 @@ export class RetrievalEvaluator<P = unknown> {
     const [count, width] = rows.shape as [number, number], length = columns.shape[0]!;
     const block = Math.min(count, Math.max(1, Math.floor(2 ** 22 / length)));
     const [values] = await toHost([rows]) as [Float32Array];
-    const ranks = new Float64Array(count), candidates = new Uint32Array(count * k);
+    const ranks = new Float64Array(count),
+      candidates = new Uint32Array(count * k),
+      cosines = new Float32Array(count * k);
     for (let from = 0; from < count; from += block) {
       const at = indicesFrom(from, block, count);
       const part = tensor(takeRows(values, width, at, Float32Array), [block, width]);
@@ -170,10 +192,13 @@ export class RetrievalEvaluator<P = unknown> {
       for (let row = from; row < Math.min(count, from + block); row++) {
         const own = scores.subarray((row - from) * length, (row - from + 1) * length);
         ranks[row] = rank(own, (c) => isOwn(row, c));
-        candidates.set(best(own, k), row * k);
+        const listed = best(own, k);
+        candidates.set(listed, row * k);
+        listed.forEach((c, p) => cosines[row * k + p] = own[c]!);
       }
     }
-    return { ranks, lists: { k, candidates, scores: new Float32Array(count * k).fill(UNSCORED) } };
+    const scores = new Float32Array(count * k).fill(UNSCORED), odds = new Float32Array(count * k);
+    return { ranks, lists: { k, candidates, cosines, scores, odds } };
   }
 }
 

@@ -196,6 +196,8 @@ export interface PairModel<P> {
    * with I images B / I texts in a row for each.
    */
   keys?(p: P, image: Tensor): CrossKeys;
+  /** Temperature of the contrastive softmax, a scalar, where the matching head's negatives are drawn by it. */
+  temperature?(p: P): Tensor;
 }
 
 /** ALBEF as a model of pairs, without dropout. */
@@ -205,6 +207,7 @@ export function albefPairs(config: AlbefConfig): Required<PairModel<Matcher>> {
     text: (p, tokens) => encodeText(p, tokens, { config }),
     match: (p, text, mask, image) => matchLogits(p, text, { mask, image }, { config }),
     keys: (p, image) => crossKeys(p.text_encoder, image, config.text),
+    temperature: (p) => p.temp,
   };
 }
 

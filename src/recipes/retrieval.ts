@@ -127,6 +127,7 @@ export const retrieval: PairRecipe<typeof retrievalFields, RetrievalSpec, Retrie
         text: (p, tokens) => pairs.text(asMatcher(p), tokens),
         match: (p, text, mask, image) => pairs.match(asMatcher(p), text, mask, image),
         keys: (p, image) => pairs.keys(asMatcher(p), image),
+        temperature: (p) => p.temp,
       },
       extra: (p) =>
         values.momentumKeys

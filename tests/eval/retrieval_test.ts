@@ -19,8 +19,7 @@ import {
 import { initialize } from "../../src/nn/spec.ts";
 import { gather } from "../../src/ops/gather.ts";
 import { matmul } from "../../src/ops/matmul.ts";
-import { slice } from "../../src/ops/shape.ts";
-import { compile, evaluate, tensor, toHost } from "../../src/program/compile.ts";
+import { compile, evaluate, item, tensor, toHost } from "../../src/program/compile.ts";
 import type { Tensor } from "../../src/program/graph.ts";
 import type { Tree } from "../../src/program/tree.ts";
 import { config, patches, texts } from "../models/sizes.ts";
@@ -49,8 +48,8 @@ function setOf(loads: number[][] = []): RetrievalSet {
   };
 }
 
-/** Cosines and match logits of all pairs, [images, texts], by one batch. */
-async function allScores(): Promise<{ cosine: Float32Array; match: Float32Array }> {
+/** Cosines, match logits and log-odds of all pairs, [images, texts], by one batch. */
+async function allScores(): Promise<Record<"cosine" | "match" | "odds", Float32Array>> {
   const pairs = Array.from({ length: imageCount * textCount }, (_, p) => [Math.floor(p / textCount), p % textCount]);
   const [images, which] = [0, 1].map((side) => tensor(Uint32Array.from(pairs, (pair) => pair[side]!))) as [
     Tensor,
@@ -60,13 +59,14 @@ async function allScores(): Promise<{ cosine: Float32Array; match: Float32Array 
     const image = encodeImage(p, x, { config }), text = encodeText(p, { ids, mask }, { config });
     const context = { mask: gather(mask, which), image: gather(image.states, images) };
     const logits = matchLogits(p, gather(text.states, which), context, { config });
-    return [matmul(image.features, text.features, { transposeB: true }), slice(logits, 1, 1, 2)];
+    return [matmul(image.features, text.features, { transposeB: true }), logits];
   });
-  const [cosine, match] = await toHost(
+  const [cosine, logits] = await toHost(
     await score(params, pixels, words.ids, words.mask, images, which),
   ) as Float32Array[];
   score.destroy();
-  return { cosine: cosine!, match: match! };
+  const [no, match] = [0, 1].map((column) => logits!.filter((_, i) => i % 2 === column));
+  return { cosine: cosine!, match: match!, odds: match!.map((x, i) => x - no![i]!) };
 }
 
 function transposed(x: Float32Array): Float32Array {
@@ -76,13 +76,15 @@ function transposed(x: Float32Array): Float32Array {
 const scores = allScores();
 
 Deno.test("with shortlists of everything the second stage scores every pair, in any batches", async () => {
-  const { cosine, match } = await scores;
+  const { cosine, match, odds } = await scores, temperature = await item(params.temp);
+  const joint = cosine.map((c, i) => c / temperature + odds[i]!);
   for (const batch of [3, 64]) {
     const result = await evaluateRetrieval(params, model, setOf(), { k: 100, batch, keepScores: true });
     const note = "k is 100, but there are only 11 texts and 5 images: all of them are re-ranked";
     assertEquals(result.candidates, { images: imageCount, texts: textCount, k: 100, note });
     assertEquals(result.cosine, recallFromScores(cosine, transposed(cosine), imageOf));
     assertEquals(result.reranked, recallFromScores(match, transposed(match), imageOf));
+    assertEquals(result.joint, recallFromScores(joint, transposed(joint), imageOf));
     result.scores!.i2t.forEach((s, i) => assertAlmostEquals(s, match[i]!, 1e-5));
     result.scores!.t2i.forEach((s, i) => assertAlmostEquals(s, transposed(match)[i]!, 1e-5));
   }
@@ -142,7 +144,7 @@ Deno.test("results do not depend on how much is held at a time, nor on whether a
 
 Deno.test("with k = 0 there is no second stage", async () => {
   const loads: number[][] = [], result = await evaluateRetrieval(params, model, setOf(loads), { k: 0, batch: 5 });
-  assertEquals(result.reranked, undefined);
+  assertEquals([result.reranked, result.joint], [undefined, undefined]);
   assertEquals(loads, [[0, 1, 2, 3, 4]]);
   const { cosine } = await scores;
   assertEquals(result.cosine, recallFromScores(cosine, transposed(cosine), imageOf));

@@ -7,7 +7,7 @@ import { evaluate, FILES, finetune, SIZES, type Task, withTaskScenes } from "./f
 
 /** What the result of a task says of a split. */
 const FIGURES: Readonly<Record<Task, readonly string[]>> = {
-  retrieval: ["images", "texts", "k", "chance", "cosine", "reranked"],
+  retrieval: ["images", "texts", "k", "chance", "cosine", "reranked", "joint"],
   vqa: ["questions", "metric", "accuracy", "perAnswerType", "majority"],
   nlvr2: ["sentences", "precision", "interval95", "consistency", "majority"],
   entailment: ["sentences", "accuracy", "interval95", "perClass", "majority"],

@@ -129,9 +129,9 @@ Deno.test("pretrain.ts retrieves from held-out data, whose images it has looked 
     const { captions, images } = sceneFiles(`${dir}/scenes`, "val");
     const args = [...flags, "--steps", "2", "--val-data", captions, "--val-images", images, "--shortlist", "2"];
     const { retrieval } = (await inProcess(...args, "--out", `${dir}/a`)).summary;
-    assertEquals(Object.keys(retrieval), ["candidates", "cosine", "reranked"]);
+    assertEquals(Object.keys(retrieval), ["candidates", "cosine", "reranked", "joint"]);
     assertEquals(retrieval.candidates, 12);
-    for (const kind of ["cosine", "reranked"]) {
+    for (const kind of ["cosine", "reranked", "joint"]) {
       for (const [direction, queries] of [["i2t", 6], ["t2i", 12]] as const) {
         const recalls: Recalls = retrieval[kind][direction], { r1, r5, r10 } = recalls;
         assertEquals(Object.keys(recalls), ["r1", "r5", "r10"]);
