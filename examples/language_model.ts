@@ -31,11 +31,14 @@ if (options.help) {
 await gs.setUpAdapter({ tuning: !options.noTuning });
 const config = { decoder: gs.decoderConfigs[options.model] }, { batch, length, steps, remat } = options;
 const objective = gs.lm.objective({ config, batch, length, remat });
+const flop = await gs.estimateFlop(objective);
 if (options.dryRun) {
-  const parameters = gs.countParameters(objective.spec), flop = await gs.estimateFlop(objective);
+  const parameters = gs.countParameters(objective.spec);
   console.log(JSON.stringify({ parameters, flop, bytes: await gs.estimateMemory(objective) }));
   Deno.exit();
 }
+
+let last: gs.Metrics | undefined;
 
 /** Rows of bytes from random places, each a document of its own. */
 const bytes = await Deno.readFile(options.data), shape = [batch, length], random = new gs.Random(1);
@@ -60,8 +63,11 @@ const { loss, params } = await gs.train({
   learningRate: gs.warmup(Math.ceil(steps / 10), gs.cosineSchedule(options.lr, options.lr / 100, steps)),
   adamw: { beta2: 0.95, weightDecay: 0.1 },
   clip: 1,
+  logEvery: Math.min(50, steps),
+  onMetrics: (metrics) => void (last = metrics),
 });
-console.log(JSON.stringify({ loss }));
+const { examplesPerSecond, gpuBytes } = last!, secondsPerStep = batch / examplesPerSecond;
+console.log(JSON.stringify({ loss, secondsPerStep, flopPerSecond: flop / secondsPerStep, gpuBytes }));
 const tokens = [[...new TextEncoder().encode(options.prompt)]], { temperature } = options;
 const [texts] = await gs.generateTexts(params, { tokens }, { config, maxTokens: 120, temperature, topP: 0.95 });
 console.log(options.prompt + new TextDecoder().decode(Uint8Array.from(texts![0]!.ids)));
