@@ -9,6 +9,7 @@
  */
 import {
   imageTokenCount,
+  listCheckpoints,
   loadTextTokenizer,
   settings,
   setUpAdapter,
@@ -86,10 +87,8 @@ async function read(path: string): Promise<string> {
 
 /** The file of the last checkpoint that is whole. */
 async function lastCheckpoint(folder: string): Promise<string> {
-  const names = (await Array.fromAsync(Deno.readDir(folder))).map(({ name }) => name).filter((name) =>
-    /^step-\d+\.json$/.test(name)
-  ).sort();
-  if (names.length) return `${folder}/${names.at(-1)!.replace(/json$/, "safetensors")}`;
+  const newest = (await listCheckpoints(folder)).at(-1);
+  if (newest) return `${folder}/${newest}.safetensors`;
   throw new settings.UsageError(`"${folder}" has no checkpoint: its run was broken off`);
 }
 

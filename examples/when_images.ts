@@ -127,8 +127,10 @@ async function runAll(runs: readonly Run[], file: string, options: Options): Pro
   await setUpAdapter({ tuning: !options.noTuning });
   const folder = `${options.work}/${nameOf(options)}`,
     world = await openWorld(folder, budgets[options.quick ? "quick" : "scenes"]);
-  const own = await encoder(world, folder, say), mainFolder = (seed: number) => `${folder}/main-${seed}`;
-  for (const seed of new Set(left.map(({ seed }) => seed))) await mainRun(world, seed, mainFolder(seed), say);
+  const eyes = await encoder(world, folder, say), mainFolder = (seed: number) => `${folder}/main-${seed}`;
+  for (const [seed, own] of Map.groupBy(left, ({ seed }) => seed)) {
+    await mainRun(world, { seed, starts: own.map(({ start }) => start) }, mainFolder(seed), say);
+  }
   const told = countDown(left.length, say);
   if (options.jobs > 1) {
     return await inTurns(options.jobs, left.map((run) => () => inProcess(run, options).then(() => told(runName(run)))));
@@ -137,7 +139,7 @@ async function runAll(runs: readonly Run[], file: string, options: Options): Pro
   const about = { command: commandOf(options), commit: await commit(), adapter: (await defaultDevice()).adapter };
   for (const run of left) {
     const out = `${folder}/models/${runName(run).replaceAll(/[ ,%]+/g, "-")}`;
-    const context = { world, judge, encoder: own, main: mainFolder(run.seed), out, freeze: options.freeze, say };
+    const context = { world, judge, encoder: eyes, main: mainFolder(run.seed), out, freeze: options.freeze, say };
     await appendLine(file, { ...await branchRun(run, context), ...about });
     told(runName(run));
   }

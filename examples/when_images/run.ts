@@ -3,7 +3,9 @@ import {
   buildTokenizer,
   configs,
   conversationSource,
+  grit,
   initialize,
+  listCheckpoints,
   lm,
   Loader,
   Mixer,
@@ -11,7 +13,6 @@ import {
   type SequenceSource,
   SequenceStream,
   shuffled,
-  siglip,
   textSource,
   train,
   type VisionLanguage,
@@ -39,45 +40,53 @@ const usual = { adamw: { beta1: 0.9, beta2: 0.95, weightDecay: 0.1 }, clip: 1 } 
 const startFile = (folder: string, start: number) => `${folder}/start-${Math.round(100 * start)}.safetensors`;
 
 /**
- * The main run on texts alone; its parameters at every start are kept in `folder`. A run that was broken off goes on at its last
- * checkpoint.
+ * The main run on texts alone, up to the last of the starts; its parameters at every start before are kept in `folder`. A run that was
+ * broken off, or ended at an earlier start, goes on at its last checkpoint.
  */
-export async function mainRun(world: World, seed: number, folder: string, say: Say): Promise<void> {
-  const missing = [];
-  for (const start of STARTS) if (!await exists(startFile(folder, start))) missing.push(start);
-  if (!missing.length) return;
+export async function mainRun(
+  world: World,
+  { seed, starts }: { readonly seed: number; readonly starts: readonly number[] },
+  folder: string,
+  say: Say,
+): Promise<void> {
   const { budget: { main, batch, length }, config: { decoder }, tokenizer, texts } = world,
     { spec } = objectiveOf(world, { decoder }, 0);
+  const keep = async (start: number, values: () => Promise<Values>): Promise<void> => {
+    if (!await exists(startFile(folder, start))) await writeValues(startFile(folder, start), spec, await values());
+  };
+  await Deno.mkdir(folder, { recursive: true });
+  await keep(0, () => valuesOf(spec, initialize(spec, seed)));
+  const last = Math.max(...starts);
+  if (await exists(startFile(folder, last))) return;
   const stream = streamOf(world, [{ source: textSource(texts, { tokenizer, seed }), share: 1 }], 0, seed);
-  const every = main.steps / (STARTS.length - 1),
-    keep = (start: number, values: Values) => writeValues(startFile(folder, start), spec, values);
-  const resume = missing.length < STARTS.length && await exists(`${folder}/run`);
-  if (!resume) {
-    await Deno.mkdir(folder, { recursive: true });
-    await keep(0, await valuesOf(spec, initialize(spec, seed)));
-  }
+  const every = main.steps / (STARTS.length - 1), run = `${folder}/run`;
+  const resume = (await listCheckpoints(run).catch((): string[] => [])).length > 0;
   await train({
     ...lm.objective({ config: { decoder }, batch, length }),
     data: stream,
     evaluate: async (params, step) => {
-      await keep(step / main.steps, await valuesOf(spec, params));
+      await keep(step / main.steps, () => valuesOf(spec, params));
       return {};
     },
   }, {
     ...usual,
-    steps: main.steps,
+    steps: last * main.steps,
+    extendable: true, // the rate is the main run's, wherever it ends
     seed,
     learningRate: (step) => curveRate(main, step),
-    out: `${folder}/run`,
+    out: run,
     checkpointEvery: every,
     evaluateEvery: every,
     logEvery: Math.min(50, every),
     progress: say,
-    ...(resume ? { resume: true } : { overwrite: true }),
+    ...(resume ? { resume } : { overwrite: true }),
   });
 }
 
-/** The image encoder, trained by SigLIP on the pairs, once; under the names that a model with an image prefix has. */
+/**
+ * The image encoder, trained once by the contrastive loss of pairs; under the names that a model with an image prefix has. It is grit's
+ * without matching and without constant keys: SigLIP's sigmoid, from random values and with mini-batches so small, learns nothing.
+ */
 export async function encoder(world: World, folder: string, say: Say): Promise<Values> {
   const { budget: { encoderSteps: steps, encoderBatch: batch }, config: { image }, pairs } = world,
     path = `${folder}/encoder.safetensors`;
@@ -85,11 +94,19 @@ export async function encoder(world: World, folder: string, say: Say): Promise<V
     await Deno.mkdir(folder, { recursive: true });
     const captions = Array.from({ length: Math.min(2000, pairs.length) }, (_, i) => pairs.entry(i).captions).flat();
     const tokenizer = buildTokenizer(captions, { size: 256 }), { tiny } = configs;
-    const text = { ...tiny.text, vocabulary: Math.ceil(tokenizer.vocabularySize / 4) * 4, padId: tokenizer.padId };
-    const config = { ...tiny, vision: image.encoder as typeof tiny.vision, text };
-    const objective = siglip.objective({ config, batch, textLength: 26, view: viewOf(world), tokenizer });
+    const vision = { ...tiny.vision, ...image.encoder };
+    const text = {
+      ...tiny.text,
+      vocabulary: Math.ceil(tokenizer.vocabularySize / 4) * 4,
+      padId: tokenizer.padId,
+      encoderWidth: vision.width,
+    };
+    const objective = grit.objective(
+      { config: { ...tiny, vision, text }, batch, textLength: 26, view: viewOf(world), tokenizer },
+      { itmWeight: 0, consistency: 0, detachKeys: false },
+    );
     await using loader = new Loader(pairs, objective.collate, { seed: 0, cacheBytes: 2 ** 28 });
-    const curve = { steps, warmup: Math.ceil(steps / 20), rate: 1e-3, floor: 1e-5 };
+    const curve = { steps, warmup: Math.ceil(steps / 20), rate: 3e-3, floor: 3e-5 };
     const { params } = await train(shuffled(objective, { loader, batch }), {
       steps,
       learningRate: (step) => curveRate(curve, step),
