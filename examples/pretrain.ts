@@ -8,6 +8,8 @@
  *     deno run -A examples/pretrain.ts --help
  */
 import {
+  adversarial,
+  type AdversarialOptions,
   type AlbefConfig,
   type CaptionDataset,
   collecting,
@@ -118,7 +120,7 @@ export async function main(args: readonly string[]): Promise<void> {
   const evaluation = heldOut &&
     (objective.model
       ? await heldOutEvaluation(options, heldOut, tokenizer, config, objective)
-      : heldOutMetrics(objective, regions?.heldOut ?? heldOut, options.valBatch ?? batch));
+      : heldOutMetrics(run.recipe(setup) as StreamObjective, regions?.heldOut ?? heldOut, options.valBatch ?? batch));
   const result = await train({ ...task, ...(evaluation ? { evaluate: evaluation.evaluate } : {}) }, {
     steps,
     seed: options.seed,
@@ -172,7 +174,9 @@ interface Run {
   /** The settings as a file that repeats the run. */
   readonly text: string;
   readonly resumable: settings.SettingsRecord;
-  /** The recipe's objective. */
+  /** The recipe's objective, which held-out data are judged by. */
+  recipe(setup: RecipeSetup): AnyObjective | StreamObjective;
+  /** The same as it is trained, with an attack if there is to be one. */
   objective(setup: RecipeSetup): AnyObjective | StreamObjective;
   readonly looksAtRegions: boolean;
 }
@@ -193,12 +197,14 @@ async function readRun(args: readonly string[]): Promise<Run> {
     }
     : {};
   const options = settings.readSettings(fields, { args, file, preset }) as Common;
+  const objective = (setup: RecipeSetup) => recipe.objective(setup, options as never) as AnyObjective | StreamObjective;
   return {
     options,
     fields,
     text: settings.settingsText(fields, options),
     resumable: settings.resumable(fields, options),
-    objective: (setup) => recipe.objective(setup, options as never) as AnyObjective | StreamObjective,
+    recipe: objective,
+    objective: (setup) => adversarial(objective(setup), attackOf(options)),
     looksAtRegions: recipe.looksAtRegions ?? false,
   };
 }
@@ -281,6 +287,11 @@ async function openData(options: Common): Promise<{ training: CaptionDataset; he
 
 function* captionsOf(training: CaptionDataset): Generator<string> {
   for (let i = 0; i < training.length; i++) yield* training.entry(i).captions;
+}
+
+function attackOf({ adversarialSteps: steps, ...options }: Common): AdversarialOptions {
+  const { adversarialStepSize: stepSize, adversarialBall: ball, adversarialKl: kl, adversarialSides: sides } = options;
+  return { steps, stepSize, ball, kl, sides };
 }
 
 function samplerOf({ grit, batch, subQueue, queue }: Common) {

@@ -5,7 +5,7 @@
 import { pairRecipes, sceneFiles, settings, streamRecipes } from "../mod.ts";
 import { help, inputFields, modelFields, optimizationFields, reportFields, startFields } from "./_settings.ts";
 
-const { count, fields, group, list, none, oneOf, text, toggle } = settings;
+const { count, fields, group, list, none, number, oneOf, text, toggle } = settings;
 
 const free = { resume: "free" } as const, once = { once: true } as const;
 
@@ -60,6 +60,28 @@ export const common = fields({
       "none",
       "efficient-train: 60 % of the epochs on images of 5/7 of the side, 20 % on 6/7, with weaker RandAugment",
       { paper: "none" },
+    ),
+  }),
+  // Gan et al. 2020, section 3: around any recipe.
+  ...group("Adversarial training", {
+    adversarialSteps: count(0, "steps in which embeddings are perturbed so that the loss rises (VILLA); 0: none", {
+      min: 0,
+      paper: "0 (VILLA: 3)",
+    }),
+    adversarialStepSize: number(1e-3, "length of such a step, of each example", { min: 0, paper: "1e-3" }),
+    adversarialBall: number(0, "largest L2 norm of a perturbation; 0: there is none, and they start as zeros", {
+      min: 0,
+      paper: "0",
+    }),
+    adversarialKl: number(1.5, "weight of the divergence between predictions with and without the perturbation", {
+      min: 0,
+      paper: "1.5",
+    }),
+    adversarialSides: oneOf(
+      ["both", "image", "text"],
+      "both",
+      "whose embeddings are perturbed; both: images in one pass, texts in another",
+      { paper: "both" },
     ),
   }),
   ...group("Run", {

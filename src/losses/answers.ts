@@ -5,6 +5,7 @@
  */
 import { answerVocabulary, decodeAnswers, type Decoding, type Vqa } from "../models/vqa.ts";
 import type { ModelContext } from "../models/albef.ts";
+import { predicted } from "../nn/attack.ts";
 import { cast, equal, multiply, subtract, where } from "../ops/elementwise.ts";
 import { sum } from "../ops/reduce.ts";
 import { reshape, slice } from "../ops/shape.ts";
@@ -43,6 +44,7 @@ export function tokenLosses(logits: Logits, ids: Tensor, padId: number, soft?: S
   const next = cast(reshape(slice(ids, 1, 1, length), [count * (length - 1)]), "i32");
   const isToken = subtract(1, equal(next, padId));
   const labels = cast(where(isToken, cast(next, "f32"), NO_TOKEN), "i32");
+  predicted(logits, isToken);
   const losses = softmaxLoss(logits, { targets: { labels }, ...distilled(soft?.logits, soft?.alpha ?? 0) });
   return reshape(multiply(losses, isToken), [count, length - 1]);
 }

@@ -6,6 +6,7 @@
  */
 import type { PairFeatures } from "../models/albef.ts";
 import type { MomentumKeys } from "../models/momentum.ts";
+import { predicted, weighed } from "../nn/attack.ts";
 import { add, cast, divide, iota, multiply, subtract } from "../ops/elementwise.ts";
 import { mean } from "../ops/reduce.ts";
 import { stopGradient } from "../ops/shape.ts";
@@ -45,13 +46,14 @@ export function itcLoss({ image, text }: PairFeatures, temperature: Tensor, opti
   const direction = (own: Logits, other: Logits, side: keyof PairNegatives): Tensor => {
     const soft = consistency > 0 ? { soft: { logits: constantLogits(other), weight: consistency } } : {};
     const lossFor = (targets: Targets): Tensor => softmaxLoss(own, { targets, ...smoothed, ...soft });
+    predicted(own);
     const loss = lossFor(targets);
     if (!judged) return mean(loss);
     // Cross-entropy is linear in its targets.
     const share = multiply(judged.found[side], 0.5), extra = lossFor({ labels: judged.negatives[side] });
     return mean(add(loss, multiply(share, subtract(extra, loss))));
   };
-  return multiply(add(direction(i2t, t2i, "texts"), direction(t2i, i2t, "images")), 0.5);
+  return meanOfBoth(() => direction(i2t, t2i, "texts"), () => direction(t2i, i2t, "images"));
 }
 
 /** Switches of the momentum form. */
@@ -70,9 +72,14 @@ export function itcMomentumLoss(
   options: MomentumItcOptions,
 ): Tensor {
   const own = keys.features;
-  const i2t = momentumDirection({ queries: image, momentum: own.image, keys: keys.text }, temperature, options);
-  const t2i = momentumDirection({ queries: text, momentum: own.text, keys: keys.image }, temperature, options);
-  return multiply(add(i2t, t2i), 0.5);
+  return meanOfBoth(
+    () => momentumDirection({ queries: image, momentum: own.image, keys: keys.text }, temperature, options),
+    () => momentumDirection({ queries: text, momentum: own.text, keys: keys.image }, temperature, options),
+  );
+}
+
+function meanOfBoth(i2t: () => Tensor, t2i: () => Tensor): Tensor {
+  return weighed(0.5, () => multiply(add(i2t(), t2i()), 0.5));
 }
 
 /** Features of one direction of a contrastive loss with momentum encoders. */
@@ -92,8 +99,9 @@ export function momentumDirection(
   { alpha, ids }: MomentumItcOptions,
 ): Tensor {
   const scale = divide(1, temperature), constant = stopGradient(keys), targets = pairTargets(queries.shape[0]!, ids);
-  const soft = { queries: momentum, keys: constant, scale };
-  return mean(softmaxLoss({ queries, keys: constant, scale }, { targets, ...distilled(soft, alpha) }));
+  const soft = { queries: momentum, keys: constant, scale }, logits = { queries, keys: constant, scale };
+  predicted(logits);
+  return mean(softmaxLoss(logits, { targets, ...distilled(soft, alpha) }));
 }
 
 function pairTargets(count: number, ids: MomentumItcOptions["ids"]): Targets {

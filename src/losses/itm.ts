@@ -4,13 +4,12 @@
  * @module
  */
 import { type EncodedPairs, type Matcher, matchLogits, type ModelContext } from "../models/albef.ts";
-import { crossEntropy } from "../ops/cross_entropy.ts";
 import { cast } from "../ops/elementwise.ts";
 import { full } from "../ops/full.ts";
 import { gather } from "../ops/gather.ts";
-import { mean } from "../ops/reduce.ts";
 import { concat } from "../ops/shape.ts";
 import type { Tensor } from "../program/graph.ts";
+import { classLoss } from "./classes.ts";
 import type { FoundPositives, PairNegatives } from "./negatives.ts";
 
 /**
@@ -31,5 +30,5 @@ export function itmLoss(
   const logits = matchLogits(p, texts, { mask: masks, image: images }, context); // [3B, 2]
   const { images: ofTexts, texts: ofImages } = found ?? { images: full([count], 0), texts: full([count], 0) };
   const labels = cast(concat([full([count], 1), ofTexts, ofImages], 0), "i32"); // B ones, 2B zeros without `found`
-  return mean(crossEntropy(logits, labels)[0]);
+  return classLoss(logits, labels);
 }

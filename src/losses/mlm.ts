@@ -4,6 +4,7 @@
  * @module
  */
 import { type Albef, type ModelContext, vocabularyStates } from "../models/albef.ts";
+import { predicted } from "../nn/attack.ts";
 import { divide, less, maximum, multiply, subtract } from "../ops/elementwise.ts";
 import { sum } from "../ops/reduce.ts";
 import { reshape } from "../ops/shape.ts";
@@ -40,6 +41,7 @@ export function mlmLoss(logits: Logits, labels: Tensor, soft?: SoftTargets): Ten
     queries: reshape(l.queries, [labels.size, l.queries.shape.at(-1)!]),
   });
   const chosen = subtract(1, less(flat, 0)); // 1 at positions with a label
+  predicted(byToken(logits), chosen);
   const losses = softmaxLoss(byToken(logits), {
     targets: { labels: flat },
     ...distilled(soft && byToken(soft.logits), soft?.alpha ?? 0),

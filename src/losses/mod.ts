@@ -11,6 +11,8 @@ export {
   type MomentumItcOptions,
   type MomentumQueries,
 } from "./itc.ts";
+export { classLoss } from "./classes.ts";
+export { divergence, symmetricKl } from "./divergence.ts";
 export { itmLoss } from "./itm.ts";
 export { imageLocals, localLoss, type Locals, textLocals } from "./local.ts";
 export { regionClassLoss, regionFeatureLoss } from "./regions.ts";

@@ -4,6 +4,7 @@
  * @module
  */
 import type { PairFeatures } from "../models/albef.ts";
+import { clean } from "../nn/attack.ts";
 import { argmax } from "../ops/argmax.ts";
 import { add, divide, equal, iota, less, multiply, subtract, where } from "../ops/elementwise.ts";
 import { full } from "../ops/full.ts";
@@ -100,10 +101,10 @@ export function negativesBesides(
 ): PairNegatives {
   const logits = (rows: Tensor, columns: Tensor): Tensor =>
     stopGradient(divide(matmul(rows, columns, { transposeB: true }), temperature));
-  return {
+  return clean(() => ({
     images: chooseNegatives(logits(queries.text, keys.image), kind, foldIn(key, 1), imageIds, first?.images),
     texts: chooseNegatives(logits(queries.image, keys.text), kind, foldIn(key, 2), imageIds, first?.texts),
-  };
+  }));
 }
 
 /**

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { predicted } from "../nn/attack.ts";
 import { divide, log, maximum, multiply, square, subtract } from "../ops/elementwise.ts";
 import { sum } from "../ops/reduce.ts";
 import { stopGradient } from "../ops/shape.ts";
@@ -33,6 +34,7 @@ export function regionFeatureLoss(predicted: Tensor, features: Tensor, masked: T
  * @param masked f32 [B, R]: 1 at regions that count.
  */
 export function regionClassLoss(logits: Tensor, shares: Tensor, masked: Tensor): Tensor {
+  predicted(logits, masked);
   const target = stopGradient(shares), gain = subtract(log(maximum(target, LEAST)), logSoftmax(logits));
   return divide(sum(multiply(sum(multiply(target, gain), { axes: [2] }), masked)), maximum(sum(masked), 1));
 }

@@ -5,6 +5,7 @@
  * @module
  */
 import { customVjp } from "../autograd/grad.ts";
+import type { Logits } from "../nn/logits.ts";
 import { lseUpdate, pickLabels } from "../ops/cross_entropy.ts";
 import {
   add,
@@ -25,17 +26,7 @@ import { sum } from "../ops/reduce.ts";
 import { concat, reshape, slice, stopGradient } from "../ops/shape.ts";
 import { Tensor } from "../program/graph.ts";
 
-/** Logits queries keys^T * scale + bias, [R, K], that are never whole. */
-export interface Logits {
-  /** [R, D]. */
-  readonly queries: Tensor;
-  /** [K, D]. */
-  readonly keys: Tensor;
-  /** [K]. */
-  readonly bias?: Tensor;
-  /** Scalar, the inverse temperature. */
-  readonly scale?: Tensor;
-}
+export type { Logits };
 
 /** The keys that a query is drawn to. */
 export type Targets =
@@ -60,7 +51,8 @@ export interface SoftmaxLossOptions {
 
 /** The largest share of the keys that a tile of all rows takes: beyond, rows are cut too. */
 const MOST_KEYS = 4096;
-const TILE = 2 ** 22;
+/** Largest number of logits that exist at a time, if nothing is said. */
+export const TILE = 2 ** 22;
 /** The maximum of no logits: below all of them, and finite, as WGSL wants it. */
 const NONE_YET = -1e30;
 
@@ -89,7 +81,8 @@ export function constantLogits({ queries, keys, bias, scale }: Logits): Logits {
   };
 }
 
-interface Range {
+/** Rows or columns [from, to). */
+export interface Range {
   readonly from: number;
   readonly to: number;
 }
@@ -117,14 +110,16 @@ export function softmaxLossAndNorm(
   return { losses: concat(parts.map(([loss]) => loss), 0), logSumExp: concat(parts.map(([, lse]) => lse), 0) };
 }
 
-function ranges(length: number, size: number): Range[] {
+/** [0, length) in parts of `size`. */
+export function ranges(length: number, size: number): Range[] {
   return Array.from(
     { length: Math.ceil(length / size) },
     (_, i) => ({ from: i * size, to: Math.min(length, (i + 1) * size) }),
   );
 }
 
-function cutRows(logits: Logits, from: number, to: number): Logits {
+/** The logits of some queries. */
+export function cutRows(logits: Logits, from: number, to: number): Logits {
   return { ...logits, queries: slice(logits.queries, 0, from, to) };
 }
 
@@ -224,7 +219,8 @@ function broadcastRow(x: Tensor, count: number): Tensor {
   return x.size === count ? x : multiply(x, full([count], 1));
 }
 
-function logitTile({ queries, keys, bias, scale }: Logits, { from, to }: Range): Tensor {
+/** The logits of all queries with some keys. */
+export function logitTile({ queries, keys, bias, scale }: Logits, { from, to }: Range): Tensor {
   let s = matmul(queries, slice(keys, 0, from, to), { transposeB: true });
   if (scale) s = multiply(s, scale);
   return bias ? add(s, slice(bias, 0, from, to)) : s;

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { weighed } from "../nn/attack.ts";
 import { add, multiply } from "../ops/elementwise.ts";
 import type { Tensor } from "../program/graph.ts";
 
@@ -27,7 +28,7 @@ export function total<N extends string>(
   const weightOf = (name: N): number => weights[name] ?? 1;
   const names = (Object.keys(terms) as N[]).filter((name) => weightOf(name) !== 0);
   if (!names.length) throw new RangeError("Cannot add up losses: at least one weight must not be 0: all are 0");
-  const found = names.map((name) => [name, terms[name]()] as const);
+  const found = names.map((name) => [name, weighed(weightOf(name), terms[name])] as const);
   const parts = found.map(([name, term]) => weightOf(name) === 1 ? term : multiply(term, weightOf(name)));
   return { loss: parts.reduce((a, b) => add(a, b)), terms: Object.fromEntries(found) as Total<N>["terms"] };
 }

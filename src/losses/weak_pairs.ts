@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { clean, predicted } from "../nn/attack.ts";
 import { add, divide, less, maximum, multiply, subtract } from "../ops/elementwise.ts";
 import { sum } from "../ops/reduce.ts";
 import { reshape, slice, stopGradient } from "../ops/shape.ts";
@@ -20,9 +21,11 @@ import { type Logits, softmaxLoss } from "./softmax_loss.ts";
  * @returns f32 [B].
  */
 export function matchWeights(logits: Tensor, epoch: Tensor, from: number): Tensor {
-  const probability = reshape(slice(softmax(stopGradient(logits)), 1, 1, 2), [logits.shape[0]!]);
-  const early = less(epoch, from);
-  return add(early, multiply(subtract(1, early), probability));
+  return clean(() => {
+    const probability = reshape(slice(softmax(stopGradient(logits)), 1, 1, 2), [logits.shape[0]!]);
+    const early = less(epoch, from);
+    return add(early, multiply(subtract(1, early), probability));
+  });
 }
 
 /**
@@ -34,9 +37,9 @@ export function matchWeights(logits: Tensor, epoch: Tensor, from: number): Tenso
  */
 export function weightedTokenLoss(logits: Logits, labels: Tensor, weights: Tensor): Tensor {
   const { queries } = logits, flat = reshape(labels, [labels.size]), chosen = subtract(1, less(labels, 0));
-  const losses = softmaxLoss({ ...logits, queries: reshape(queries, [labels.size, queries.shape.at(-1)!]) }, {
-    targets: { labels: flat },
-  });
-  const weighted = multiply(reshape(losses, labels.shape), multiply(chosen, reshape(weights, [weights.size, 1])));
-  return divide(sum(weighted), maximum(sum(chosen), 1));
+  const byToken = { ...logits, queries: reshape(queries, [labels.size, queries.shape.at(-1)!]) };
+  const counts = multiply(chosen, reshape(weights, [weights.size, 1]));
+  predicted(byToken, counts);
+  const losses = softmaxLoss(byToken, { targets: { labels: flat } });
+  return divide(sum(multiply(reshape(losses, labels.shape), counts)), maximum(sum(chosen), 1));
 }

@@ -5,6 +5,7 @@
  * @module
  */
 import { checkpoint } from "../autograd/grad.ts";
+import { perturb } from "../nn/attack.ts";
 import { type AffineSpec, layerNorm, layerNormSpec, linear, linearSpec } from "../nn/layers.ts";
 import { type ParametersOf, Spec } from "../nn/spec.ts";
 import { gelu } from "../ops/activations.ts";
@@ -144,7 +145,7 @@ export function embedAt(
   { eps, padId, dropout: rate }: Pick<BertConfig, "eps" | "padId" | "dropout">,
 ): Tensor {
   const { word_embeddings, token_type_embeddings, LayerNorm } = p.bert.embeddings;
-  const words = gather(word_embeddings.weight, ids, { paddingIndex: padId });
+  const words = perturb("text", gather(word_embeddings.weight, ids, { paddingIndex: padId }));
   const places = add(positions, slice(token_type_embeddings.weight, 0, 0, 1));
   return dropout(layerNorm(LayerNorm, add(words, places), eps), rate, key && foldIn(key, 0));
 }

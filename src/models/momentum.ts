@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { clean } from "../nn/attack.ts";
 import { initialValues, Spec } from "../nn/spec.ts";
 import { add, cast, greaterEqual, multiply, subtract } from "../ops/elementwise.ts";
 import { concat, stopGradient } from "../ops/shape.ts";
@@ -111,7 +112,7 @@ export function encodeKeys(
   batch: PatchedPairs,
   context: ModelContext,
 ): MomentumPairs {
-  const pairs = encodePairs(encoders, batch, context);
+  const pairs = clean(() => encodePairs(encoders, batch, context));
   const image = stopGradient(pairs.image.features), text = stopGradient(pairs.text.features);
   return {
     features: { image, text },

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { perturb } from "../nn/attack.ts";
 import { type AffineSpec, layerNorm, layerNormSpec, linear, linearSpec } from "../nn/layers.ts";
 import { type ParametersOf, Spec } from "../nn/spec.ts";
 import { gelu } from "../ops/activations.ts";
@@ -157,7 +158,7 @@ export function regionEmbed(
     const [batch, count] = hidden.shape as [number, number], at = reshape(hidden, [batch, count, 1]);
     seen = add(multiply(features, subtract(1, at)), multiply(at, slice(mask_embedding.weight, 0, 1, 2)));
   }
-  const looks = layerNorm(img_layer_norm, linear(img_linear, seen), eps);
+  const looks = layerNorm(img_layer_norm, linear(img_linear, perturb("image", seen)), eps);
   const where = layerNorm(pos_layer_norm, linear(pos_linear, places), eps);
   const type = slice(p.uniter.embeddings.token_type_embeddings.weight, 0, 1, 2);
   return dropout(layerNorm(LayerNorm, add(add(looks, where), type), eps), rate, key && foldIn(key, 2));

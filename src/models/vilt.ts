@@ -24,7 +24,7 @@ import {
   resizedPositions,
   seePatches,
 } from "./vilt_patches.ts";
-import { patchCount, vitBlock, type VitConfig, type VitSpec, vitSpec } from "./vit.ts";
+import { embedPatches, patchCount, vitBlock, type VitConfig, type VitSpec, vitSpec } from "./vit.ts";
 
 /** Sizes of a ViLT; those of an ALBEF will do. */
 export interface ViltConfig {
@@ -108,13 +108,13 @@ export function viltImageEmbed(
   images: CanvasImages,
   { config: { vision }, grid, rule, mostPatches }: ViltContext,
 ): { embeddings: Tensor; mask: Tensor; row: Tensor; column: Tensor } {
-  const side = Math.sqrt(patchCount(vision)), { cls_token, pos_embed, patch_embed: { proj } } = p.transformer;
+  const side = Math.sqrt(patchCount(vision)), { cls_token, pos_embed } = p.transformer;
   const canvas = grid ?? [side, side],
     own = ownPatches(images, canvas, rule),
-    [batch, , features] = images.patches.shape;
+    [batch] = images.patches.shape;
   const seen = seePatches(images.patches, own, canvas, mostPatches ?? canvas[0] * canvas[1]);
   const table = reshape(slice(pos_embed, 1, 1, side * side + 1), [side * side, vision.width]);
-  const tokens = linear({ weight: reshape(proj.weight, [vision.width, features!]), bias: proj.bias }, seen.patches);
+  const tokens = embedPatches(p.transformer, seen.patches);
   const cls = broadcastTo(add(cls_token, slice(pos_embed, 1, 0, 1)), [batch!, 1, vision.width]);
   return {
     embeddings: concat([cls, add(tokens, resizedPositions(table, seen))], 1),

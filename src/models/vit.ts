@@ -4,6 +4,7 @@
  * @module
  */
 import { checkpoint } from "../autograd/grad.ts";
+import { perturb } from "../nn/attack.ts";
 import { type AffineSpec, layerNorm, layerNormSpec, linear, linearSpec } from "../nn/layers.ts";
 import { type ParametersOf, Spec } from "../nn/spec.ts";
 import { attention } from "../ops/attention.ts";
@@ -154,7 +155,7 @@ export function vitBlocks(
 /** The patch projection: [B, P, 3 * patch^2] -> [B, P, width]. */
 export function embedPatches(p: Pick<ParametersOf<VitSpec>, "patch_embed">, patches: Tensor): Tensor {
   const { weight, bias } = p.patch_embed.proj;
-  return linear({ weight: reshape(weight, [weight.shape[0]!, patches.shape[2]!]), bias }, patches);
+  return perturb("image", linear({ weight: reshape(weight, [weight.shape[0]!, patches.shape[2]!]), bias }, patches));
 }
 
 /** What a block does beside its arithmetic. */

@@ -4,6 +4,16 @@
  * @module
  */
 export {
+  type Attack,
+  clean,
+  type Modality,
+  perturb,
+  predicted,
+  type Prediction,
+  underAttack,
+  weighed,
+} from "./attack.ts";
+export {
   type Affine,
   type AffineSpec,
   batchNormSpec,

@@ -20,6 +20,7 @@ export {
   type ParameterPlace,
   type ParameterRules,
 } from "./layout.ts";
+export { ascend, type AscentOptions, startPerturbation } from "./perturbation.ts";
 export { cosineBySteps, learningRate, type ScheduleOptions } from "./schedule.ts";
 export { applyUpdates, byGroup, chain, freeze, type Mask, type Transformation } from "./transformation.ts";
 export {

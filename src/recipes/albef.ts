@@ -28,6 +28,7 @@ import {
   momentumEncoders,
   startQueues,
 } from "../models/momentum.ts";
+import { clean } from "../nn/attack.ts";
 import { minimum, multiply } from "../ops/elementwise.ts";
 import type { Key } from "../ops/random.ts";
 import { stopGradient } from "../ops/shape.ts";
@@ -80,7 +81,7 @@ export function albefLoss(
   const similar = { queries: x.features, keys: keys.features, temperature: p.temp };
   const negatives = pairNegatives(kind, similar, context.key, batch.imageIds);
   const soft = () => ({
-    logits: maskedLogits(momentum, batch, keys.imageStates, branch(context, 6)),
+    logits: clean(() => maskedLogits(momentum, batch, keys.imageStates, branch(context, 6))),
     alpha,
   });
   return {

@@ -5,9 +5,10 @@
  */
 import type { EntailmentExample } from "../data/entailment.ts";
 import { type EntailmentBatch, entailmentCollate } from "../data/entailment_collate.ts";
+import { classLoss } from "../losses/classes.ts";
 import { branch, type ModelContext, type PatchedPairs } from "../models/albef.ts";
 import { type Entailment, entailmentLogits, type EntailmentSpec, entailmentSpec } from "../models/entailment.ts";
-import { crossEntropy } from "../ops/cross_entropy.ts";
+import { clean } from "../nn/attack.ts";
 import { add, multiply, negate } from "../ops/elementwise.ts";
 import { mean, sum } from "../ops/reduce.ts";
 import { stopGradient } from "../ops/shape.ts";
@@ -53,9 +54,10 @@ export function entailmentLoss(
   context: ModelContext,
   momentum?: EntailmentMomentum,
 ): EntailmentLoss {
-  const logits = entailmentLogits(p, pairs, branch(context, 0)), hard = mean(crossEntropy(logits, labels)[0]);
+  const logits = entailmentLogits(p, pairs, branch(context, 0)), hard = classLoss(logits, labels);
   if (!momentum) return { loss: hard, logits };
-  const { model, alpha } = momentum, momentumLogits = stopGradient(entailmentLogits(model, pairs, branch(context, 1)));
+  const { model, alpha } = momentum,
+    momentumLogits = clean(() => stopGradient(entailmentLogits(model, pairs, branch(context, 1))));
   const soft = negate(mean(sum(multiply(softmax(momentumLogits), logSoftmax(logits)), { axes: [1] })));
   return { loss: add(multiply(hard, 1 - alpha), multiply(soft, alpha)), logits, momentumLogits };
 }

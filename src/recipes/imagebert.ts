@@ -8,6 +8,7 @@
  */
 import { type RegionBatch, regionCollate } from "../data/regions/collate.ts";
 import type { RegionPair } from "../data/regions/dataset.ts";
+import { classLoss } from "../losses/classes.ts";
 import { mlmLoss } from "../losses/mlm.ts";
 import { regionClassLoss, regionFeatureLoss } from "../losses/regions.ts";
 import { type Total, total } from "../losses/total.ts";
@@ -23,10 +24,8 @@ import {
   regionVocabularyLogits,
 } from "../models/regions.ts";
 import { argmax } from "../ops/argmax.ts";
-import { crossEntropy } from "../ops/cross_entropy.ts";
 import { cast, equal, iota, less, multiply, where } from "../ops/elementwise.ts";
 import { foldIn, type Key, uniform } from "../ops/random.ts";
-import { mean } from "../ops/reduce.ts";
 import { reshape } from "../ops/shape.ts";
 import type { Tensor } from "../program/graph.ts";
 import { fields, withDefaults } from "../settings/field.ts";
@@ -81,7 +80,7 @@ export function imagebertLoss(
   const masked = multiply(maskedRegions, cast(isTrue, "f32"));
   return {
     ...total({
-      itm: () => mean(crossEntropy(logits, matches)[0]),
+      itm: () => classLoss(logits, matches),
       mlm: () => mlmLoss(regionVocabularyLogits(p, states, context), labels),
       class: () => regionClassLoss(regionClassLogits(p, states, context), certain(shares!), masked),
       feature: () => regionFeatureLoss(predictedFeatures(p, states, context), features, masked),

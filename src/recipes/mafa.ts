@@ -33,6 +33,7 @@ import {
   TEMPERATURE_BOUNDS,
 } from "../models/albef.ts";
 import { type MomentumEncoders, momentumEncoders } from "../models/momentum.ts";
+import { clean } from "../nn/attack.ts";
 import { add, cast, greaterEqual, multiply, subtract, where } from "../ops/elementwise.ts";
 import { greater } from "../ops/comparisons.ts";
 import { gather } from "../ops/gather.ts";
@@ -120,7 +121,7 @@ export function mafaLoss(
   const similar = { queries: features, keys: features, temperature: p.temp };
   const first = pairNegatives(kind, similar, context.key, imageIds);
   const second = negativesBesides(first, kind, similar, context.key, imageIds);
-  const judged = judgePairs(judge, batch, first, context);
+  const judged = clean(() => judgePairs(judge, batch, first, context));
   const sides = <T>(of: (side: keyof PairNegatives) => T): { images: T; texts: T } => ({
     images: of("images"),
     texts: of("texts"),

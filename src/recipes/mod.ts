@@ -17,6 +17,7 @@ import { tcl } from "./tcl.ts";
 import { uvlp } from "./uvlp.ts";
 import { vilt } from "./vilt.ts";
 
+export { adversarial, type AdversarialOptions } from "./adversarial.ts";
 export {
   albef,
   type AlbefExtra,

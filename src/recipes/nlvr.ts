@@ -7,12 +7,12 @@
 import type { CaptionPair } from "../data/caption_pairs.ts";
 import { type NlvrBatch, nlvrCollate, type NlvrExample } from "../data/nlvr_collate.ts";
 import { type PairBatch, pairCollate } from "../data/pair_collate.ts";
+import { classLoss } from "../losses/classes.ts";
 import { drawAssignment, textAssignmentLogits } from "../losses/assignment.ts";
 import { branch } from "../models/albef.ts";
 import { nlvrLogits, type NlvrSpec, nlvrSpec, type TextAssignmentSpec, textAssignmentSpec } from "../models/nlvr.ts";
-import { crossEntropy } from "../ops/cross_entropy.ts";
+import { clean } from "../nn/attack.ts";
 import { foldIn } from "../ops/random.ts";
-import { mean } from "../ops/reduce.ts";
 import type { Tensor } from "../program/graph.ts";
 import { fields } from "../settings/field.ts";
 import type { LossResult, NoExtra } from "../train/task.ts";
@@ -53,7 +53,7 @@ export const textAssignment: Recipe<
       input: collate.shapes(batch),
       loss(p, _, input, { key }) {
         const context = branch({ config, key, remat }, 2);
-        const choose = (similarities: Tensor) => drawAssignment(similarities, foldIn(key, 1));
+        const choose = (similarities: Tensor) => clean(() => drawAssignment(similarities, foldIn(key, 1)));
         const { logits, assignment } = textAssignmentLogits(p, patched(input, config), choose, context);
         return classification(logits, assignment.labels);
       },
@@ -64,7 +64,7 @@ export const textAssignment: Recipe<
 /** Mean cross-entropy of logits [B, C] with labels i32 [B], and the share of labels whose logit is the largest. */
 function classification(logits: Tensor, labels: Tensor): LossResult<NoExtra> {
   return {
-    loss: mean(crossEntropy(logits, labels)[0]),
+    loss: classLoss(logits, labels),
     metrics: { accuracy: accuracy(logits, labels) },
   };
 }

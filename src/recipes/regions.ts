@@ -7,6 +7,7 @@
  */
 import { type RegionBatch, regionCollate, type RegionSizes } from "../data/regions/collate.ts";
 import type { RegionPair } from "../data/regions/dataset.ts";
+import { classLoss } from "../losses/classes.ts";
 import { mlmLoss } from "../losses/mlm.ts";
 import { alignmentLoss, innerWords, type TransportOptions, wordPatchAlignment } from "../losses/optimal_transport.ts";
 import { regionClassLoss, regionFeatureLoss } from "../losses/regions.ts";
@@ -26,11 +27,9 @@ import {
   type RegionWords,
   type SeenRegions,
 } from "../models/regions.ts";
-import { crossEntropy } from "../ops/cross_entropy.ts";
 import { cast, where } from "../ops/elementwise.ts";
 import { gather } from "../ops/gather.ts";
 import { foldIn, type Key } from "../ops/random.ts";
-import { mean } from "../ops/reduce.ts";
 import { concat, reshape } from "../ops/shape.ts";
 import type { Tensor } from "../program/graph.ts";
 import { fields, withDefaults } from "../settings/field.ts";
@@ -109,7 +108,7 @@ export function regionsLoss(
   const guess = (): RegionStates => guessed ??= regionStates(p, words, { ...regions, hidden: maskedRegions }, at(3));
   return {
     ...total({
-      itm: () => mean(crossEntropy(logits, matches)[0]),
+      itm: () => classLoss(logits, matches),
       mlm: () => mlmLoss(masked(), tags ? concat([mlmLabels, tags.mlmLabels], 1) : mlmLabels),
       feature: () => regionFeatureLoss(predictedFeatures(p, guess(), context), regions.features, maskedRegions),
       class: () => regionClassLoss(regionClassLogits(p, guess(), context), shares!, maskedRegions),

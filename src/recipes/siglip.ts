@@ -8,11 +8,13 @@ import { encodeImage, encodePairs, encodeText, imagePatches, type PairFeatures }
 import { type BertSpec, bertSpec } from "../models/bert.ts";
 import { type VitSpec, vitSpec } from "../models/vit.ts";
 import { type AffineSpec, defaultLinearSpec } from "../nn/layers.ts";
+import { predicted, weighed } from "../nn/attack.ts";
 import { Spec } from "../nn/spec.ts";
 import { abs, add, equal, exp, log, maximum, multiply, negate, subtract } from "../ops/elementwise.ts";
+import { full } from "../ops/full.ts";
 import { matmul } from "../ops/matmul.ts";
 import { sum } from "../ops/reduce.ts";
-import { reshape, stopGradient } from "../ops/shape.ts";
+import { concat, reshape, stopGradient } from "../ops/shape.ts";
 import { officialDecay } from "../optim/layout.ts";
 import type { Tensor } from "../program/graph.ts";
 import { fields, withDefaults } from "../settings/field.ts";
@@ -44,6 +46,7 @@ export type SiglipSpec = {
 export function sigmoidLoss({ image, text }: PairFeatures, logScale: Tensor, bias: Tensor, imageIds: Tensor): Tensor {
   const n = image.shape[0]!;
   const logits = add(multiply(matmul(image, text, { transposeB: true }), exp(logScale)), bias); // [N, N]
+  weighed(n, () => predicted(concat([reshape(logits, [n * n, 1]), full([n * n, 1], 0)], 1))); // each pair is one of two classes
   const same = equal(reshape(imageIds, [n, 1]), reshape(imageIds, [1, n]));
   const z = multiply(logits, subtract(multiply(same, 2), 1));
   const losses = add(maximum(negate(z), 0), log(add(exp(negate(abs(z))), 1))); // log(1 + e^-z) without overflow

@@ -32,6 +32,7 @@ import {
   type MomentumPairs,
   startQueues,
 } from "../models/momentum.ts";
+import { clean } from "../nn/attack.ts";
 import { add, multiply } from "../ops/elementwise.ts";
 import type { Key } from "../ops/random.ts";
 import { stopGradient } from "../ops/shape.ts";
@@ -116,7 +117,7 @@ export function tclLoss(
     ? undefined
     : alignmentTerms(x.features, p.temp, { keys, encoders: momentum, mask: batch.mask }, alpha);
   const soft = () => ({
-    logits: maskedLogits(momentum, batch, keys.imageStates, branch(context, 6)),
+    logits: clean(() => maskedLogits(momentum, batch, keys.imageStates, branch(context, 6))),
     alpha,
   });
   return {

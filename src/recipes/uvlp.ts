@@ -22,6 +22,7 @@ import {
   regionStates,
   regionVocabularyLogits,
 } from "../models/regions.ts";
+import { predicted } from "../nn/attack.ts";
 import { cast, multiply, where } from "../ops/elementwise.ts";
 import { crossEntropy } from "../ops/cross_entropy.ts";
 import { foldIn } from "../ops/random.ts";
@@ -104,6 +105,7 @@ export function uvlpLoss(
     ...total({
       itm: () => {
         const weight = where(drawn.matches, matchWeights(logits, epoch, filterFrom), 1);
+        predicted(logits, weight);
         return mean(multiply(weight, crossEntropy(logits, drawn.matches)[0]));
       },
       mlm: () => weightedTokenLoss(words(sentence().text), mlmLabels, trusted()),

@@ -6,6 +6,7 @@
  */
 import type { CaptionPair } from "../data/caption_pairs.ts";
 import { type MlmBatch, mlmCollate } from "../data/pair_collate.ts";
+import { classLoss } from "../losses/classes.ts";
 import { type MaskedTexts, mlmLoss } from "../losses/mlm.ts";
 import { chooseNegatives } from "../losses/negatives.ts";
 import {
@@ -29,12 +30,10 @@ import {
   viltVocabularyLogits,
 } from "../models/vilt.ts";
 import type { CanvasImages } from "../models/vilt_patches.ts";
-import { crossEntropy } from "../ops/cross_entropy.ts";
 import { cast, less, where } from "../ops/elementwise.ts";
 import { full } from "../ops/full.ts";
 import { gather } from "../ops/gather.ts";
 import { foldIn, type Key, uniform } from "../ops/random.ts";
-import { mean } from "../ops/reduce.ts";
 import { reshape } from "../ops/shape.ts";
 import { argsort } from "../ops/sort.ts";
 import type { Tensor } from "../program/graph.ts";
@@ -93,7 +92,7 @@ export function viltLoss(p: Vilt, batch: ViltBatch, context: ViltContext, option
   const masked = () => viltStates(p, { ids: mlmIds, mask }, images, { ...context, key: keyAt(2) });
   return {
     ...total({
-      itm: () => mean(crossEntropy(logits, matches)[0]),
+      itm: () => classLoss(logits, matches),
       mlm: () => mlmLoss(viltVocabularyLogits(p, masked(), context), mlmLabels),
       wpa: () => alignmentLoss(alignment.distance, cast(matches, "f32")),
     }, { wpa: 0.1, ...weights }),

@@ -9,6 +9,7 @@ import { answerLogits, answerLosses } from "../losses/answers.ts";
 import type { Logits } from "../losses/softmax_loss.ts";
 import { branch, type ModelContext, type PatchedPairs } from "../models/albef.ts";
 import { encodeQuestions, type Vqa, type VqaSpec, vqaSpec } from "../models/vqa.ts";
+import { clean } from "../nn/attack.ts";
 import { multiply } from "../ops/elementwise.ts";
 import { gather } from "../ops/gather.ts";
 import { sum } from "../ops/reduce.ts";
@@ -55,7 +56,7 @@ export function vqaLoss(
     const seen = { question: gather(states, answerQuestions), questionMask: gather(mask, answerQuestions) };
     return answerLogits(model, { ids, mask: answerMask, ...seen }, branch(context, number + 1));
   };
-  const soft = momentum && { logits: logits(momentum.model, 2), alpha: momentum.alpha };
+  const soft = momentum && { logits: clean(() => logits(momentum.model, 2)), alpha: momentum.alpha };
   const losses = answerLosses(logits(p, 0), ids, context.config.text.padId, soft); // [A]
   return multiply(sum(multiply(losses, answerWeights)), 1 / mask.shape[0]!);
 }

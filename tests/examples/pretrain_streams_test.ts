@@ -1,11 +1,11 @@
-import { assertEquals, assertNotEquals } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertNotEquals } from "@std/assert";
 import { SCENE_REGION_CLASSES, writeSceneRegions } from "../../src/data/scenes/regions.ts";
 import { sceneFiles } from "../../src/data/scenes/write.ts";
 import { openCheckpoint } from "../../src/io/checkpoint.ts";
 import { specEntries } from "../../src/nn/spec.ts";
 import { imagebert } from "../../src/recipes/imagebert.ts";
 import { setupOf } from "../recipes/squares.ts";
-import { inProcess, withScenes } from "./pretrain.ts";
+import { assertRefused, inProcess, withScenes } from "./pretrain.ts";
 
 /** Steps of a run; there is a checkpoint in the middle. */
 const STEPS = ["--steps", "4", "--checkpoint-every", "2"];
@@ -58,3 +58,27 @@ Deno.test("--recipe imagebert: a stage of data begins with the parameters of the
     assertNotEquals(await parameters(moved.summary.checkpoint), await parameters(summary.checkpoint));
   });
 });
+
+/** Flags of an attack on the embeddings. */
+const ATTACK = ["--adversarial-steps", "2", "--adversarial-step-size", "0.1", "--adversarial-ball", "0.3"];
+
+for (const recipe of ["regions", "grit"]) {
+  Deno.test(`--recipe ${recipe} with --adversarial-steps resumes with the same bytes; a dry run counts its passes`, async () => {
+    await withScenes(async (dir, flags) => {
+      const own = [...flags, ...STEPS, "--recipe", recipe, ...(recipe === "grit" ? [] : await regionFlags(dir))];
+      const run = [...own, ...ATTACK], { summary, err } = await inProcess(...run, "--out", `${dir}/whole`);
+      assertMatch(err, / clean [\d.]+ adversarial [\d.]+ divergence [\d.]+\)/);
+      await copyHalf(`${dir}/whole`, `${dir}/part`);
+      const again = [...run, "--out", `${dir}/part`, "--resume"];
+      await assertRefused([...again, "--adversarial-kl", "0"], "--adversarial-kl was 1.5 and is 0 now");
+      const resumed = await inProcess(...again);
+      assertEquals([resumed.summary.sha256, resumed.summary.loss], [summary.sha256, summary.loss]);
+      const flop = async (flags: readonly string[]): Promise<number> => {
+        const { err } = await inProcess(...flags, "--out", `${dir}/dry`, "--dry-run");
+        return Number(/ ([\d.e-]+) TFLOP a mini-batch/.exec(err)![1]);
+      };
+      const times = await flop(run) / await flop(own);
+      assert(times > 4 && times < 6, `${times}`);
+    });
+  });
+}
