@@ -40,7 +40,8 @@ Deno.test("symmetricKl() of whole logits and its gradients are float64's, in til
 
 Deno.test("symmetricKl() of logits in parts and its gradients are float64's", async () => {
   const [rows, keys, width] = [5, 7, 3], scale = { data: Float32Array.of(1.5), shape: [] };
-  const parts = (seed: number) => [[rows, width], [keys, width], [keys]].map((shape, i) => randomTensor(shape, seed + i));
+  const parts = (seed: number) =>
+    [[rows, width], [keys, width], [keys]].map((shape, i) => randomTensor(shape, seed + i));
   for (const tile of [14, 2 ** 20]) {
     await checkOp(
       (q, k, bias, q2, k2, bias2, scale) =>

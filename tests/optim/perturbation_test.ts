@@ -8,7 +8,10 @@ import { assertClose, randomTensor } from "../testing/reference.ts";
 /** Squared length of each example. */
 const lengths = (x: ArrayLike<number>, batch: number): number[] => {
   const each = x.length / batch;
-  return Array.from({ length: batch }, (_, b) => Math.hypot(...Array.from({ length: each }, (_, i) => x[b * each + i]!)));
+  return Array.from(
+    { length: batch },
+    (_, b) => Math.hypot(...Array.from({ length: each }, (_, i) => x[b * each + i]!)),
+  );
 };
 
 /** Algorithm 1's step in float64. */

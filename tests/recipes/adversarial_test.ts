@@ -1,4 +1,4 @@
-import { assert, assertAlmostEquals, assertEquals, assertNotEquals, assertThrows } from "@std/assert";
+import { assert, assertAlmostEquals, assertEquals, assertThrows } from "@std/assert";
 import { valueAndGradAux } from "../../src/autograd/grad.ts";
 import { classLoss } from "../../src/losses/classes.ts";
 import { clean, perturb } from "../../src/nn/attack.ts";
