@@ -32,7 +32,7 @@ import {
   type MomentumPairs,
   startQueues,
 } from "../models/momentum.ts";
-import { clean } from "../nn/attack.ts";
+import { clean, weighed } from "../nn/attack.ts";
 import { add, multiply } from "../ops/elementwise.ts";
 import type { Key } from "../ops/random.ts";
 import { stopGradient } from "../ops/shape.ts";
@@ -113,9 +113,8 @@ export function tclLoss(
   const keys = encodeKeys(momentum, queues, { ...batch, patches: batch.secondPatches }, branch(context, 5));
   const similar = { queries: x.features, keys: keys.features, temperature: p.temp };
   const negatives = pairNegatives(kind, similar, context.key, batch.imageIds);
-  const alignment = weights?.itc === 0
-    ? undefined
-    : alignmentTerms(x.features, p.temp, { keys, encoders: momentum, mask: batch.mask }, alpha);
+  const { itc = 1 } = weights ?? {}, sides = { keys, encoders: momentum, mask: batch.mask };
+  const alignment = itc === 0 ? undefined : weighed(itc / 6, () => alignmentTerms(x.features, p.temp, sides, alpha)); // their mean is the term
   const soft = () => ({
     logits: clean(() => maskedLogits(momentum, batch, keys.imageStates, branch(context, 6))),
     alpha,
