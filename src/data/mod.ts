@@ -92,7 +92,7 @@ export {
   type ConversationTemplate,
   type Turn,
 } from "./sequences/conversations.ts";
-export { type DecoderBatch, type DecoderRows } from "./sequences/decoder_batch.ts";
+export { type DecoderBatch, type DecoderRows, sequenceShapes } from "./sequences/decoder_batch.ts";
 export { Mixer, type MixerState, type MixPart, type Room } from "./sequences/mixer.ts";
 export {
   type PackedRows,
@@ -102,13 +102,7 @@ export {
   type RowOptions,
   rowPerSequence,
 } from "./sequences/packer.ts";
-export {
-  type PixelOptions,
-  SequenceBatcher,
-  type SequenceBatchOptions,
-  sequenceShapes,
-  SequenceStream,
-} from "./sequences/stream.ts";
+export { type PixelOptions, SequenceBatcher, type SequenceBatchOptions, SequenceStream } from "./sequences/stream.ts";
 export { openRegions, type RegionPair, withRegions } from "./regions/dataset.ts";
 export {
   type FoundText,

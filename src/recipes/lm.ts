@@ -6,7 +6,7 @@
  */
 import { nextTokenLoss } from "../losses/next_token.ts";
 import { total } from "../losses/total.ts";
-import type { DecoderBatch } from "../data/sequences/decoder_batch.ts";
+import { type DecoderBatch, sequenceShapes } from "../data/sequences/decoder_batch.ts";
 import {
   languageModelParts,
   type VisionLanguageConfig,
@@ -87,12 +87,5 @@ function shapesOf(
       `Cannot train on rows of ${length} tokens: they must be at most the ${decoder.maxPositions} positions of the model`,
     );
   }
-  const ids = { shape: [batch, length], dtype: "i32" } as const, side = image?.encoder.resolution ?? 0;
-  return {
-    tokens: ids,
-    documents: ids,
-    positions: ids,
-    lossMask: { shape: [batch, length], dtype: "f32" },
-    ...(images ? { images: { shape: [images, 3, side, side], dtype: "f32" } } : {}),
-  } as Avals<DecoderBatch>;
+  return sequenceShapes({ batch, length, images, ...(image && { side: image.encoder.resolution }) });
 }

@@ -7,8 +7,8 @@ import { isRecord, openRows, show } from "../json_items.ts";
 import { ImagePaths } from "../image_paths.ts";
 import { takeItems } from "../read_items.ts";
 import { type Fields, fieldsOf, type TaskFiles, unexpected } from "../task_files.ts";
-import { imageFile, remembered, type Segment, type SequenceOptions, toSequence } from "./sequence.ts";
-import { ShuffledSource, type SourceOptions } from "./source.ts";
+import { imageFile, type Segment, type SequenceOptions, toSequence } from "./sequence.ts";
+import { listedSource, ShuffledSource, type SourceOptions } from "./source.ts";
 
 /** Marks where an image stands in what a person says. */
 const MARK = "<image>";
@@ -59,10 +59,7 @@ export function conversationSource(
 ): ShuffledSource<Conversation> {
   const { name = "conversations", template } = options;
   const encode = (c: Conversation) => toSequence(conversationSegments(c, template), options);
-  if (isList(files)) {
-    const listed = { ...options, shuffle: Math.max(1, files.length) };
-    return new ShuffledSource(name, () => [files], remembered(encode), listed);
-  }
+  if (isList(files)) return listedSource(name, files, encode, options);
   const paths = new ImagePaths(files);
   const read = () => takeItems(files, openRows, (row) => toConversation(fieldsOf(row), paths));
   return new ShuffledSource(name, read, encode, options);

@@ -5,6 +5,7 @@
  * @module
  */
 import type { Tensor } from "../../program/graph.ts";
+import type { Avals } from "../../program/tree.ts";
 
 /** Rows of B sequences of T tokens each: documents one behind the other, then padding. */
 export type DecoderRows = {
@@ -29,3 +30,22 @@ export type DecoderBatch = DecoderRows & {
    */
   readonly images?: Tensor;
 };
+
+/** Shapes of mini-batches: rows and their tokens, images and their pixels on a side. */
+export function sequenceShapes(
+  { batch, length, images = 0, side = 0 }: {
+    readonly batch: number;
+    readonly length: number;
+    readonly images?: number;
+    readonly side?: number;
+  },
+): Avals<DecoderBatch> {
+  const rows = { shape: [batch, length], dtype: "i32" } as const;
+  return {
+    tokens: rows,
+    documents: rows,
+    positions: rows,
+    lossMask: { ...rows, dtype: "f32" },
+    ...(images ? { images: { shape: [images, 3, side, side], dtype: "f32" } } : {}),
+  };
+}

@@ -62,13 +62,3 @@ const encoder = new TextEncoder();
 export function imageFile(path: string): ImageFile {
   return { path, id: hash(encoder.encode(path)) };
 }
-
-/** Makes each item's sequence once and keeps it: for lists, which are in memory anyway. */
-export function remembered<T>(encode: (item: T) => Sequence): (item: T) => Sequence {
-  const known = new Map<T, Sequence>();
-  return (item) => {
-    const sequence = known.get(item) ?? encode(item);
-    known.set(item, sequence);
-    return sequence;
-  };
-}

@@ -112,6 +112,29 @@ export class ShuffledSource<T> implements SequenceSource {
   }
 }
 
+/** A source of items that are all there: they are shuffled as one block, and the sequence of each is made once. */
+export function listedSource<T>(
+  name: string,
+  items: readonly T[],
+  encode: (item: T) => Sequence,
+  options: SourceOptions,
+): ShuffledSource<T> {
+  return new ShuffledSource(name, () => [items], remembered(encode), {
+    ...options,
+    shuffle: Math.max(1, items.length),
+  });
+}
+
+/** Makes each item's sequence once and keeps it. */
+function remembered<T>(encode: (item: T) => Sequence): (item: T) => Sequence {
+  const known = new Map<T, Sequence>();
+  return (item) => {
+    const sequence = known.get(item) ?? encode(item);
+    known.set(item, sequence);
+    return sequence;
+  };
+}
+
 /** The word of the stream that shuffles a block, behind its epoch and number. */
 const SHUFFLE = 0x5368;
 

@@ -7,7 +7,6 @@ import { ImagePool } from "../image_pool.ts";
 import { type ImageOptions, type ImagePlan, imagePlan, MEAN, STD } from "../transform.ts";
 import { tensor } from "../../program/compile.ts";
 import type { Tensor } from "../../program/graph.ts";
-import type { Avals } from "../../program/tree.ts";
 import type { ImageFile } from "../dataset.ts";
 import type { DecoderBatch } from "./decoder_batch.ts";
 import type { Mixer } from "./mixer.ts";
@@ -32,18 +31,6 @@ export interface SequenceBatchOptions extends PackerOptions {
   readonly pixels?: PixelOptions;
   /** Decides on what is random about images. @default 0 */
   readonly seed?: number;
-}
-
-/** Shapes of mini-batches of these options. */
-export function sequenceShapes({ batch, length, images, pixels }: SequenceBatchOptions): Avals<DecoderBatch> {
-  const rows = { shape: [batch, length], dtype: "i32" } as const, side = pixels?.view.resolution ?? 0;
-  return {
-    tokens: rows,
-    documents: rows,
-    positions: rows,
-    lossMask: { ...rows, dtype: "f32" },
-    ...(images ? { images: { shape: [images, 3, side, side], dtype: "f32" } } : {}),
-  };
 }
 
 /** Makes mini-batches of rows; holds a Worker until it is closed. */

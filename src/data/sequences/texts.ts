@@ -4,8 +4,8 @@
  * @module
  */
 import { readTexts, type TextFiles } from "../texts.ts";
-import { remembered, type SequenceOptions, toSequence } from "./sequence.ts";
-import { ShuffledSource, type SourceOptions } from "./source.ts";
+import { type SequenceOptions, toSequence } from "./sequence.ts";
+import { listedSource, ShuffledSource, type SourceOptions } from "./source.ts";
 
 /** Options of {@linkcode textSource}. */
 export interface TextSourceOptions extends Omit<SourceOptions, "images">, Pick<SequenceOptions, "tokenizer"> {
@@ -17,11 +17,8 @@ export interface TextSourceOptions extends Omit<SourceOptions, "images">, Pick<S
 export function textSource(texts: TextFiles | readonly string[], options: TextSourceOptions): ShuffledSource<string> {
   const { tokenizer, name = "texts" } = options;
   const encode = (text: string) => toSequence([{ text }, "end"], { tokenizer, imageTokens: 0 });
-  if (!isList(texts)) return new ShuffledSource(name, () => readTexts(texts), encode, options);
-  return new ShuffledSource(name, () => [texts], remembered(encode), {
-    ...options,
-    shuffle: Math.max(1, texts.length),
-  });
+  if (isList(texts)) return listedSource(name, texts, encode, options);
+  return new ShuffledSource(name, () => readTexts(texts), encode, options);
 }
 
 function isList(texts: TextFiles | readonly string[]): texts is readonly string[] {

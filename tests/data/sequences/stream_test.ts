@@ -1,11 +1,11 @@
 import { assertAlmostEquals, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { openDataset } from "../../../src/data/datasets.ts";
 import { sceneFiles, writeScenes } from "../../../src/data/scenes/write.ts";
-import type { DecoderBatch } from "../../../src/data/sequences/decoder_batch.ts";
+import { type DecoderBatch, sequenceShapes } from "../../../src/data/sequences/decoder_batch.ts";
 import { Mixer } from "../../../src/data/sequences/mixer.ts";
 import { pairSource } from "../../../src/data/sequences/pairs.ts";
 import { imageFile, toSequence } from "../../../src/data/sequences/sequence.ts";
-import { SequenceBatcher, sequenceShapes, SequenceStream } from "../../../src/data/sequences/stream.ts";
+import { SequenceBatcher, SequenceStream } from "../../../src/data/sequences/stream.ts";
 import { textSource } from "../../../src/data/sequences/texts.ts";
 import { toHost } from "../../../src/program/compile.ts";
 import { testInFolder } from "../../testing/folders.ts";
@@ -46,7 +46,7 @@ testInFolder(
     const shapes = Object.fromEntries(
       Object.entries(input).map(([name, { shape, dtype }]) => [name, { shape, dtype }]),
     );
-    assertEquals(shapes, sequenceShapes(sizes) as never);
+    assertEquals(shapes, sequenceShapes({ ...sizes, side: sizes.pixels.view.resolution }) as never);
     assertThrows(() => resumed.restore(new Map()), RangeError, 'the checkpoint must have the part "sequences"');
     await whole.close();
     await resumed.close();
