@@ -1,6 +1,7 @@
 /** Runs of pretrain.ts, each in a process of its own or all in this one. */
 import { assert, assertEquals } from "@std/assert";
 import { main } from "../../examples/pretrain.ts";
+import { SCENE_REGION_CLASSES, writeSceneRegions } from "../../src/data/scenes/regions.ts";
 import { sceneFiles, writeScenes } from "../../src/data/scenes/write.ts";
 import { UsageError } from "../../src/settings/errors.ts";
 import { withFolder } from "../testing/folders.ts";
@@ -80,4 +81,22 @@ export async function withScenes(body: (dir: string, flags: string[]) => Promise
     const { captions, images } = sceneFiles(`${dir}/scenes`, "train");
     await body(dir, ["--data", captions, "--images", images, ...SIZES]);
   });
+}
+
+/** Flags that give the regions of these scenes and the names of their classes. */
+export async function regionFlags(dir: string): Promise<string[]> {
+  const regions = await writeSceneRegions(sceneFiles(`${dir}/scenes`, "train"), { size: 16 });
+  await Deno.writeTextFile(`${dir}/names.txt`, SCENE_REGION_CLASSES.join("\n") + "\n");
+  return ["--regions", regions, "--region-names", `${dir}/names.txt`, "--most-regions", "3"];
+}
+
+/** Steps of a run; there is a checkpoint in the middle. */
+export const STEPS: readonly string[] = ["--steps", "4", "--checkpoint-every", "2"];
+
+/** Copies a finished run as it was after its checkpoint in the middle. */
+export async function copyHalf(whole: string, part: string): Promise<void> {
+  await Deno.mkdir(part);
+  for await (const { name } of Deno.readDir(whole)) {
+    if (!name.startsWith("step-00000004")) await Deno.copyFile(`${whole}/${name}`, `${part}/${name}`);
+  }
 }

@@ -1,42 +1,9 @@
 import { assert, assertEquals, assertMatch, assertNotEquals } from "@std/assert";
-import { SCENE_REGION_CLASSES, writeSceneRegions } from "../../src/data/scenes/regions.ts";
-import { sceneFiles } from "../../src/data/scenes/write.ts";
 import { openCheckpoint } from "../../src/io/checkpoint.ts";
 import { specEntries } from "../../src/nn/spec.ts";
 import { imagebert } from "../../src/recipes/imagebert.ts";
 import { setupOf } from "../recipes/squares.ts";
-import { assertRefused, inProcess, withScenes } from "./pretrain.ts";
-
-/** Steps of a run; there is a checkpoint in the middle. */
-const STEPS = ["--steps", "4", "--checkpoint-every", "2"];
-
-/** Flags that give the scenes' regions and the names of their classes. */
-async function regionFlags(dir: string): Promise<string[]> {
-  const regions = await writeSceneRegions(sceneFiles(`${dir}/scenes`, "train"), { size: 16 });
-  await Deno.writeTextFile(`${dir}/names.txt`, SCENE_REGION_CLASSES.join("\n") + "\n");
-  return ["--regions", regions, "--region-names", `${dir}/names.txt`, "--most-regions", "3"];
-}
-
-/** Copies a finished run as it was after its checkpoint in the middle. */
-async function copyHalf(whole: string, part: string): Promise<void> {
-  await Deno.mkdir(part);
-  for await (const { name } of Deno.readDir(whole)) {
-    if (!name.startsWith("step-00000004")) await Deno.copyFile(`${whole}/${name}`, `${part}/${name}`);
-  }
-}
-
-for (const [recipe, looksAtRegions] of [["imagebert", true], ["uvlp", true], ["mug", false]] as const) {
-  Deno.test(`--recipe ${recipe} trains and resumes with the same bytes`, async () => {
-    await withScenes(async (dir, flags) => {
-      const run = [...flags, ...STEPS, "--recipe", recipe, ...(looksAtRegions ? await regionFlags(dir) : [])];
-      const { summary } = await inProcess(...run, "--out", `${dir}/whole`);
-      assertEquals(summary.steps, 4);
-      await copyHalf(`${dir}/whole`, `${dir}/part`);
-      const resumed = await inProcess(...run, "--out", `${dir}/part`, "--resume");
-      assertEquals([resumed.summary.sha256, resumed.summary.loss], [summary.sha256, summary.loss]);
-    });
-  });
-}
+import { assertRefused, copyHalf, inProcess, regionFlags, STEPS, withScenes } from "./pretrain.ts";
 
 /** A checkpoint's parameters by name, without the optimizer's state. */
 async function parameters(path: string): Promise<[string, number[]][]> {
