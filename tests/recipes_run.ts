@@ -24,7 +24,7 @@ const SIZES = "--model tiny --resolution 66 --patch 22 --batch 64 --text-length 
 /** Two objects in each scene; 128 held-out ones, and groups of near-duplicates. */
 const SCENES = { train: 2048, val: 0, test: 128, hard: 16, objects: [2, 2], seed: 1 } as const;
 /** Of the runs that are compared. */
-const SHORT = { steps: 12, checkpointEvery: 4, killAfter: 6 };
+const SHORT = { steps: 8, checkpointEvery: 2, killAfter: 4 };
 
 /** What a run is given beside the sizes: ALBEF's family has random negatives, as the demo. */
 const ownFlags: Readonly<Record<string, string>> = {
