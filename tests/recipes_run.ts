@@ -39,7 +39,7 @@ const ownFlags: Readonly<Record<string, string>> = {
 
 /** Recipes by the name of their line, with their flags: every one of pretrain.ts, OSCAR beside UNITER. */
 const courses = new Map<string, string>(
-  [...Object.keys({ ...pairRecipes, ...streamRecipes })].map((recipe) => [
+  Object.keys({ ...pairRecipes, ...streamRecipes }).map((recipe) => [
     recipe,
     `--recipe ${recipe} ${ownFlags[recipe] ?? ""}`.trim(),
   ]),
@@ -160,9 +160,14 @@ async function main(): Promise<void> {
   await inTurns(
     Number(jobs),
     left.map((recipe) => async () => {
-      const line = await learn(recipe, files, work, Number(steps));
-      await appendLine(keep, line);
-      if (!line.resumed.equal) Deno.exitCode = 1;
+      try {
+        const line = await learn(recipe, files, work, Number(steps));
+        await appendLine(keep, line);
+        if (!line.resumed.equal) Deno.exitCode = 1;
+      } catch (error) {
+        console.error(`${recipe}: ${(error as Error).message}`);
+        Deno.exitCode = 1; // the other recipes go on
+      }
       say(recipe);
     }),
   );
