@@ -5,6 +5,7 @@ import {
   type CaptionDataset,
   configs,
   cosineBySteps,
+  countKernels,
   countParameters,
   defaultDevice,
   describeMemory,
@@ -199,6 +200,8 @@ export async function sayMemory(
   const parameters = countParameters(objective.spec).toLocaleString("en");
   const tera = (await estimateFlop(objective, stepOf(options)) / 1e12).toPrecision(3);
   say(`${parameters} parameters; ${tera} TFLOP a mini-batch`);
+  const { runs, distinct } = await countKernels(objective, stepOf(options));
+  say(`a step runs ${runs} kernels, ${distinct} of them distinct: these are compiled first`);
   say(`batch ${batch}:\n${describeMemory(await estimate(batch))}`);
   const limit = memoryGib * 2 ** 30, most = Math.min(examples, 65536);
   const largest = await largestBatch(limit, async (b) => (await estimate(b)).total, { least: 2, most });

@@ -111,7 +111,7 @@ class CleanPass implements Attack {
   readonly kept: unknown[] = [];
 
   /** Logits of the predictions, as a tree. */
-  get logits(): Prediction["logits"][] {
+  get logits(): (Tensor | Prediction["logits"])[] {
     return this.predictions.map(({ logits }) => logits);
   }
 

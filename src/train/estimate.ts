@@ -82,6 +82,20 @@ export async function estimateFlop<S extends SpecTree, X extends Tree, B extends
   return total(programs, ({ plan }) => plan.steps.reduce((n, { flop = 0 }) => n + flop, 0));
 }
 
+/**
+ * How many kernels a step of training `objective` runs, and how many of them have texts of their own: those are what a first run compiles.
+ * Sizes and strides are data of a kernel, so that layers share it; what differs in layout, tile or fused ops does not.
+ *
+ * @throws {RangeError} If an op cannot run at these sizes on this adapter.
+ */
+export async function countKernels<S extends SpecTree, X extends Tree, B extends Tree>(
+  objective: Objective<S, X, B>,
+  options: EstimateOptions = {},
+): Promise<{ runs: number; distinct: number }> {
+  const steps = (await planStep(objective, options)).programs.flatMap(({ plan }) => plan.steps);
+  return { runs: steps.length, distinct: new Set(steps.map(({ code }) => code)).size };
+}
+
 /** A step that is planned and takes no memory. */
 export interface PlannedStep<X extends Tree, B extends Tree> {
   /** Shapes of its state. */

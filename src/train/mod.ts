@@ -6,6 +6,7 @@
 export { listCheckpoints, type SavedCheckpoint } from "./checkpoint.ts";
 export {
   type BatchRange,
+  countKernels,
   describeMemory,
   estimateFlop,
   estimateMemory,

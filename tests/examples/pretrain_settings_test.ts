@@ -146,6 +146,7 @@ for (const [recipe, more] of [["grit", []], ["albef", ["--key-queue", "1024"]]] 
       const { out, err } = await inProcess(...dry, "--memory-gib", "0.1");
       assertEquals(out, "");
       assertMatch(err, /^[\d,]+ parameters; [\d.e-]+ TFLOP a mini-batch$/m);
+      assertMatch(err, /^a step runs \d+ kernels, \d+ of them distinct: these are compiled first$/m);
       const most = largest(err), limit = 0.1 * 2 ** 30;
       assert(most > 10 && most < 900, `${most}`);
       for (const [batch, fits] of [[most, true], [Math.ceil(1.05 * most), false]] as const) {

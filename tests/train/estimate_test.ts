@@ -1,7 +1,7 @@
 import { assert, assertAlmostEquals, assertEquals, assertRejects } from "@std/assert";
 import { defaultDevice, openDevice, setDefaultDevice } from "../../src/gpu/device.ts";
 import { groupingBytes } from "../../src/grit/group.ts";
-import { configs } from "../../src/models/config.ts";
+import { type AlbefConfig, configs } from "../../src/models/config.ts";
 import { Spec } from "../../src/nn/spec.ts";
 import { ParameterLayout } from "../../src/optim/layout.ts";
 import { add, tanh } from "../../src/ops/elementwise.ts";
@@ -11,6 +11,7 @@ import { tensor, toHost } from "../../src/program/compile.ts";
 import type { Tensor } from "../../src/program/graph.ts";
 import { collecting, pairRecipes } from "../../src/recipes/mod.ts";
 import {
+  countKernels,
   describeMemory,
   estimateFlop,
   estimateMemory,
@@ -128,13 +129,17 @@ Deno.test("a batch that an op refuses does not fit", async () => {
   await assertRejects(() => largestBatch(1e9, upTo(99, fault)), TypeError, "a fault of the program");
 });
 
-/** The memory of a recipe of tiny on captions of 12 tokens. */
-async function estimated(name: keyof typeof pairRecipes, batch: number, queue = 0): Promise<MemoryEstimate> {
-  const config = configs.tiny, view = { resolution: config.vision.resolution, transform: "train" } as const;
+/** A recipe of a small model on captions of 12 tokens. */
+function recipe(name: keyof typeof pairRecipes, batch: number, config: AlbefConfig = configs.tiny) {
+  const view = { resolution: config.vision.resolution, transform: "train" } as const;
   const { fields, objective } = pairRecipes[name];
   const values = Object.fromEntries(Object.entries(fields).map(([key, field]) => [key, field.default]));
-  const own = objective({ config, batch, textLength: 12, view }, values as never);
-  return await estimateMemory(collecting(own as never, queue, config.embedding));
+  return objective({ config, batch, textLength: 12, view }, values as never) as never;
+}
+
+/** Its memory. */
+function estimated(name: keyof typeof pairRecipes, batch: number, queue = 0): Promise<MemoryEstimate> {
+  return estimateMemory(collecting(recipe(name, batch), queue, configs.tiny.embedding));
 }
 
 Deno.test("the memory of pre-training is linear in the batch and shows queues and grouping", async () => {
@@ -162,4 +167,12 @@ Deno.test("the memory of recipes with momentum encoders shows these and their qu
   assert(albef.extra > queues + 0.9 * copies && albef.extra < queues + 1.1 * copies, `${albef.extra}, ${copies}`);
   assert(retrieval.extra > queues && retrieval.extra < albef.extra, `${retrieval.extra}`); // no head of MLM
   assert(albef.intermediates > grit.intermediates);
+});
+
+Deno.test("countKernels(): further layers run the kernels of those before", async () => {
+  const { tiny } = configs, deeper = { ...tiny, vision: { ...tiny.vision, depth: 2 * tiny.vision.depth } };
+  const few = await countKernels(recipe("grit", 8)), many = await countKernels(recipe("grit", 8, deeper));
+  assert(many.runs > few.runs + 20 * tiny.vision.depth, `${few.runs} and ${many.runs} runs`);
+  assertEquals(many.distinct, few.distinct);
+  assert(8 * few.distinct < many.runs, `${few.distinct} of ${many.runs}`);
 });
