@@ -1,7 +1,7 @@
 /** Runs that are killed on their way, and what they leave. */
 import { sha256IfThere } from "../../src/io/files.ts";
 
-export const wait = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+const wait = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** When a run is killed, and how. */
 export interface Aim {
