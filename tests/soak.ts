@@ -4,9 +4,10 @@
  * confidence interval. What it saw is kept beside the command.
  *
  * JavaScript's garbage is collected before each sample: a GPUCommandEncoder is a few bytes to V8 and 2 kB to the process, so V8 lets tens of
- * thousands of them lie before it looks (tests/bench/submits.ts shows it without our code), and what lies there hides what leaks. The space
- * of young objects is held at 1 MB in all isolates: without that memory jumped by 14 MB by step 750 and 17 MB at step 3,400, outside of the
- * main thread's heap; most likely in the image workers, where the main thread cannot collect.
+ * thousands of them lie before it looks (tests/bench/submits.ts shows it without our code), and what lies there hides what leaks. The main
+ * thread cannot collect in the image Workers, whose garbage was 1 MB a thousand steps for thousands of steps: so the space of young objects is
+ * held at 1 MB in all isolates, and whoever fills it collects the old ones too (`--gc-global`). What is left in the first 7,000 steps is
+ * what sharp takes for its first 28,000 images (tests/bench/decodes.ts, without our code too).
  *
  *     deno task soak [--steps 10000] [--keep tests/bench/results/soak.json]
  */
