@@ -5,6 +5,7 @@
  */
 import { Tensor } from "../program/graph.ts";
 import { fromLeaves, leaves, mapTree, type Tree } from "../program/tree.ts";
+import { checkOptions, type OptionKinds } from "../program/options.ts";
 import { zerosLike } from "../ops/creation.ts";
 import { full } from "../ops/full.ts";
 import { barrier, identity, withBackward } from "../ops/shape.ts";
@@ -27,6 +28,8 @@ export interface GradOptions<N extends Argnums = Argnums> {
 }
 
 /** What the overloads below are of. */
+const GRAD_OPTIONS: OptionKinds<GradOptions> = { argnums: "one", hasAux: "one" };
+
 type AnyFunction = (...args: unknown[]) => unknown;
 
 /**
@@ -46,8 +49,9 @@ export function valueAndGrad<A extends readonly unknown[], const N extends Argnu
 ): (...args: A) => [Tensor, Gradients<A, N>];
 export function valueAndGrad(
   fn: AnyFunction,
-  { argnums = 0, hasAux = false }: GradOptions = {},
+  options: GradOptions = {},
 ): AnyFunction {
+  const { argnums = 0, hasAux = false } = checkOptions("valueAndGrad", options, GRAD_OPTIONS);
   const numbers = typeof argnums === "number" ? [argnums] : argnums;
   return (...args) => {
     checkArgnums(numbers, args.length);
@@ -98,6 +102,7 @@ export function grad<A extends readonly unknown[], const N extends Argnums = 0>(
   options?: GradOptions<N>,
 ): (...args: A) => Gradients<A, N>;
 export function grad(fn: AnyFunction, options: GradOptions = {}): AnyFunction {
+  checkOptions("grad", options, GRAD_OPTIONS);
   const both = valueAndGrad(fn as (...args: unknown[]) => Tensor, options);
   return (...args) => {
     const [value, gradients] = both(...args) as [unknown, unknown];

@@ -12,6 +12,7 @@ import { applyAll, type Aval, type Batch, type Node, type Op, sameShape, Tensor 
 import { placeholder } from "../program/program.ts";
 import { dependents, replay } from "../program/replay.ts";
 import { entries, fromLeaves, leaves, mapTree, type Tree } from "../program/tree.ts";
+import { checkOptions } from "../program/options.ts";
 import { backpropagate } from "./backpropagate.ts";
 import { Batching } from "./_batching.ts";
 import { type Body, lowerLoop } from "./_loop_lowering.ts";
@@ -174,13 +175,14 @@ export function scan<C extends Tree, X extends Tree, Y extends Tree>(
   fn: (carry: C, x: X) => readonly [C, Y],
   init: C,
   xs: X,
-  { reverse = false, length: given }: ScanLoopOptions = {},
+  options: ScanLoopOptions = {},
 ): [C, Y] {
+  const { reverse = false, length: given } = checkOptions("scan", options, { length: "one", reverse: "one" });
   const length = lengthOf(xs, given);
   const carries = mapTree(init, placeholder),
     row = mapTree(xs, ({ shape, dtype }) => placeholder({ shape: shape.slice(1), dtype }));
   const [next, y] = fn(carries, row);
-  checkCarry(entries(init), entries(next));
+  checkCarry("scan", entries(init), entries(next));
   const all = [...leaves(init), ...leaves(xs), ...leaves(y)], half = all.find((t) => t.dtype === "f16");
   if (half) throw new TypeError(`Cannot apply scan: carries, xs and results must be f32, i32 or u32: one is ${half}`);
   const turn = { carries: leaves(carries), xs: leaves(row), next: leaves(next), ys: leaves(y) };
@@ -204,7 +206,12 @@ function lengthOf(xs: Tree, given: number | undefined): number {
   );
 }
 
-function checkCarry(before: readonly [string, Tensor][], after: readonly [string, Tensor][]): void {
+/** Throws unless the next carry has the structure, the shapes and the types of the first. */
+export function checkCarry(
+  name: string,
+  before: readonly [string, Tensor][],
+  after: readonly [string, Tensor][],
+): void {
   const text = (list: readonly [string, Tensor][]): string =>
     list.map(([path, t]) => (path ? `${path}: ${t}` : `${t}`)).join("; ");
   const same = before.length === after.length &&
@@ -213,7 +220,7 @@ function checkCarry(before: readonly [string, Tensor][], after: readonly [string
     );
   if (!same) {
     throw new RangeError(
-      `Cannot apply scan: the next carry must be like the first, ${text(before)}: it is ${text(after)}`,
+      `Cannot apply ${name}: the next carry must be like the first, ${text(before)}: it is ${text(after)}`,
     );
   }
 }

@@ -7,6 +7,7 @@ import { moveAxis } from "../ops/axes.ts";
 import { Tensor } from "../program/graph.ts";
 import { placeholder } from "../program/program.ts";
 import { fromLeaves, leaves, mapTree, type Tree } from "../program/tree.ts";
+import { checkOptions } from "../program/options.ts";
 import { Batching } from "./_batching.ts";
 
 /**
@@ -40,8 +41,9 @@ export interface VmapOptions {
  */
 export function vmap<A extends readonly unknown[], R extends Tree>(
   fn: (...args: A) => R,
-  { in: given = 0, out = 0 }: VmapOptions = {},
+  options: VmapOptions = {},
 ): (...args: A) => R {
+  const { in: given = 0, out = 0 } = checkOptions("vmap", options, { in: "one", out: "one" });
   return (...args) => {
     const axes = args.map((_, i) =>
       Array.isArray(given) ? axisOf(given as readonly BatchAxes[], i) : given as BatchAxes

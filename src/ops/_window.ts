@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { OptionKinds } from "../program/options.ts";
 
 /** A number for the lines and one for the columns. */
 export type PerAxis = readonly [number, number];
@@ -22,6 +23,11 @@ export interface WindowOptions {
   /** Steps between its elements. Default 1. */
   readonly dilation?: number | PerAxis;
 }
+
+/** Kinds of {@linkcode WindowOptions}. */
+export const WINDOW_OPTIONS = { stride: "one", padding: "one", dilation: "one" } as const satisfies OptionKinds<
+  WindowOptions
+>;
 
 /** The sizes of a convolution of x [batch, inputs, ...from] with weight [outputs, inputs / groups, ...kernel]. */
 export interface Conv extends Window {

@@ -7,6 +7,7 @@
  * @module
  */
 import { apply, type Tensor } from "../program/graph.ts";
+import { checkOptions } from "../program/options.ts";
 import { checkInput, FLOATS } from "./_check.ts";
 import {
   abs,
@@ -46,7 +47,8 @@ export interface GeluOptions {
  * GELU, x * Phi(x) (Hendrycks and Gimpel 2016), exact with the erf or in its tanh form. Infinity stays; -infinity gives
  * NaN, as in PyTorch.
  */
-export function gelu(x: Tensor, { approximate = "none" }: GeluOptions = {}): Tensor {
+export function gelu(x: Tensor, options: GeluOptions = {}): Tensor {
+  const { approximate = "none" } = checkOptions("gelu", options, { approximate: "one" });
   return approximate === "tanh" ? geluTanh(x) : geluErf(x);
 }
 

@@ -4,10 +4,11 @@
  * @module
  */
 import { apply, type Op, type Tensor } from "../program/graph.ts";
+import { checkOptions } from "../program/options.ts";
 import { leadingAxis } from "./_batch.ts";
 import { asF32 } from "./_float.ts";
 import { max, min } from "./max.ts";
-import type { ReduceOptions } from "./reduce.ts";
+import { REDUCE_OPTIONS, type ReduceOptions } from "./reduce.ts";
 
 const bits: Record<string, string> = { f32: "(bitcast<U>($0) & U(0x7fffffffu))", i32: "bitcast<U>($0)", u32: "$0" };
 
@@ -30,7 +31,7 @@ export function truth(x: Tensor): Tensor {
  * @param x Any type, any shape.
  */
 export function any(x: Tensor, options: ReduceOptions = {}): Tensor {
-  return max(truth(x), options);
+  return max(truth(x), checkOptions("any", options, REDUCE_OPTIONS));
 }
 
 /**
@@ -39,5 +40,5 @@ export function any(x: Tensor, options: ReduceOptions = {}): Tensor {
  * @param x Any type, any shape.
  */
 export function all(x: Tensor, options: ReduceOptions = {}): Tensor {
-  return min(truth(x), options);
+  return min(truth(x), checkOptions("all", options, REDUCE_OPTIONS));
 }

@@ -5,6 +5,7 @@
  */
 import source from "../../kernels/argmax.wgsl" with { type: "text" };
 import { apply, type Op, type Tensor } from "../program/graph.ts";
+import { checkOptions, type OptionKinds } from "../program/options.ts";
 import { firstAxis } from "./_batch.ts";
 import { rowsAlong } from "./_axis.ts";
 import { checkInput } from "./_check.ts";
@@ -48,7 +49,11 @@ export const argmaxOp: Op<void> = define("argmax", false);
 /** The op, for tests of a single kernel. */
 export const argminOp: Op<void> = define("argmin", true);
 
-function along(op: Op<void>, x: Tensor, { axis = -1, keepDims = false }: ArgmaxOptions): Tensor {
+/** Kinds of {@linkcode ArgmaxOptions}. */
+export const ARGMAX_OPTIONS: OptionKinds<ArgmaxOptions> = { axis: "one", keepDims: "one" };
+
+function along(op: Op<void>, x: Tensor, options: ArgmaxOptions): Tensor {
+  const { axis = -1, keepDims = false } = checkOptions(op.name, options, ARGMAX_OPTIONS);
   checkInput(op.name, "the input", x, [...ORDERED, "f16"]);
   const { rows, restore } = rowsAlong(op.name, asF32(x), axis);
   const y = restore(apply(op, [rows], undefined));

@@ -4,6 +4,7 @@
  * @module
  */
 import { applyAll, type Aval, type Node, type Op, Tensor } from "../program/graph.ts";
+import { checkOptions, type OptionKinds } from "../program/options.ts";
 import { sum } from "./reduce.ts";
 import { reshape } from "./shape.ts";
 import { checkInput } from "./_check.ts";
@@ -101,6 +102,15 @@ function sumShared(x: Tensor, shape: readonly number[], width: number): Tensor {
   return reshape(sum(reshape(x, [batch, tk, keyHeads, shared, width]), { axes: [3] }), shape);
 }
 
+const ATTENTION_OPTIONS: OptionKinds<AttentionOptions> = {
+  heads: "one",
+  mask: "one",
+  causal: "one",
+  maskedRows: "one",
+  scale: "one",
+  dropout: "one",
+};
+
 /**
  * Attention: for every head, `softmax(scale q k' + mask) v`.
  *
@@ -111,7 +121,7 @@ function sumShared(x: Tensor, shape: readonly number[], width: number): Tensor {
  * @throws {RangeError} if shapes or options do not fit.
  */
 export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOptions): Tensor {
-  const { heads, causal = false, dropout } = options;
+  const { heads, causal = false, dropout } = checkOptions("attention", options, ATTENTION_OPTIONS);
   const mask = options.mask?.shape.length === 3 ? overHeads(options.mask) : options.mask;
   const width = (q.shape.at(-1) ?? 1) / heads;
   const attrs: AttentionAttrs = {

@@ -4,10 +4,19 @@
  * @module
  */
 import type { Aval, Tensor } from "../program/graph.ts";
+import { checkOptions, type OptionKinds } from "../program/options.ts";
 import { checkInput, FLOATS } from "./_check.ts";
 import { conv, transposedConv } from "./_conv.ts";
 import { asF32 } from "./_float.ts";
-import { as2d, pairOf, type PerAxis, type Window1dOptions, type WindowOptions, windowOver } from "./_window.ts";
+import {
+  as2d,
+  pairOf,
+  type PerAxis,
+  type Window1dOptions,
+  WINDOW_OPTIONS,
+  type WindowOptions,
+  windowOver,
+} from "./_window.ts";
 import { add } from "./elementwise.ts";
 import { reshape } from "./shape.ts";
 
@@ -21,6 +30,9 @@ export interface ConvChannels {
   /** Added to each output channel, f32 [outputs]. Default: nothing. */
   readonly bias?: Tensor;
 }
+
+/** Kinds of the options of {@linkcode conv2d} and {@linkcode conv1d}. */
+const CONV_OPTIONS: OptionKinds<ConvOptions> = { bias: "one", ...WINDOW_OPTIONS, groups: "one" };
 
 /** Options of {@linkcode conv2d}. */
 export interface ConvOptions extends WindowOptions, ConvChannels {}
@@ -53,7 +65,7 @@ export interface ConvTransposeOptions extends ConvChannels {
  * @throws {RangeError} if the shapes do not fit, or the padded image does not hold the window.
  */
 export function conv2d(x: Tensor, weight: Tensor, options: ConvOptions = {}): Tensor {
-  return convolve("conv2d", x, weight, options);
+  return convolve("conv2d", x, weight, checkOptions("conv2d", options, CONV_OPTIONS));
 }
 
 /**
@@ -63,7 +75,8 @@ export function conv2d(x: Tensor, weight: Tensor, options: ConvOptions = {}): Te
  * @param weight f32 or f16 [outputs, inputs / groups, k].
  * @throws {RangeError} if the shapes do not fit, or the padded sequence does not hold the window.
  */
-export function conv1d(x: Tensor, weight: Tensor, { groups = 1, bias, ...window }: Conv1dOptions = {}): Tensor {
+export function conv1d(x: Tensor, weight: Tensor, options: Conv1dOptions = {}): Tensor {
+  const { groups = 1, bias, ...window } = checkOptions("conv1d", options, CONV_OPTIONS);
   checkInput("conv1d", "the input", x, FLOATS, ["batch", "inputs", "length"]);
   checkInput("conv1d", "weight", weight, FLOATS, ["outputs", "inputs / groups", "k"]);
   const line = (t: Tensor): Tensor => reshape(t, [t.shape[0]!, t.shape[1]!, 1, t.shape[2]!]);
@@ -82,7 +95,8 @@ export function conv1d(x: Tensor, weight: Tensor, { groups = 1, bias, ...window 
  * @throws {RangeError} if the shapes do not fit, or nothing is left of the result.
  */
 export function convTranspose2d(x: Tensor, weight: Tensor, options: ConvTransposeOptions = {}): Tensor {
-  const name = "convTranspose2d", { groups = 1, bias, padding = 0 } = options;
+  const name = "convTranspose2d";
+  const { groups = 1, bias, padding = 0 } = checkOptions(name, options, { ...CONV_OPTIONS, outputPadding: "one" });
   checkOperands(name, x, weight, ["inputs", "outputs / groups"]);
   const [batch, inputs, ...to] = x.shape as [number, number, number, number];
   const [rows, perGroup, ...kernel] = weight.shape as [number, number, number, number];

@@ -5,6 +5,7 @@
  * @module
  */
 import type { DType, Tensor } from "../program/graph.ts";
+import { checkOptions } from "../program/options.ts";
 import { ANY_TYPE, checkAxis, checkInput, checkInteger } from "./_check.ts";
 import { asF32 } from "./_float.ts";
 import { add, cast, equal, iota, less, multiply, subtract, where } from "./elementwise.ts";
@@ -100,8 +101,10 @@ export interface OneHotOptions {
 export function oneHot(
   indices: Tensor,
   classes: number,
-  { axis = -1, on = 1, off = 0, dtype = "f32" }: OneHotOptions = {},
+  options: OneHotOptions = {},
 ): Tensor {
+  const kinds = { axis: "one", on: "one", off: "one", dtype: "one" } as const;
+  const { axis = -1, on = 1, off = 0, dtype = "f32" } = checkOptions("oneHot", options, kinds);
   checkInput("oneHot", "indices", indices, ["i32", "u32"]);
   checkInteger("oneHot", "classes", classes, 1);
   const at = checkAxis("oneHot", axis, indices.shape.length + 1), own = indices.shape;
@@ -121,7 +124,8 @@ export interface MeshgridOptions {
  *
  * @param vectors [length] each, any types; f16 gives f32.
  */
-export function meshgrid(vectors: readonly Tensor[], { indexing = "xy" }: MeshgridOptions = {}): Tensor[] {
+export function meshgrid(vectors: readonly Tensor[], options: MeshgridOptions = {}): Tensor[] {
+  const { indexing = "xy" } = checkOptions("meshgrid", options, { indexing: "one" });
   vectors.forEach((v, i) => checkInput("meshgrid", `vector ${i}`, v, ANY_TYPE, ["length"]));
   const swapped = indexing === "xy" && vectors.length > 1;
   const axisOf = (i: number): number => swapped && i < 2 ? 1 - i : i;

@@ -8,6 +8,7 @@ import lseUpdateKernel from "../../kernels/lse_update.wgsl" with { type: "text" 
 import pickKernel from "../../kernels/pick_labels.wgsl" with { type: "text" };
 import gradKernel from "../../kernels/softmax_tile_grad.wgsl" with { type: "text" };
 import { apply, applyAll, type Aval, type Node, type Op, Tensor } from "../program/graph.ts";
+import { checkOptions } from "../program/options.ts";
 import { firstAxis } from "./_batch.ts";
 import { checkInput } from "./_check.ts";
 import { flatKernel, lastAxis, rowKernel } from "./_rows.ts";
@@ -127,7 +128,8 @@ const pickLabelsOp: Op<{ readonly offset: number }> = {
  * @param labels i32 or u32 [rows].
  */
 export function crossEntropy(logits: Tensor, labels: Tensor, options: CrossEntropyOptions = {}): [Tensor, Tensor] {
-  return applyAll(crossEntropyOp, [logits, labels], { ignoreIndex: options.ignoreIndex ?? -100 }) as [Tensor, Tensor];
+  const { ignoreIndex = -100 } = checkOptions("crossEntropy", options, { ignoreIndex: "one" });
+  return applyAll(crossEntropyOp, [logits, labels], { ignoreIndex }) as [Tensor, Tensor];
 }
 
 /**

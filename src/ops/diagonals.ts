@@ -5,6 +5,7 @@
  * @module
  */
 import type { DType, Tensor } from "../program/graph.ts";
+import { checkOptions } from "../program/options.ts";
 import { ANY_TYPE, checkInput, checkInteger } from "./_check.ts";
 import { asF32 } from "./_float.ts";
 import { lessEqual } from "./comparisons.ts";
@@ -28,7 +29,9 @@ export interface EyeOptions {
 }
 
 /** A matrix of `rows` rows that is 1 on a diagonal and 0 elsewhere. */
-export function eye(rows: number, { columns = rows, diagonal = 0, dtype = "f32" }: EyeOptions = {}): Tensor {
+export function eye(rows: number, options: EyeOptions = {}): Tensor {
+  const kinds = { columns: "one", diagonal: "one", dtype: "one" } as const;
+  const { columns = rows, diagonal = 0, dtype = "f32" } = checkOptions("eye", options, kinds);
   checkInteger("eye", "rows", rows, 1);
   checkInteger("eye", "columns", columns, 1);
   checkInteger("eye", "diagonal", diagonal);

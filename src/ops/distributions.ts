@@ -5,7 +5,8 @@
  */
 import { foldIn, gumbel, type Key, randint, randomBits, splitKey, uniform } from "./random.ts";
 import type { Tensor } from "../program/graph.ts";
-import { argmax, type ArgmaxOptions } from "./argmax.ts";
+import { checkOptions } from "../program/options.ts";
+import { argmax, ARGMAX_OPTIONS, type ArgmaxOptions } from "./argmax.ts";
 import { checkAxis, checkInput, checkInteger, FLOATS } from "./_check.ts";
 import { add, clamp, less, log, multiply, type Operand, sqrt, subtract } from "./elementwise.ts";
 import { gather } from "./gather.ts";
@@ -28,7 +29,8 @@ export interface NormalOptions {
  * Numbers of the normal distribution, f32 (Box and Muller's transform of two uniform numbers of 24 bits: none is farther than
  * 5.8 deviations from the mean).
  */
-export function normal(key: Key, shape: readonly number[], { mean = 0, deviation = 1 }: NormalOptions = {}): Tensor {
+export function normal(key: Key, shape: readonly number[], options: NormalOptions = {}): Tensor {
+  const { mean = 0, deviation = 1 } = checkOptions("normal", options, { mean: "one", deviation: "one" });
   const [ofRadius, ofAngle] = splitKey(key) as [Key, Key];
   const radius = sqrt(multiply(log(subtract(1, uniform(ofRadius, shape))), -2));
   const drawn = multiply(radius, cos(multiply(uniform(ofAngle, shape), 2 * Math.PI)));
@@ -85,7 +87,7 @@ export function bernoulli(key: Key, shape: readonly number[], probability: Opera
  */
 export function categorical(key: Key, logits: Tensor, options: ArgmaxOptions = {}): Tensor {
   checkInput("categorical", "logits", logits, FLOATS);
-  return argmax(add(logits, gumbel(key, logits.shape)), options);
+  return argmax(add(logits, gumbel(key, logits.shape)), checkOptions("categorical", options, ARGMAX_OPTIONS));
 }
 
 /**
@@ -124,8 +126,9 @@ export function choice(
   key: Key,
   n: number,
   count: number,
-  { replace = true, weights }: ChoiceOptions = {},
+  options: ChoiceOptions = {},
 ): Tensor {
+  const { replace = true, weights } = checkOptions("choice", options, { replace: "one", weights: "one" });
   checkInteger("choice", "n", n, 1);
   checkInteger("choice", "count", count, 1);
   if (weights) checkInput("choice", "weights", weights, "f32", [n]);

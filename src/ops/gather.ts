@@ -6,6 +6,7 @@
 import gatherKernel from "../../kernels/gather.wgsl" with { type: "text" };
 import takeKernel from "../../kernels/take.wgsl" with { type: "text" };
 import { apply, type Aval, bytesPerElement, type Op, sizeOf, type Tensor } from "../program/graph.ts";
+import { checkOptions } from "../program/options.ts";
 import { ANY_TYPE, checkAxis, checkInput } from "./_check.ts";
 import { flatKernel, widthOf } from "./_rows.ts";
 import { folded, unfolded } from "./_batch.ts";
@@ -157,7 +158,7 @@ function rowBytes({ shape, dtype }: Aval): number {
  * @param ids i32 or u32, any shape.
  */
 export function gather(table: Tensor, ids: Tensor, options: GatherOptions = {}): Tensor {
-  return apply(gatherOp, [table, ids], options);
+  return apply(gatherOp, [table, ids], checkOptions("gather", options, { paddingIndex: "one" }));
 }
 
 /**
@@ -170,7 +171,8 @@ export function gather(table: Tensor, ids: Tensor, options: GatherOptions = {}):
  * @param rows Number of result rows.
  */
 export function scatterAdd(x: Tensor, ids: Tensor, rows: number, options: ScatterAddOptions = {}): Tensor {
-  const { axis = 0, ...others } = options, rank = Math.max(1, x.shape.length - ids.shape.length + 1);
+  const { axis = 0, ...others } = checkOptions("scatterAdd", options, { paddingIndex: "one", axis: "one" });
+  const rank = Math.max(1, x.shape.length - ids.shape.length + 1);
   return apply(scatterAddOp, [x, ids], { ...others, rows, axis: checkAxis("scatterAdd", axis, rank) });
 }
 

@@ -4,6 +4,7 @@
  * @module
  */
 import { apply, type Aval, type Op, sameShape, sizeOf, type Tensor } from "../program/graph.ts";
+import { checkOptions } from "../program/options.ts";
 import { asF32 } from "./_float.ts";
 import { broadcastTo, sumTo } from "./reduce.ts";
 import { reshape } from "./shape.ts";
@@ -68,6 +69,7 @@ export const matmulOp: Op<MatmulAttrs> = {
  * @throws {RangeError} if the shapes do not fit.
  */
 export function matmul(a: Tensor, b: Tensor, options: Partial<MatmulAttrs> = {}): Tensor {
+  checkOptions("matmul", options, { transposeA: "one", transposeB: "one" });
   const row = a.shape.length === 1, column = b.shape.length === 1;
   const attrs = {
     transposeA: !row && (options.transposeA ?? false),

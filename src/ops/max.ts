@@ -4,8 +4,9 @@
  * @module
  */
 import { type Node, type Op, Tensor } from "../program/graph.ts";
+import { checkOptions } from "../program/options.ts";
 import { divide, equal, multiply } from "./elementwise.ts";
-import { reduce, type ReduceAttrs, type ReduceOptions, reduction, sum } from "./reduce.ts";
+import { reduce, REDUCE_OPTIONS, type ReduceAttrs, type ReduceOptions, reduction, sum } from "./reduce.ts";
 
 /** The gradient goes to the elements that equal the result. */
 const shareRule: NonNullable<Op<ReduceAttrs>["vjp"]> = (node, [ct]) => {
@@ -27,7 +28,7 @@ export const minOp: Op<ReduceAttrs> = reduction("min", shareRule);
  * @param x f32, f16 (the result is f32), i32 or u32, any shape.
  */
 export function max(x: Tensor, options: ReduceOptions = {}): Tensor {
-  return reduce(maxOp, x, 1, options);
+  return reduce(maxOp, x, 1, checkOptions("max", options, REDUCE_OPTIONS));
 }
 
 /**
@@ -37,5 +38,5 @@ export function max(x: Tensor, options: ReduceOptions = {}): Tensor {
  * @param x f32, f16 (the result is f32), i32 or u32, any shape.
  */
 export function min(x: Tensor, options: ReduceOptions = {}): Tensor {
-  return reduce(minOp, x, 1, options);
+  return reduce(minOp, x, 1, checkOptions("min", options, REDUCE_OPTIONS));
 }

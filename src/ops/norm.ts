@@ -4,12 +4,13 @@
  * @module
  */
 import type { Tensor } from "../program/graph.ts";
+import { checkOptions } from "../program/options.ts";
 import { truth } from "./any.ts";
 import { checkInput, FLOATS } from "./_check.ts";
 import { asF32 } from "./_float.ts";
 import { abs, divide, maximum, minimum, multiply, square, where } from "./elementwise.ts";
 import { max } from "./max.ts";
-import { type ReduceOptions, sum } from "./reduce.ts";
+import { REDUCE_OPTIONS, type ReduceOptions, sum } from "./reduce.ts";
 import { reshape, stopGradient } from "./shape.ts";
 import { sqrtOrZero } from "./variance.ts";
 
@@ -28,7 +29,8 @@ const LARGE = 2 ** 126;
  *
  * @param x f32 or f16 (the result is f32), any shape.
  */
-export function norm(x: Tensor, { ord = 2, ...options }: NormOptions = {}): Tensor {
+export function norm(x: Tensor, given: NormOptions = {}): Tensor {
+  const { ord = 2, ...options } = checkOptions("norm", given, { ord: "one", ...REDUCE_OPTIONS });
   checkInput("norm", "the input", x, FLOATS);
   if (ord !== 1 && ord !== 2 && ord !== Infinity) {
     throw new RangeError(`Cannot apply norm: ord must be 1, 2 or Infinity: it is ${ord}`);
@@ -54,6 +56,7 @@ export interface L2NormalizeOptions {
  *
  * @param x f32 or f16 (the result is f32), of at least one axis.
  */
-export function l2Normalize(x: Tensor, { axes = [-1], eps = 1e-12 }: L2NormalizeOptions = {}): Tensor {
+export function l2Normalize(x: Tensor, options: L2NormalizeOptions = {}): Tensor {
+  const { axes = [-1], eps = 1e-12 } = checkOptions("l2Normalize", options, { axes: "list", eps: "one" });
   return divide(x, maximum(norm(x, { axes, keepDims: true }), eps));
 }

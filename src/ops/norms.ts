@@ -4,6 +4,7 @@
  * @module
  */
 import { sizeOf, type Tensor } from "../program/graph.ts";
+import { checkOptions } from "../program/options.ts";
 import { checkInput, FLOATS } from "./_check.ts";
 import { asF32 } from "./_float.ts";
 import { lastAxis } from "./_rows.ts";
@@ -97,8 +98,10 @@ export function batchNorm(
   weight: Tensor,
   bias: Tensor,
   state: BatchNormState,
-  { training, momentum = 0.1, eps = 1e-5 }: BatchNormOptions,
+  options: BatchNormOptions,
 ): [Tensor, BatchNormState] {
+  const kinds = { training: "one", momentum: "one", eps: "one" } as const;
+  const { training, momentum = 0.1, eps = 1e-5 } = checkOptions("batchNorm", options, kinds);
   const channels = checkChannels("batchNorm", x, weight, bias, eps), wide = asF32(x);
   checkInput("batchNorm", "running_mean", state.running_mean, "f32", [channels]);
   checkInput("batchNorm", "running_var", state.running_var, "f32", [channels]);

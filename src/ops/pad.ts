@@ -4,6 +4,7 @@
  * @module
  */
 import { sameShape, type Tensor } from "../program/graph.ts";
+import { checkOptions } from "../program/options.ts";
 import { asF32 } from "./_float.ts";
 import { putGrid, takeGrid, wholeGrid } from "./_grid.ts";
 import { wordOf } from "./full.ts";
@@ -32,7 +33,7 @@ export type PadAmount = number | readonly [before: number, behind: number];
  * @param amounts One for each axis; in mode "reflect" below the length of the axis.
  */
 export function pad(x: Tensor, amounts: readonly PadAmount[], options: PadOptions = {}): Tensor {
-  const { mode = "constant", value = 0 } = options, { shape } = x;
+  const { mode = "constant", value = 0 } = checkOptions("pad", options, { value: "one", mode: "one" }), { shape } = x;
   const sides = amounts.map((n) => typeof n === "number" ? [n, n] as const : n);
   checkAmounts(shape, sides, mode);
   const y = asF32(x), padded = shape.map((n, i) => n + sides[i]![0] + sides[i]![1]);

@@ -5,6 +5,7 @@
  */
 import source from "../../kernels/patchify_bytes.wgsl" with { type: "text" };
 import { apply, type Aval, type Op, sizeOf, type Tensor } from "../program/graph.ts";
+import { checkOptions } from "../program/options.ts";
 import { firstAxis } from "./_batch.ts";
 import { ANY_TYPE, checkInput } from "./_check.ts";
 import { flatKernel } from "./_rows.ts";
@@ -81,5 +82,6 @@ export function patchify(images: Tensor, patch: number): Tensor {
  * @param images u32 [batch, height * width * 3 / 4]: bytes in the order (line, pixel, channel), the first in the low bits.
  */
 export function patchifyBytes(images: Tensor, options: PatchifyBytesOptions): Tensor {
-  return apply(patchifyBytesOp, [images], options);
+  const kinds = { height: "one", width: "one", patch: "one", mean: "list", std: "list" } as const;
+  return apply(patchifyBytesOp, [images], checkOptions("patchifyBytes", options, kinds));
 }

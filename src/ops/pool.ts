@@ -4,6 +4,7 @@
  * @module
  */
 import { apply, type Tensor } from "../program/graph.ts";
+import { checkOptions, type OptionKinds } from "../program/options.ts";
 import { checkInput, FLOATS } from "./_check.ts";
 import { conv } from "./_conv.ts";
 import { asF32 } from "./_float.ts";
@@ -14,6 +15,7 @@ import {
   type PerAxis,
   type Window,
   type Window1dOptions,
+  WINDOW_OPTIONS,
   type WindowOptions,
   windowOver,
 } from "./_window.ts";
@@ -33,6 +35,8 @@ export interface AvgPoolOptions extends Omit<WindowOptions, "dilation"> {
   readonly countIncludePad?: boolean;
 }
 
+const AVERAGE_OPTIONS: OptionKinds<AvgPoolOptions> = { stride: "one", padding: "one", countIncludePad: "one" };
+
 /** Options of {@linkcode avgPool1d}. */
 export interface AvgPool1dOptions extends Omit<Window1dOptions, "dilation"> {
   /** Whether padding counts, as zeros. Default true, as in PyTorch. */
@@ -49,7 +53,7 @@ export interface AvgPool1dOptions extends Omit<Window1dOptions, "dilation"> {
  * @throws {RangeError} if the window does not fit into the padded image, or lies in the padding alone somewhere.
  */
 export function maxPool2d(x: Tensor, window: number | PerAxis, options: MaxPoolOptions = {}): Tensor {
-  return maxPool("maxPool2d", x, window, options);
+  return maxPool("maxPool2d", x, window, checkOptions("maxPool2d", options, WINDOW_OPTIONS));
 }
 
 /**
@@ -58,6 +62,7 @@ export function maxPool2d(x: Tensor, window: number | PerAxis, options: MaxPoolO
  * @param x f32 or f16 [batch, channels, length].
  */
 export function maxPool1d(x: Tensor, window: number, options: MaxPool1dOptions = {}): Tensor {
+  checkOptions("maxPool1d", options, WINDOW_OPTIONS);
   const y = maxPool("maxPool1d", line("maxPool1d", x), [1, window], as2d({ stride: window, ...options }));
   return sequence(y);
 }
@@ -70,7 +75,7 @@ export function maxPool1d(x: Tensor, window: number, options: MaxPool1dOptions =
  * @throws {RangeError} if the window does not fit into the padded image, or lies in the padding alone somewhere.
  */
 export function avgPool2d(x: Tensor, window: number | PerAxis, options: AvgPoolOptions = {}): Tensor {
-  return avgPool("avgPool2d", x, window, options);
+  return avgPool("avgPool2d", x, window, checkOptions("avgPool2d", options, AVERAGE_OPTIONS));
 }
 
 /**
@@ -79,7 +84,7 @@ export function avgPool2d(x: Tensor, window: number | PerAxis, options: AvgPoolO
  * @param x f32 or f16 [batch, channels, length].
  */
 export function avgPool1d(x: Tensor, window: number, options: AvgPool1dOptions = {}): Tensor {
-  const { countIncludePad = true, ...moves } = options;
+  const { countIncludePad = true, ...moves } = checkOptions("avgPool1d", options, AVERAGE_OPTIONS);
   const wide = { ...as2d({ stride: window, ...moves }), countIncludePad };
   return sequence(avgPool("avgPool1d", line("avgPool1d", x), [1, window], wide));
 }

@@ -4,8 +4,9 @@
  * @module
  */
 import { type Op, sizeOf, type Tensor } from "../program/graph.ts";
+import { checkOptions } from "../program/options.ts";
 import { multiply } from "./elementwise.ts";
-import { reduce, type ReduceAttrs, type ReduceOptions, reduction } from "./reduce.ts";
+import { reduce, REDUCE_OPTIONS, type ReduceAttrs, type ReduceOptions, reduction } from "./reduce.ts";
 import { cumprod } from "./scan.ts";
 import { reshape } from "./shape.ts";
 
@@ -26,5 +27,5 @@ export const prodOp: Op<ReduceAttrs> = reduction("prod", ({ inputs: [x], attrs: 
  * @param x f32, f16 (the result is f32), i32 or u32, any shape.
  */
 export function prod(x: Tensor, options: ReduceOptions = {}): Tensor {
-  return reduce(prodOp, x, 1, options);
+  return reduce(prodOp, x, 1, checkOptions("prod", options, REDUCE_OPTIONS));
 }

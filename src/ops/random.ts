@@ -10,6 +10,7 @@
  */
 import { tensor } from "../program/compile.ts";
 import { apply, type Op, Tensor } from "../program/graph.ts";
+import { checkOptions } from "../program/options.ts";
 import { foldStream } from "../random/keys.ts";
 import { checkInput, checkInteger } from "./_check.ts";
 import { add, cast, greaterEqual, log, minimum, multiply, negate, type Operand, subtract } from "./elementwise.ts";
@@ -126,7 +127,8 @@ export interface UniformOptions {
  *
  * @throws {RangeError} Unless numbers are finite and low < high.
  */
-export function uniform(key: Key, shape: readonly number[], { low = 0, high = 1 }: UniformOptions = {}): Tensor {
+export function uniform(key: Key, shape: readonly number[], options: UniformOptions = {}): Tensor {
+  const { low = 0, high = 1 } = checkOptions("uniform", options, { low: "one", high: "one" });
   const unit = apply(uniformOp, [key.words], { shape, stream: key.stream });
   if (low === 0 && high === 1) return unit;
   const numbers = typeof low === "number" && typeof high === "number";

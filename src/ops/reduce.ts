@@ -7,6 +7,7 @@ import columnsKernel from "../../kernels/reduce_columns.wgsl" with { type: "text
 import rowsKernel from "../../kernels/reduce_rows.wgsl" with { type: "text" };
 import { apply, type Aval, type DType, type Op, sameShape, sizeOf, type Tensor } from "../program/graph.ts";
 import { type BufferRef, f32Bits, type Lowering } from "../program/lowering.ts";
+import { checkOptions, type OptionKinds } from "../program/options.ts";
 import { type BatchRule, elementwise, nextAxis } from "./_batch.ts";
 import { broadcastShapes } from "./_broadcast.ts";
 import { checkAxes, checkInput, FLOATS } from "./_check.ts";
@@ -21,6 +22,9 @@ export interface ReduceOptions {
   /** Keep the reduced axes with length 1. Default false. */
   readonly keepDims?: boolean;
 }
+
+/** Kinds of {@linkcode ReduceOptions}. */
+export const REDUCE_OPTIONS: OptionKinds<ReduceOptions> = { axes: "list", keepDims: "one" };
 
 /** A reduction of `count` neighbouring axes from `axis` on, kept with length 1; the result is multiplied by `scale`. */
 export interface ReduceAttrs {
@@ -233,7 +237,7 @@ function neighbours(shape: readonly number[], reduced: ReadonlySet<number>): [nu
  * @param x f32, f16 (the result is f32), i32 or u32, any shape.
  */
 export function sum(x: Tensor, options: ReduceOptions = {}): Tensor {
-  return reduce(sumOp, x, 1, options);
+  return reduce(sumOp, x, 1, checkOptions("sum", options, REDUCE_OPTIONS));
 }
 
 /**
@@ -242,6 +246,7 @@ export function sum(x: Tensor, options: ReduceOptions = {}): Tensor {
  * @param x f32 or f16 (the result is f32), any shape.
  */
 export function mean(x: Tensor, options: ReduceOptions = {}): Tensor {
+  checkOptions("mean", options, REDUCE_OPTIONS);
   checkInput("mean", "the input", x, FLOATS);
   return reduce(sumOp, x, 1 / countOf("mean", x, options), options);
 }

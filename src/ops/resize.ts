@@ -7,6 +7,7 @@ import source from "../../kernels/resize.wgsl" with { type: "text" };
 import { UnsupportedError } from "../gpu/errors.ts";
 import { apply, type Aval, type Node, type Op, sizeOf, type Tensor } from "../program/graph.ts";
 import type { Lowering } from "../program/lowering.ts";
+import { checkOptions } from "../program/options.ts";
 import { type BatchRule, nextAxis } from "./_batch.ts";
 import { checkInput, FLOATS } from "./_check.ts";
 import { asF32 } from "./_float.ts";
@@ -77,7 +78,8 @@ function lowerResize(ctx: Lowering, { avals: [y], attrs }: Node<Axis>, GRAD: boo
  * @param size New height and width.
  * @throws {RangeError} if a size is no positive integer, or the product of an old and a new one is 2^30 or more.
  */
-export function resize(x: Tensor, size: PerAxis, { method, alignCorners = false }: ResizeOptions): Tensor {
+export function resize(x: Tensor, size: PerAxis, options: ResizeOptions): Tensor {
+  const { method, alignCorners = false } = checkOptions("resize", options, { method: "one", alignCorners: "one" });
   checkInput("resize", "the input", x, FLOATS, ["...", "height", "width"]);
   if (alignCorners && method === "nearest") {
     throw new RangeError("Cannot apply resize: alignCorners must be false where the method is nearest: it is true");

@@ -5,6 +5,7 @@
  */
 import { tensor } from "../program/compile.ts";
 import { sameShape, Tensor } from "../program/graph.ts";
+import { checkOptions, type OptionKinds } from "../program/options.ts";
 import { checkInput, FLOATS } from "./_check.ts";
 import { asF32 } from "./_float.ts";
 import { add, multiply } from "./elementwise.ts";
@@ -37,6 +38,14 @@ export interface Rotations {
   readonly sin: Tensor;
 }
 
+const ROTARY_OPTIONS: OptionKinds<RotaryEmbeddingOptions> = {
+  heads: "one",
+  positions: "one",
+  length: "one",
+  base: "one",
+  interleaved: "one",
+};
+
 /**
  * Rotary position embedding (Su et al. 2021, RoFormer, eq. 34): every pair of columns (x, y) of a head becomes
  * (x cos a - y sin a, y cos a + x sin a), a = position / base^(2i / W). The scores of queries and keys that are turned so depend on
@@ -46,7 +55,7 @@ export interface Rotations {
  * @throws {RangeError} if shapes or options do not fit.
  */
 export function rotaryEmbedding(x: Tensor, options: RotaryEmbeddingOptions = {}): Tensor {
-  const { heads = 1 } = options;
+  const { heads = 1 } = checkOptions("rotaryEmbedding", options, ROTARY_OPTIONS);
   checkInput("rotaryEmbedding", "x", x, FLOATS, ["...", "T", "D"]);
   return rotate(x, rotations(x.shape.slice(0, -1), widthOf(x.shape.at(-1)!, heads), options), options);
 }

@@ -10,6 +10,7 @@ import carriesKernel from "../../kernels/scan_carries.wgsl" with { type: "text" 
 import scanKernel from "../../kernels/scan.wgsl" with { type: "text" };
 import { apply, type Node, type Op, sizeOf, Tensor } from "../program/graph.ts";
 import type { BufferRef, Lowering } from "../program/lowering.ts";
+import { checkOptions } from "../program/options.ts";
 import { type BatchRule, nextAxis } from "./_batch.ts";
 import { checkAxis, checkInput, FLOATS } from "./_check.ts";
 import { asF32 } from "./_float.ts";
@@ -115,7 +116,9 @@ const logCumsumExpOp = define("logCumsumExp", "f32", ({ inputs: [x], attrs }, ct
   return [multiply(share, gathered(exp(subtract(before!, after!)), ct, attrs))];
 });
 
-function scan(op: Op<Attrs>, x: Tensor, { axis = -1, exclusive = false, reverse = false }: ScanOptions): Tensor {
+function scan(op: Op<Attrs>, x: Tensor, options: ScanOptions): Tensor {
+  const kinds = { axis: "one", exclusive: "one", reverse: "one" } as const;
+  const { axis = -1, exclusive = false, reverse = false } = checkOptions(op.name, options, kinds);
   const at = checkAxis(op.name, axis, x.shape.length);
   return apply(op, [asF32(x)], { axis: at, exclusive, reverse });
 }

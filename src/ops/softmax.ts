@@ -8,13 +8,14 @@ import forwardKernel from "../../kernels/softmax.wgsl" with { type: "text" };
 import gradKernel from "../../kernels/softmax_grad.wgsl" with { type: "text" };
 import { apply, type Aval, type Node, type Op, sizeOf, Tensor } from "../program/graph.ts";
 import type { Bindings, Lowering } from "../program/lowering.ts";
+import { checkOptions } from "../program/options.ts";
 import { leadingAxis } from "./_batch.ts";
 import { rowsAlong } from "./_axis.ts";
 import { checkAxes, checkAxis, checkInput, FLOATS } from "./_check.ts";
 import { asF32 } from "./_float.ts";
 import { lastAxis, rowKernel } from "./_rows.ts";
 import { exp, multiply, subtract } from "./elementwise.ts";
-import { type ReduceOptions, sum } from "./reduce.ts";
+import { REDUCE_OPTIONS, type ReduceOptions, sum } from "./reduce.ts";
 import { reshape } from "./shape.ts";
 import { transpose } from "./transpose.ts";
 
@@ -103,7 +104,7 @@ function along(op: Op<void>, x: Tensor, axis: number): Tensor {
  * @param x f32 or f16 (the result is f32), of at least one axis.
  */
 export function softmax(x: Tensor, options: SoftmaxOptions = {}): Tensor {
-  return along(softmaxOp, x, options.axis ?? -1);
+  return along(softmaxOp, x, checkOptions("softmax", options, { axis: "one" }).axis ?? -1);
 }
 
 /**
@@ -113,7 +114,7 @@ export function softmax(x: Tensor, options: SoftmaxOptions = {}): Tensor {
  * @param x f32 or f16 (the result is f32), of at least one axis.
  */
 export function logSoftmax(x: Tensor, options: SoftmaxOptions = {}): Tensor {
-  return along(logSoftmaxOp, x, options.axis ?? -1);
+  return along(logSoftmaxOp, x, checkOptions("logSoftmax", options, { axis: "one" }).axis ?? -1);
 }
 
 /**
@@ -123,6 +124,7 @@ export function logSoftmax(x: Tensor, options: SoftmaxOptions = {}): Tensor {
  * @param x f32 or f16 (the result is f32), of at least one axis.
  */
 export function logSumExp(x: Tensor, options: ReduceOptions = {}): Tensor {
+  checkOptions("logSumExp", options, REDUCE_OPTIONS);
   checkInput("logSumExp", "the input", x, FLOATS, ["...", "length"]);
   const rank = x.shape.length, axes = checkAxes("logSumExp", options.axes ?? [-1], rank);
   const kept = x.shape.map((_, i) => i).filter((i) => !axes.includes(i)), outer = kept.map((i) => x.shape[i]!);

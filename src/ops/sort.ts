@@ -6,6 +6,7 @@
 import mergeKernel from "../../kernels/sort_merge.wgsl" with { type: "text" };
 import startKernel from "../../kernels/sort_start.wgsl" with { type: "text" };
 import { apply, type Op, type Tensor } from "../program/graph.ts";
+import { checkOptions } from "../program/options.ts";
 import { firstAxis } from "./_batch.ts";
 import { type Rows, rowsAlong } from "./_axis.ts";
 import { checkInput } from "./_check.ts";
@@ -61,7 +62,8 @@ export const argsortOp: Op<{ readonly descending: boolean }> = {
   vjp: () => [null],
 };
 
-function sorted(name: string, x: Tensor, { axis = -1, descending = false }: SortOptions): Rows & { order: Tensor } {
+function sorted(name: string, x: Tensor, options: SortOptions): Rows & { order: Tensor } {
+  const { axis = -1, descending = false } = checkOptions(name, options, { axis: "one", descending: "one" });
   checkInput(name, "the input", x, [...ORDERED, "f16"]);
   const along = rowsAlong(name, asF32(x), axis);
   return { ...along, order: apply(argsortOp, [along.rows], { descending }) };

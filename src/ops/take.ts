@@ -8,6 +8,7 @@
  */
 import source from "../../kernels/take.wgsl" with { type: "text" };
 import { apply, type DType, type Op, sizeOf, type Tensor } from "../program/graph.ts";
+import { checkOptions } from "../program/options.ts";
 import { type BatchRule, firstAxis, leadingAxis, nextAxis } from "./_batch.ts";
 import { rowsAlong } from "./_axis.ts";
 import { checkAxis, checkInput } from "./_check.ts";
@@ -94,6 +95,7 @@ function sumsAlong(x: Tensor, indices: Tensor, length: number, axis: number): Te
  * @param axis Negative ones count from the end.
  */
 export function take(x: Tensor, indices: Tensor, axis: number, options: TakeOptions = {}): Tensor {
+  checkOptions("take", options, { fill: "one" });
   const at = checkAxis("take", axis, x.shape.length), y = asF32(x);
   const fill = wordOf(options.fill ?? defaultFill[y.dtype], y.dtype);
   return takeOrFill(y, fromFront("take", indices, x.shape[at]!), at, fill);
@@ -109,6 +111,7 @@ export function take(x: Tensor, indices: Tensor, axis: number, options: TakeOpti
  * @param axis Negative ones count from the end.
  */
 export function takeAlongAxis(x: Tensor, indices: Tensor, axis: number, options: TakeOptions = {}): Tensor {
+  checkOptions("takeAlongAxis", options, { fill: "one" });
   const rank = x.shape.length, at = checkAxis("takeAlongAxis", axis, rank), y = asF32(x), length = x.shape[at]!;
   const fits = indices.shape.length === rank &&
     indices.shape.every((n, i) => i === at || n === x.shape[i] || n === 1 || x.shape[i] === 1);

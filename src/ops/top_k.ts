@@ -5,6 +5,7 @@
  */
 import source from "../../kernels/top_k.wgsl" with { type: "text" };
 import { applyAll, type Node, type Op, Tensor } from "../program/graph.ts";
+import { checkOptions } from "../program/options.ts";
 import { firstAxis } from "./_batch.ts";
 import { rowsAlong } from "./_axis.ts";
 import { checkInput } from "./_check.ts";
@@ -53,7 +54,8 @@ export interface TopKOptions {
  * @param x f32, f16 (the values are f32), i32 or u32, of at least one axis.
  * @param k From 1 to the length of the axis.
  */
-export function topK(x: Tensor, k: number, { axis = -1 }: TopKOptions = {}): [Tensor, Tensor] {
+export function topK(x: Tensor, k: number, options: TopKOptions = {}): [Tensor, Tensor] {
+  const { axis = -1 } = checkOptions("topK", options, { axis: "one" });
   checkInput("topK", "the input", x, [...ORDERED, "f16"]);
   const { rows, restore } = rowsAlong("topK", asF32(x), axis);
   const [values, columns] = applyAll(topKOp, [rows], { k });

@@ -4,11 +4,12 @@
  * @module
  */
 import type { Tensor } from "../program/graph.ts";
+import { checkOptions } from "../program/options.ts";
 import { truth } from "./any.ts";
 import { checkAxes, checkInput, FLOATS } from "./_check.ts";
 import { asF32 } from "./_float.ts";
 import { sqrt, square, subtract, where } from "./elementwise.ts";
-import { countOf, mean, reduce, type ReduceOptions, sumOp } from "./reduce.ts";
+import { countOf, mean, reduce, REDUCE_OPTIONS, type ReduceOptions, sumOp } from "./reduce.ts";
 import { slice, stopGradient } from "./shape.ts";
 
 /** Options of {@linkcode variance} and {@linkcode std}. */
@@ -52,7 +53,8 @@ export function std(x: Tensor, options: VarianceOptions = {}): Tensor {
   return sqrtOrZero(varianceOf("std", x, options));
 }
 
-function varianceOf(name: string, x: Tensor, { correction = 0, ...options }: VarianceOptions): Tensor {
+function varianceOf(name: string, x: Tensor, given: VarianceOptions): Tensor {
+  const { correction = 0, ...options } = checkOptions(name, given, { ...REDUCE_OPTIONS, correction: "one" });
   checkInput(name, "the input", x, FLOATS);
   const freedom = countOf(name, x, options) - correction;
   if (!(freedom > 0)) {

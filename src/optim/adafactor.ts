@@ -21,6 +21,7 @@ import { pow, rsqrt } from "../ops/math.ts";
 import { mean } from "../ops/reduce.ts";
 import { tensor } from "../program/compile.ts";
 import type { Tensor } from "../program/graph.ts";
+import { checkOptions } from "../program/options.ts";
 import { entries, filterTree, mapTrees, type Tree } from "../program/tree.ts";
 import { checkConstant, type Rate } from "./transforms.ts";
 import { noSteps, type Transformation } from "./transformation.ts";
@@ -55,8 +56,13 @@ const EPS = 2 ** -23;
  */
 export function adafactor(
   rate: Rate = 1e-2,
-  { decayExponent = -0.8, clipping = 1, leastSize = 1e-3, weightDecay = 0 }: AdafactorOptions = {},
+  options: AdafactorOptions = {},
 ): Transformation {
+  const { decayExponent = -0.8, clipping = 1, leastSize = 1e-3, weightDecay = 0 } = checkOptions(
+    "adafactor",
+    options,
+    { decayExponent: "one", clipping: "one", leastSize: "one", weightDecay: "one" },
+  );
   if (typeof rate === "number") checkConstant("rate", rate);
   checkConstant("clipping", clipping);
   checkConstant("weightDecay", weightDecay);

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { checkOptions, type OptionKinds } from "../program/options.ts";
 import {
   type AdamMoments,
   type LionMoments,
@@ -24,6 +25,14 @@ export interface DecayOptions {
   readonly mask?: Mask;
 }
 
+const DECAY_OPTIONS: OptionKinds<DecayOptions> = { weightDecay: "one", mask: "one" };
+const ADAM_OPTIONS: OptionKinds<AdamMoments & DecayOptions> = {
+  beta1: "one",
+  beta2: "one",
+  eps: "one",
+  ...DECAY_OPTIONS,
+};
+
 /** Options of {@linkcode sgd}. */
 export interface SgdOptions extends DecayOptions {
   /** Share of the velocity that is kept. Default 0. */
@@ -39,8 +48,10 @@ export interface SgdOptions extends DecayOptions {
  */
 export function sgd(
   rate: Rate,
-  { momentum = 0, nesterov = false, weightDecay = 0, mask }: SgdOptions = {},
+  options: SgdOptions = {},
 ): Transformation {
+  const kinds: OptionKinds<SgdOptions> = { momentum: "one", nesterov: "one", ...DECAY_OPTIONS };
+  const { momentum = 0, nesterov = false, weightDecay = 0, mask } = checkOptions("sgd", options, kinds);
   if (nesterov && !momentum) {
     throw new RangeError(`Cannot make an optimizer: nesterov needs a momentum above 0: it is ${momentum}`);
   }
@@ -54,8 +65,9 @@ export function sgd(
 /** Adam (Kingma and Ba 2015); weight decay (default 0) is an L2 penalty. For decoupled decay take {@linkcode adamw}. */
 export function adam(
   rate: Rate = 1e-3,
-  { weightDecay = 0, mask, ...moments }: AdamMoments & DecayOptions = {},
+  options: AdamMoments & DecayOptions = {},
 ): Transformation {
+  const { weightDecay = 0, mask, ...moments } = checkOptions("adam", options, ADAM_OPTIONS);
   return chain(...decay(weightDecay, mask), scaleByAdam(moments), scaleByLearningRate(rate));
 }
 
@@ -65,16 +77,19 @@ export function adam(
  */
 export function adamw(
   rate: Rate = 1e-3,
-  { weightDecay = 0.01, mask, ...moments }: AdamMoments & DecayOptions = {},
+  options: AdamMoments & DecayOptions = {},
 ): Transformation {
+  const { weightDecay = 0.01, mask, ...moments } = checkOptions("adamw", options, ADAM_OPTIONS);
   return chain(scaleByAdam(moments), ...decay(weightDecay, mask), scaleByLearningRate(rate));
 }
 
 /** Lion (Chen et al. 2023) with decoupled weight decay (default 0). Its rate is 3 to 10 times smaller than AdamW's. */
 export function lion(
   rate: Rate = 1e-4,
-  { weightDecay = 0, mask, ...moments }: LionMoments & DecayOptions = {},
+  options: LionMoments & DecayOptions = {},
 ): Transformation {
+  const kinds = { beta1: "one", beta2: "one", ...DECAY_OPTIONS } as const;
+  const { weightDecay = 0, mask, ...moments } = checkOptions("lion", options, kinds);
   return chain(scaleByLion(moments), ...decay(weightDecay, mask), scaleByLearningRate(rate));
 }
 
@@ -87,8 +102,10 @@ export interface RmspropOptions extends RmsMoments, DecayOptions {
 /** RMSprop (Hinton 2012), with momentum after the scaling; weight decay (default 0) is an L2 penalty. */
 export function rmsprop(
   rate: Rate = 1e-2,
-  { momentum = 0, weightDecay = 0, mask, ...moments }: RmspropOptions = {},
+  options: RmspropOptions = {},
 ): Transformation {
+  const kinds = { momentum: "one", decay: "one", eps: "one", ...DECAY_OPTIONS } as const;
+  const { momentum = 0, weightDecay = 0, mask, ...moments } = checkOptions("rmsprop", options, kinds);
   return chain(
     ...decay(weightDecay, mask),
     scaleByRms(moments),

@@ -4,6 +4,7 @@
  * @module
  */
 import { defaultDevice, type Device } from "../gpu/device.ts";
+import { checkOptions } from "./options.ts";
 import { readBack, upload } from "../gpu/storage.ts";
 import { type Aval, disposedError, type DType, type HostArray, type Node, sameShape, sizeOf, Tensor } from "./graph.ts";
 import { ProgramCache, type Traced } from "./_program_cache.ts";
@@ -33,8 +34,9 @@ export function tensor(
   data: NestedNumbers | HostArray,
   shape?: readonly number[],
   dtype?: DType,
-  { copy = true }: TensorOptions = {},
+  options: TensorOptions = {},
 ): Tensor {
+  const { copy = true } = checkOptions("tensor", options, { copy: "one" });
   const type = dtype ?? naturalType(data), typed = ArrayBuffer.isView(data) ? data : undefined;
   if (typed && !(typed instanceof hostArrays[type])) {
     throw new TypeError(
@@ -113,7 +115,8 @@ export function compile<A extends readonly unknown[], R extends Tree>(
   fn: (...args: A) => R,
   options: CompileOptions = {},
 ): Compiled<A, R> {
-  const { donate = [] } = options, constant = new Set(options.static);
+  const kinds = { donate: "list", static: "list", progress: "one", device: "one" } as const;
+  const { donate = [] } = checkOptions("compile", options, kinds), constant = new Set(options.static);
   checkNumbers("donate", donate);
   checkNumbers("static", [...constant]);
   const both = donate.find((i) => constant.has(i));
