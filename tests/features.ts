@@ -227,7 +227,8 @@ export async function featuresPage(): Promise<string> {
     "whether a gradient can be taken, and a gradient of that gradient, and whether `vmap` takes a batch in one run. f16 is a type of storage: results are f32. Comparisons, logic, rounding and floorDivide " +
     "have a gradient of 0; comparisons give f32 0 or 1; " +
     "there is no bool. What the ops compute is tested in `tests/ops` against float64 references. Forward mode (`jvp`) takes what has a second derivative. " +
-    "`scan` is a loop in a program, differentiable and batched. Not there yet: loops that end by a condition, a bool type, promotion of mixed types.",
+    "`scan` is a loop in a program, `whileLoop` one that ends by a condition, within a bound; both are differentiable and batched. " +
+    "Not there yet: a bool type, promotion of mixed types. What calls give that once surprised is in VALUES.md.",
   ];
   for (const family of families) {
     const rows: string[] = [];

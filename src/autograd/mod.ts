@@ -17,3 +17,4 @@ export {
 export { hessian, hessianVectorProduct, jacobian, jvp } from "./derivatives.ts";
 export { scan, type ScanLoopOptions } from "./scan.ts";
 export { type BatchAxes, vmap, type VmapOptions } from "./vmap.ts";
+export { type LoopEnd, whileLoop, type WhileLoopOptions } from "./while_loop.ts";
