@@ -204,6 +204,14 @@ Deno.test("where() gives the gradient to what it took, whatever number its condi
   assertEquals([...await toHost(b)], [0, 3, 0, 3, 0]);
 });
 
+Deno.test("where() of a root has the gradient that its documentation says", async () => {
+  const zero = tensor([0, 4]), c = tensor([0, 1]);
+  const plain = grad((x: Tensor) => sum(where(c, sqrt(x), 0)))(zero);
+  assertEquals([...await toHost(plain)], [NaN, 0.25]);
+  const guarded = grad((x: Tensor) => sum(where(c, sqrt(where(c, x, 1)), 0)))(zero);
+  assertEquals([...await toHost(guarded)], [0, 0.25]);
+});
+
 Deno.test("no bounded function overflows or gives NaN on numbers up to 1e4", async () => {
   const x = tensor([-1e4, -300, -89, -16, 16, 89, 300, 1e4]);
   const large = Array.from(await toHost(x));
