@@ -10,9 +10,10 @@ import { Tensor } from "./graph.ts";
 export type OptionKinds<T> = Readonly<Record<keyof T, "list" | "one">>;
 
 /**
- * The options, if they are a record of options that the function has.
+ * The options, if they are a record with an option that the function has, or an empty one. A record of more settings may be passed, as
+ * TypeScript lets one, but not one of other settings alone.
  *
- * @throws {TypeError} if something else is in their place, one has another name, or one that must be a list is none.
+ * @throws {TypeError} if something else is in their place, none has a name of the function's, or one that must be a list is none.
  */
 export function checkOptions<T extends object>(name: string, options: T, kinds: OptionKinds<T>): T {
   const given: unknown = options, isRecord = typeof given === "object" && given !== null && !(given instanceof Tensor);
@@ -22,9 +23,12 @@ export function checkOptions<T extends object>(name: string, options: T, kinds: 
   if (!isRecord || Array.isArray(given) || ArrayBuffer.isView(given)) {
     refuse(`options must be a record, as in ${example(given, kinds)}: they are ${text(given)}`);
   }
+  const names = Object.keys(options);
+  if (names.length && !names.some((option) => Object.hasOwn(kinds, option))) {
+    refuse(`options must be among ${Object.keys(kinds).join(", ")}: there is "${names[0]}"`);
+  }
   for (const [option, value] of Object.entries(options)) {
     const kind = Object.hasOwn(kinds, option) ? kinds[option as keyof T] : undefined;
-    if (!kind) refuse(`options must be among ${Object.keys(kinds).join(", ")}: there is "${option}"`);
     if (kind === "list" && value !== undefined && !Array.isArray(value)) {
       refuse(`${option} must be a list, as in { ${option}: [${text(value)}] }: it is ${text(value)}`);
     }
