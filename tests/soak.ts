@@ -6,7 +6,7 @@
  * JavaScript's garbage is collected before each sample: a GPUCommandEncoder is a few bytes to V8 and 2 kB to the process, so V8 lets tens of
  * thousands of them lie before it looks (tests/bench/submits.ts shows it without our code), and what lies there hides what leaks. The main
  * thread cannot collect in the image Workers, whose garbage was 1 MB a thousand steps for thousands of steps: so the space of young objects is
- * held at 1 MB in all isolates, and whoever fills it collects the old ones too (`--gc-global`). What is left in the first 7,000 steps is
+ * held at 1 MB in all isolates, and whoever fills it collects the old ones too (`--gc-global`). Part of what is left is
  * what sharp takes for its first 28,000 images (tests/bench/decodes.ts, without our code too).
  *
  *     deno task soak [--steps 10000] [--keep tests/bench/results/soak.json]
