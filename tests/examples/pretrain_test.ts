@@ -17,7 +17,8 @@ for (const recipe of ["grit", "albef"] as const) {
     assertEquals(blocks.map((b) => b.match(/^(?:\[no-\])?([\w-]+)/)![1]), keys.map(settingName));
     for (const block of blocks) assertMatch(block, /\(default: [^;]+(; paper: .+)?\)/);
     const headings = out.split("\n").filter((line) => /^\S.*:$/.test(line));
-    assertEquals(headings, ["Data:", "Model:", "Mini-batches:", "Optimization:", "Run:", "Recipe:"]);
+    const groups = ["Data", "Model", "Mini-batches", "Optimization", "Adversarial training", "Run", "Recipe"];
+    assertEquals(headings, groups.map((name) => `${name}:`));
     const share = recipe === "grit" ? "0.5" : "0.15";
     assertMatch(out, new RegExp(`^Recipe:\n {2}--mask N\n.*\\(default: ${share}; paper: ${share}\\)`, "m"));
     assertMatch(out, /--model tiny\|small\|base\n.*paper: base/);
