@@ -6,7 +6,7 @@
 import type { PairModel } from "../models/albef.ts";
 import type { CrossKeys } from "../models/bert.ts";
 import { gather } from "../ops/gather.ts";
-import { concat, reshape, slice } from "../ops/shape.ts";
+import { concat } from "../ops/shape.ts";
 import { compile, type Compiled, tensor, toHost } from "../program/compile.ts";
 import type { Tensor } from "../program/graph.ts";
 import { leaves, mapTree, type Tree } from "../program/tree.ts";
@@ -47,11 +47,6 @@ export interface RerankOptions {
   readonly bytes: number;
   /** Is told how many places of the shortlists have their score, of how many. */
   readonly progress: ((done: number, total: number) => void) | undefined;
-}
-
-/** Logits of (no match, match), [B, 2], to those of match, [B]. */
-export function matches(logits: Tensor): Tensor {
-  return reshape(slice(logits, 1, 1, 2), [logits.shape[0]!]);
 }
 
 /**

@@ -4,11 +4,11 @@
  * @module
  */
 import type { PairModel } from "../models/albef.ts";
+import { reshape, slice } from "../ops/shape.ts";
 import { compile, toDevice, toHost } from "../program/compile.ts";
 import type { Tensor } from "../program/graph.ts";
 import type { Tree } from "../program/tree.ts";
 import { textRows } from "./_batches.ts";
-import { matches } from "./_rerank.ts";
 import { rank } from "./recall.ts";
 import type { RetrievalSet } from "./retrieval.ts";
 
@@ -141,4 +141,9 @@ function checkGroups({ images: { count }, imageOf }: RetrievalSet, size: number,
   if (imageOf.length !== count || Array.from(imageOf).some((image, text) => image !== text)) {
     throw new RangeError("Cannot evaluate groups: each image must have one text, in the order of the images");
   }
+}
+
+/** Logits of (no match, match), [B, 2], to those of match, [B]. */
+function matches(logits: Tensor): Tensor {
+  return reshape(slice(logits, 1, 1, 2), [logits.shape[0]!]);
 }
