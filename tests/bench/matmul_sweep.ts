@@ -89,7 +89,7 @@ class Run {
     const signature = d.bindings.map((b) => "words" in b ? "u" : "s").join("");
     const entries = await Promise.all(d.bindings.map(async (b, binding) => {
       if (!("words" in b)) return { binding, resource: { buffer: this.#made[b.value]! } };
-      const usage = GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST;
+      const usage = GPUBufferUsage.UNIFORM | GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST;
       const buffer = await this.device.createBuffer(Math.ceil(b.words.length / 4) * 16, usage, "benchmark sizes");
       gpu.queue.writeBuffer(buffer, 0, new Uint32Array(b.words));
       this.#made.push(buffer);
