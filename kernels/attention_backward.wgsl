@@ -18,6 +18,7 @@ const THREADS = 8u; // threads of a workgroup: HEIGHT * SPLIT
 const HEIGHT = 8u; // rows of a workgroup that the threads have at a time, a multiple of 8
 const SPLIT = 1u; // threads that share a head; 1 if not SHARED
 const OWN = 8u; // vec4 of a head that a thread owns: PARTS / SPLIT
+const OWNED = 32u; // of its rows: ROWS * OWN
 const LOADS = 4u; // vec4 that a lane loads for a step: KEYS * PARTS / THREADS, rounded up
 const TILE = 8u; // other rows in workgroup memory, 8 or a divisor of it that KEYS divides; 8 if not SHARED
 const SHARED = false;
@@ -130,8 +131,6 @@ fn main(
   var x: array<vec4<f32>, ROWS * OWN>;
   var y: array<vec4<f32>, ROWS * OWN>;
   var x_grad: array<vec4<f32>, ROWS * OWN>;
-  // OWN, but unknown to the compiler: see attention_forward.wgsl.
-  let parts = min(OWN, sizes.depth);
   var own: array<u32, ROWS>;
   //#if COLUMNS
   var y_grad: array<vec4<f32>, ROWS * OWN>;
@@ -142,15 +141,6 @@ fn main(
   //#end
   //#for r 0 ROWS
   own[$r] = min(first + $r * HEIGHT + own_row, own_count - 1u);
-  let at_own$r = (batch * own_count + own[$r]) * own_depth + own_column;
-  for (var part = 0u; part < parts; part++) {
-    let x_part = sizes.scale * read_own_x(at_own$r, part * SPLIT + split);
-    let y_part = read_own_y(at_own$r, part * SPLIT + split);
-    //#for c 0 OWN
-    x[$r * OWN + $c] = select(x[$r * OWN + $c], x_part, part == $c);
-    y[$r * OWN + $c] = select(y[$r * OWN + $c], y_part, part == $c);
-    //#end
-  }
   //#if COLUMNS
   own_bias[$r] = 0.0;
   //#if MASK_KEYS
@@ -162,9 +152,35 @@ fn main(
   own_delta[$r] = delta_at(group * sizes.tq + own[$r]);
   //#else
   own_delta[$r] = 0.0;
-  for (var part = 0u; part < parts; part++) {
-    own_delta[$r] += dot(read_own_y(at_own$r, part * SPLIT + split), read_out(at_own$r, part * SPLIT + split));
+  //#end
+  //#end
+  //#end
+  // In a loop, from an unknown number: see attention_forward.wgsl.
+  for (var turn = number; turn < number + OWNED; turn++) {
+    let i = turn - number;
+    let at = (batch * own_count + min(first + i / OWN * HEIGHT + own_row, own_count - 1u)) * own_depth + own_column;
+    let x_own = sizes.scale * read_own_x(at, i % OWN * SPLIT + split);
+    let y_own = read_own_y(at, i % OWN * SPLIT + split);
+    //#for c 0 OWNED
+    x[$c] = select(x[$c], x_own, i == $c);
+    y[$c] = select(y[$c], y_own, i == $c);
+    //#end
+    //#if COLUMNS
+    //#else
+    //#if PACKED
+    //#else
+    let products = dot(y_own, read_out(at, i % OWN * SPLIT + split));
+    //#for r 0 ROWS
+    own_delta[$r] += select(0.0, products, i / OWN == $r);
+    //#end
+    //#end
+    //#end
   }
+  //#if COLUMNS
+  //#else
+  //#if PACKED
+  //#else
+  //#for r 0 ROWS
   //#if SHARED
   pairs[lane].x = own_delta[$r];
   workgroupBarrier();
@@ -323,8 +339,9 @@ fn main(
     //#end
     //#end
     //#end
-    for (var j = 0u; j < stop; j += KEYS) {
-      let other = tile + j;
+    // From `tile`: see attention_forward.wgsl.
+    for (var other = tile; other < tile + stop; other += KEYS) {
+      let j = other - tile;
       //#if EXCHANGE
       var xs: array<vec4<f32>, LOADS>;
       var ys: array<vec4<f32>, LOADS>;
@@ -482,23 +499,21 @@ fn main(
     //#end
   }
 
-  //#for r 0 ROWS
-  if (first + $r * HEIGHT + own_row < own_count) {
-    let at_grad = (batch * own_count + own[$r]) * sizes.depth + head * WIDTH;
-    for (var part = 0u; part < parts; part++) {
-      var x_grad_part = vec4<f32>();
-      //#for c 0 OWN
-      x_grad_part = select(x_grad_part, x_grad[$r * OWN + $c], part == $c);
-      //#end
-      write_x_grad(at_grad, part * SPLIT + split, sizes.scale * x_grad_part);
-      //#if COLUMNS
-      var y_grad_part = vec4<f32>();
-      //#for c 0 OWN
-      y_grad_part = select(y_grad_part, y_grad[$r * OWN + $c], part == $c);
-      //#end
-      write_y_grad(at_grad, part * SPLIT + split, y_grad_part);
-      //#end
-    }
+  for (var turn = number; turn < number + OWNED; turn++) {
+    let i = turn - number;
+    let of_row = first + i / OWN * HEIGHT + own_row;
+    let at = (batch * own_count + of_row) * sizes.depth + head * WIDTH;
+    var x_own = x_grad[0];
+    //#for c 1 OWNED
+    x_own = select(x_own, x_grad[$c], i == $c);
+    //#end
+    if (of_row < own_count) { write_x_grad(at, i % OWN * SPLIT + split, sizes.scale * x_own); }
+    //#if COLUMNS
+    var y_own = y_grad[0];
+    //#for c 1 OWNED
+    y_own = select(y_own, y_grad[$c], i == $c);
+    //#end
+    if (of_row < own_count) { write_y_grad(at, i % OWN * SPLIT + split, y_own); }
+    //#end
   }
-  //#end
 }

@@ -29,6 +29,7 @@ const THREADS = 8u; // threads of a workgroup: HEIGHT * SPLIT
 const HEIGHT = 8u; // rows of a workgroup that the threads have at a time
 const SPLIT = 1u; // threads that share a head; 1 if not SHARED
 const OWN = 8u; // vec4 of a head that a thread owns: PARTS / SPLIT
+const OWNED = 32u; // of its rows: ROWS * OWN
 const LOADS = 4u; // vec4 that a lane loads for a step: KEYS * PARTS / THREADS, rounded up
 const TILE = 8u; // keys in workgroup memory, 8 or a divisor of it that KEYS divides; 8 if not SHARED
 const SHARED = false;
@@ -89,27 +90,28 @@ fn main(
 
   var q: array<vec4<f32>, ROWS * OWN>;
   var o: array<vec4<f32>, ROWS * OWN>;
-  // OWN, but unknown to the compiler, which would unroll the loops that read and write own rows: each load and store costs
-  // a software adapter's compiler milliseconds. Registers are chosen by `select`, as no index into them may be dynamic.
-  let parts = min(OWN, sizes.depth);
   var row: array<u32, ROWS>;
   var top: array<f32, ROWS>;
   var sum: array<f32, ROWS>;
   //#for r 0 ROWS
   row[$r] = min(first + $r * HEIGHT + own, sizes.tq - 1u);
-  let at_q$r = (batch * sizes.tq + row[$r]) * sizes.depth + head * WIDTH;
   top[$r] = UNSEEN;
   sum[$r] = 0.0;
   //#if MASK_ROWS
   let mask_row$r = batch * sizes.mask_batch + head * sizes.mask_head + row[$r] * sizes.mask_row;
   //#end
-  for (var part = 0u; part < parts; part++) {
-    let q_own = sizes.scale * read_queries(at_q$r, part * SPLIT + split);
-    //#for c 0 OWN
-    q[$r * OWN + $c] = select(q[$r * OWN + $c], q_own, part == $c);
+  //#end
+  // Each place of the text that loads or stores costs a software adapter's compiler a tenth of a second and more: own rows are read
+  // and written in loops, which begin at a number that it does not know, or it would unroll them. Registers are chosen by `select`,
+  // as no index into them may be dynamic.
+  for (var turn = number; turn < number + OWNED; turn++) {
+    let i = turn - number;
+    let at = (batch * sizes.tq + min(first + i / OWN * HEIGHT + own, sizes.tq - 1u)) * sizes.depth + head * WIDTH;
+    let q_own = sizes.scale * read_queries(at, i % OWN * SPLIT + split);
+    //#for c 0 OWNED
+    q[$c] = select(q[$c], q_own, i == $c);
     //#end
   }
-  //#end
 
   //#if CAUSAL
   // One more than the last key that the last row sees.
@@ -194,8 +196,14 @@ fn main(
     //#end
     //#end
     //#end
+    //#if SHARED
     for (var j = 0u; j < stop; j += KEYS) {
       let key = tile + j;
+    //#else
+    // From `tile` and not from 0, for the same reason.
+    for (var key = tile; key < tile + stop; key += KEYS) {
+      let j = key - tile;
+    //#end
       //#if SHARED
       var s: array<f32, KEYS>;
       //#for t 0 KEYS
@@ -324,7 +332,7 @@ fn main(
   }
 
   //#for r 0 ROWS
-  if (first + $r * HEIGHT + own < sizes.tq) {
+  {
     //#if EMPTY
     let empty = top[$r] < EMPTY_TOP && !is_nan(sum[$r]);
     if (empty) { sum[$r] = 1.0; }
@@ -332,18 +340,24 @@ fn main(
     //#else
     let norm = 1.0 / sum[$r];
     //#end
-    if (split == 0u) { norms[group * sizes.tq + row[$r]] = vec2<f32>(top[$r], norm); }
+    if (split == 0u && first + $r * HEIGHT + own < sizes.tq) { norms[group * sizes.tq + row[$r]] = vec2<f32>(top[$r], norm); }
     let scale = sizes.keep / sum[$r];
-    for (var part = 0u; part < parts; part++) {
-      var o_part = vec4<f32>();
-      //#for c 0 OWN
-      o_part = select(o_part, o[$r * OWN + $c], part == $c);
-      //#end
-      //#if EMPTY
-      if (empty) { o_part = vec4<f32>(); }
-      //#end
-      write_out(at_q$r, part * SPLIT + split, scale * o_part);
-    }
+    //#for c 0 OWN
+    //#if EMPTY
+    o[$r * OWN + $c] = select(scale * o[$r * OWN + $c], vec4<f32>(), empty);
+    //#else
+    o[$r * OWN + $c] *= scale;
+    //#end
+    //#end
   }
   //#end
+  for (var turn = number; turn < number + OWNED; turn++) {
+    let i = turn - number;
+    let of_row = first + i / OWN * HEIGHT + own;
+    var o_own = o[0];
+    //#for c 1 OWNED
+    o_own = select(o_own, o[$c], i == $c);
+    //#end
+    if (of_row < sizes.tq) { write_out((batch * sizes.tq + of_row) * sizes.depth + head * WIDTH, i % OWN * SPLIT + split, o_own); }
+  }
 }

@@ -110,6 +110,7 @@ export function attentionKernel(
     library: (attrs.dropout ? random : "") + heads,
     consts: {
       ...plan,
+      OWNED: plan.ROWS * plan.OWN,
       WHOLE: plan.WIDTH % 4 === 0,
       ...flags,
       ...(consts ?? empty),
