@@ -10,6 +10,7 @@
  * @module
  */
 import { sizeOf } from "../program/graph.ts";
+import { checkOptions, type OptionKinds } from "../program/options.ts";
 
 /**
  * How a parameter starts: a constant, a normal of that deviation (cut at 2 deviations if truncated), uniform in [-bound, bound], or
@@ -71,18 +72,23 @@ function uniformOf(deviation: number): Init {
   return { uniform: Math.sqrt(3) * deviation };
 }
 
+const GAIN_OPTIONS: OptionKinds<GainOptions> = { gain: "one" };
+const NORMAL_OPTIONS: OptionKinds<NormalInitOptions> = { ...GAIN_OPTIONS, truncated: "one" };
+
 const xavier = (shape: readonly number[], gain: number): number => {
   const { in: inputs, out } = fans(shape);
   return gain * Math.sqrt(2 / (inputs + out));
 };
 
 /** Glorot and Bengio (2010): uniform with deviation gain * sqrt(2 / (in + out)), for layers with tanh or without activation. */
-export function xavierUniform({ gain = 1 }: GainOptions = {}): Initializer {
+export function xavierUniform(options: GainOptions = {}): Initializer {
+  const { gain = 1 } = checkOptions("xavierUniform", options, GAIN_OPTIONS);
   return (shape) => uniformOf(xavier(shape, gain));
 }
 
 /** Glorot and Bengio (2010): normal with deviation gain * sqrt(2 / (in + out)). */
-export function xavierNormal({ gain = 1, truncated = false }: NormalInitOptions = {}): Initializer {
+export function xavierNormal(options: NormalInitOptions = {}): Initializer {
+  const { gain = 1, truncated = false } = checkOptions("xavierNormal", options, NORMAL_OPTIONS);
   return (shape) => normalOf(xavier(shape, gain), truncated);
 }
 
@@ -94,26 +100,32 @@ export interface KaimingOptions {
   readonly slope?: number;
 }
 
+const KAIMING_OPTIONS: OptionKinds<KaimingOptions> = { fan: "one", slope: "one" };
+
 const kaiming = (shape: readonly number[], { fan = "in", slope = 0 }: KaimingOptions): number =>
   Math.sqrt(2 / (1 + slope * slope) / fans(shape)[fan]);
 
 /** He et al. (2015): uniform with deviation sqrt(2 / (1 + slope^2) / fan), for layers before a relu. */
 export function kaimingUniform(options: KaimingOptions = {}): Initializer {
+  checkOptions("kaimingUniform", options, KAIMING_OPTIONS);
   return (shape) => uniformOf(kaiming(shape, options));
 }
 
 /** He et al. (2015): normal with deviation sqrt(2 / (1 + slope^2) / fan). */
 export function kaimingNormal(options: KaimingOptions & Pick<NormalInitOptions, "truncated"> = {}): Initializer {
-  return (shape) => normalOf(kaiming(shape, options), options.truncated ?? false);
+  const { truncated = false } = checkOptions("kaimingNormal", options, { ...KAIMING_OPTIONS, truncated: "one" });
+  return (shape) => normalOf(kaiming(shape, options), truncated);
 }
 
 /** LeCun et al. (1998): uniform with deviation gain * sqrt(1 / in), for layers with selu or without activation. */
-export function lecunUniform({ gain = 1 }: GainOptions = {}): Initializer {
+export function lecunUniform(options: GainOptions = {}): Initializer {
+  const { gain = 1 } = checkOptions("lecunUniform", options, GAIN_OPTIONS);
   return (shape) => uniformOf(gain / Math.sqrt(fans(shape).in));
 }
 
 /** LeCun et al. (1998): normal with deviation gain * sqrt(1 / in). */
-export function lecunNormal({ gain = 1, truncated = false }: NormalInitOptions = {}): Initializer {
+export function lecunNormal(options: NormalInitOptions = {}): Initializer {
+  const { gain = 1, truncated = false } = checkOptions("lecunNormal", options, NORMAL_OPTIONS);
   return (shape) => normalOf(gain / Math.sqrt(fans(shape).in), truncated);
 }
 

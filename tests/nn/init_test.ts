@@ -39,7 +39,7 @@ const cases: [name: string, init: Initializer, deviation: (fan: { in: number; ou
 ];
 
 for (const [name, init, deviation] of cases) {
-  Deno.test(`${name}() has the deviation ${deviation.toString().split("=> ")[1]} and its distribution`, () => {
+  Deno.test(`${name}() has the deviation ${deviation.toString().split("=>")[1]!.trim()} and its distribution`, () => {
     for (const shape of [matrix, conv]) {
       const of = deviation(fans(shape)), own = init(shape), x = values(shape, init), { mean, variance } = moments(x);
       assert(Math.abs(mean) < 3.3 * of / Math.sqrt(x.length), `mean ${mean}`);
@@ -53,6 +53,18 @@ for (const [name, init, deviation] of cases) {
     }
   });
 }
+
+Deno.test("initialisers refuse what stands in the place of their options, and names that they do not know", async () => {
+  for (const make of [xavierUniform, xavierNormal, kaimingUniform, kaimingNormal, lecunUniform, lecunNormal]) {
+    const known = make.name.startsWith("kaiming") ? "fan, slope" : "gain", [option] = known.split(",");
+    const record = `Cannot apply ${make.name}: options must be a record, as in`;
+    await assertRefused(
+      [() => make(2 as never), `${record} { ${option}: 2 }: they are 2`, TypeError],
+      [() => make([4, 3] as never), record, TypeError],
+      [() => make({ gian: 2 } as never), `options must be among ${known}`, TypeError],
+    );
+  }
+});
 
 /** The products of all rows with one another. */
 function products(x: Float32Array, rows: number, at: (row: number, column: number) => number): number[][] {
