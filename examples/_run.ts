@@ -5,14 +5,13 @@ import {
   type CaptionDataset,
   configs,
   cosineBySteps,
-  countKernels,
   countParameters,
   defaultDevice,
   describeMemory,
   type Device,
-  estimateFlop,
   estimateMemory,
   type EstimateOptions,
+  estimateStep,
   formatBytes,
   formatLoadReport,
   type ImageOptions,
@@ -198,9 +197,8 @@ export async function sayMemory(
 ): Promise<void> {
   const { batch, memoryGib } = options, objective = objectiveOf(batch);
   const parameters = countParameters(objective.spec).toLocaleString("en");
-  const tera = (await estimateFlop(objective, stepOf(options)) / 1e12).toPrecision(3);
-  say(`${parameters} parameters; ${tera} TFLOP a mini-batch`);
-  const { runs, distinct } = await countKernels(objective, stepOf(options));
+  const { flop, kernels: { runs, distinct } } = await estimateStep(objective, stepOf(options));
+  say(`${parameters} parameters; ${(flop / 1e12).toPrecision(3)} TFLOP a mini-batch`);
   say(`a step runs ${runs} kernels, ${distinct} of them distinct: these are compiled first`);
   say(`batch ${batch}:\n${describeMemory(await estimate(batch))}`);
   const limit = memoryGib * 2 ** 30, most = Math.min(examples, 65536);

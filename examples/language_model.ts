@@ -31,7 +31,7 @@ if (options.help) {
 await gs.setUpAdapter({ tuning: !options.noTuning });
 const config = { decoder: gs.decoderConfigs[options.model] }, { batch, length, steps, remat } = options;
 const objective = gs.lm.objective({ config, batch, length, remat });
-const flop = await gs.estimateFlop(objective);
+const { flop } = await gs.estimateStep(objective);
 if (options.dryRun) {
   const parameters = gs.countParameters(objective.spec);
   console.log(JSON.stringify({ parameters, flop, bytes: await gs.estimateMemory(objective) }));

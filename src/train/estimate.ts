@@ -39,24 +39,40 @@ export interface MemoryEstimate {
   readonly total: number;
 }
 
-/** Options of {@linkcode estimateMemory}: those of the run. */
+/** Options of {@linkcode estimateStep}: those of the run. */
 export interface EstimateOptions extends StepOptions {
   /** Steps between reports. @default 20 */
   readonly logEvery?: number;
 }
 
+/** What a step of training takes. */
+export interface StepEstimate {
+  readonly memory: MemoryEstimate;
+  /**
+   * Floating-point operations that its kernels count: matrix products, attention, what is element by element. What is computed again in
+   * the backward pass counts again.
+   */
+  readonly flop: number;
+  /**
+   * How many kernels it runs, and how many of them have texts of their own: those are what a first run compiles. Sizes and strides are
+   * data of a kernel, so that layers share it; what differs in layout, tile or fused ops does not.
+   */
+  readonly kernels: { readonly runs: number; readonly distinct: number };
+}
+
 /**
- * The memory of training `objective`: the step is traced and planned as it will run, but nothing is allocated. Not counted: grouping,
+ * What a step of training `objective` takes: it is traced and planned as it will run, but nothing is allocated. Not counted: grouping,
  * evaluation, and what the driver needs itself.
  *
  * @throws {RangeError} If an op cannot run at these sizes on this adapter.
  */
-export async function estimateMemory<S extends SpecTree, X extends Tree, B extends Tree>(
+export async function estimateStep<S extends SpecTree, X extends Tree, B extends Tree>(
   objective: Objective<S, X, B>,
   options: EstimateOptions = {},
-): Promise<MemoryEstimate> {
-  const { state, input, programs } = await planStep(objective, options);
-  return summed({
+): Promise<StepEstimate> {
+  const { state, input, programs } = await planStep(objective, options),
+    steps = programs.flatMap(({ plan }) => plan.steps);
+  const memory = summed({
     parameters: bytesOf([state.optimizer.values, state.frozen]),
     optimizer: bytesOf([state.optimizer.mu, state.optimizer.nu]),
     gradients: bytesOf(state.gradients),
@@ -66,34 +82,19 @@ export async function estimateMemory<S extends SpecTree, X extends Tree, B exten
     other: bytesOf([state.healthy, state.metrics, state.norms, gradientInput(), updateInput()]) +
       total(programs, (p) => p.constantBytes),
   });
+  return {
+    memory,
+    flop: steps.reduce((n, { flop = 0 }) => n + flop, 0),
+    kernels: { runs: steps.length, distinct: new Set(steps.map(({ code }) => code)).size },
+  };
 }
 
-/**
- * Floating-point operations of a step of training `objective`, those that its kernels count: matrix products, attention, what is element by
- * element. What is computed again in the backward pass counts again.
- *
- * @throws {RangeError} If an op cannot run at these sizes on this adapter.
- */
-export async function estimateFlop<S extends SpecTree, X extends Tree, B extends Tree>(
+/** The memory alone of {@linkcode estimateStep}. */
+export async function estimateMemory<S extends SpecTree, X extends Tree, B extends Tree>(
   objective: Objective<S, X, B>,
   options: EstimateOptions = {},
-): Promise<number> {
-  const { programs } = await planStep(objective, options);
-  return total(programs, ({ plan }) => plan.steps.reduce((n, { flop = 0 }) => n + flop, 0));
-}
-
-/**
- * How many kernels a step of training `objective` runs, and how many of them have texts of their own: those are what a first run compiles.
- * Sizes and strides are data of a kernel, so that layers share it; what differs in layout, tile or fused ops does not.
- *
- * @throws {RangeError} If an op cannot run at these sizes on this adapter.
- */
-export async function countKernels<S extends SpecTree, X extends Tree, B extends Tree>(
-  objective: Objective<S, X, B>,
-  options: EstimateOptions = {},
-): Promise<{ runs: number; distinct: number }> {
-  const steps = (await planStep(objective, options)).programs.flatMap(({ plan }) => plan.steps);
-  return { runs: steps.length, distinct: new Set(steps.map(({ code }) => code)).size };
+): Promise<MemoryEstimate> {
+  return (await estimateStep(objective, options)).memory;
 }
 
 /** A step that is planned and takes no memory. */

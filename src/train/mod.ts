@@ -6,13 +6,13 @@
 export { listCheckpoints, type SavedCheckpoint } from "./checkpoint.ts";
 export {
   type BatchRange,
-  countKernels,
   describeMemory,
-  estimateFlop,
   estimateMemory,
   type EstimateOptions,
+  estimateStep,
   largestBatch,
   type MemoryEstimate,
+  type StepEstimate,
 } from "./estimate.ts";
 export { type Metrics } from "./report.ts";
 export { type StepOptions } from "./step.ts";

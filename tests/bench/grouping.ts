@@ -13,7 +13,7 @@ import { configs } from "../../src/models/config.ts";
 import { ringUpdate } from "../../src/ops/ring_update.ts";
 import { compile, tensor, toDevice } from "../../src/program/compile.ts";
 import type { Tensor } from "../../src/program/graph.ts";
-import { estimateFlop } from "../../src/train/estimate.ts";
+import { estimateStep } from "../../src/train/estimate.ts";
 import { type Line, line, median, round } from "./measure.ts";
 import { BenchStep, objectiveOf } from "./step.ts";
 
@@ -135,7 +135,8 @@ async function collectTime(queue: number, miniBatch: number, width: number): Pro
 
 /** FLOP of a step of `base` for each of `small`, by the kernels of both at a batch that every adapter can plan. */
 async function flopRatio(): Promise<number> {
-  const flop = async (name: "small" | "base"): Promise<number> => await estimateFlop(objectiveOf(configs[name], 4));
+  const flop = async (name: "small" | "base"): Promise<number> =>
+    (await estimateStep(objectiveOf(configs[name], 4))).flop;
   return await flop("base") / await flop("small");
 }
 

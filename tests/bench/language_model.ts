@@ -5,7 +5,7 @@ import { countParameters } from "../../src/nn/spec.ts";
 import { placeholders } from "../../src/program/program.ts";
 import { mapTree, type Tree } from "../../src/program/tree.ts";
 import { lm } from "../../src/recipes/lm.ts";
-import { describeMemory, estimateFlop, estimateMemory } from "../../src/train/estimate.ts";
+import { describeMemory, estimateStep } from "../../src/train/estimate.ts";
 import { line, round } from "./measure.ts";
 import { type AnyObjective, BenchStep, filled, readyStep, stepFlop } from "./step.ts";
 import type { Ready } from "./works.ts";
@@ -50,12 +50,12 @@ export async function languageModelStep(...size: [DecoderName, number, number, b
 export async function languageModelMemory(name: DecoderName, batch: number, length: number): Promise<void> {
   for (const remat of [false, true]) {
     const objective = objectiveOf(name, batch, length, remat);
-    const tera = (await estimateFlop(objective) / 1e12).toFixed(2);
+    const { flop, memory } = await estimateStep(objective), tera = (flop / 1e12).toFixed(2);
     console.log(
       `${name}, ${countParameters(objective.spec)} parameters, ${batch} rows of ${length} tokens${
         remat ? ", activations computed again" : ""
       }: ${tera} TFLOP a step`,
     );
-    console.log(describeMemory(await estimateMemory(objective)));
+    console.log(describeMemory(memory));
   }
 }

@@ -14,7 +14,7 @@ import { mapTree, type Tree } from "../../src/program/tree.ts";
 import { adversarial, type AdversarialOptions } from "../../src/recipes/adversarial.ts";
 import { pairRecipes, streamRecipes } from "../../src/recipes/mod.ts";
 import type { RecipeObjective } from "../../src/recipes/recipe.ts";
-import { estimateFlop, estimateMemory } from "../../src/train/estimate.ts";
+import { estimateMemory, estimateStep } from "../../src/train/estimate.ts";
 import type { NoExtra, Objective } from "../../src/train/task.ts";
 import { assertClose, randomTensor } from "../testing/reference.ts";
 import { batchesOf, colours, config as base, KEY, lossOf, setupOf, square, valuesOf } from "./squares.ts";
@@ -273,7 +273,7 @@ Deno.test("adversarial(): gradients with activations computed again are the same
 
 Deno.test("adversarial(): the estimates count the attack: a step of 2 for both sides is 5 passes, which share their memory", async () => {
   const plain = objectiveOf("regions"), own = adversarial(plain, { steps: 2 });
-  const [flop, more] = [await estimateFlop(plain), await estimateFlop(own)];
+  const [{ flop }, { flop: more }] = [await estimateStep(plain), await estimateStep(own)];
   assert(more > 4.5 * flop && more < 6 * flop, `${more / flop}`);
   const [memory, needed] = [await estimateMemory(plain), await estimateMemory(own)];
   assert(needed.intermediates > memory.intermediates && needed.intermediates < 3.5 * memory.intermediates);

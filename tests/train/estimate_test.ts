@@ -11,10 +11,9 @@ import { tensor, toHost } from "../../src/program/compile.ts";
 import type { Tensor } from "../../src/program/graph.ts";
 import { collecting, pairRecipes } from "../../src/recipes/mod.ts";
 import {
-  countKernels,
   describeMemory,
-  estimateFlop,
   estimateMemory,
+  estimateStep,
   largestBatch,
   type MemoryEstimate,
 } from "../../src/train/estimate.ts";
@@ -36,9 +35,9 @@ const objective = (batch: number): Objective<MlpSpec, Extra, Input> => ({
   }),
 });
 
-Deno.test("estimateFlop() counts the products of both directions, and little besides", async () => {
+Deno.test("estimateStep() counts the products of both directions, and little besides", async () => {
   const first = 2 * 128 * 96 * 512, second = 2 * 128 * 512 * 64; // nothing flows back to the input
-  const products = 2 * first + 3 * second, found = await estimateFlop(objective(128));
+  const products = 2 * first + 3 * second, { flop: found } = await estimateStep(objective(128));
   assert(found >= products && found < 1.2 * products, `${found}, products ${products}`);
 });
 
@@ -169,9 +168,10 @@ Deno.test("the memory of recipes with momentum encoders shows these and their qu
   assert(albef.intermediates > grit.intermediates);
 });
 
-Deno.test("countKernels(): further layers run the kernels of those before", async () => {
+Deno.test("estimateStep(): further layers run the kernels of those before", async () => {
   const { tiny } = configs, deeper = { ...tiny, vision: { ...tiny.vision, depth: 2 * tiny.vision.depth } };
-  const few = await countKernels(recipe("grit", 8)), many = await countKernels(recipe("grit", 8, deeper));
+  const { kernels: few } = await estimateStep(recipe("grit", 8)),
+    { kernels: many } = await estimateStep(recipe("grit", 8, deeper));
   assert(many.runs > few.runs + 20 * tiny.vision.depth, `${few.runs} and ${many.runs} runs`);
   assertEquals(many.distinct, few.distinct);
   assert(8 * few.distinct < many.runs, `${few.distinct} of ${many.runs}`);
