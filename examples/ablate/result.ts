@@ -48,8 +48,13 @@ export interface AblationResult {
     readonly falseNegatives?: number;
     readonly falsePositives?: number;
   }[];
-  readonly usual: { readonly cosine: Recalls; readonly reranked?: Recalls };
-  readonly hard?: { readonly cosine: GroupRecalls; readonly reranked?: GroupRecalls; readonly matching?: number };
+  readonly usual: { readonly cosine: Recalls; readonly reranked?: Recalls; readonly joint?: Recalls };
+  readonly hard?: {
+    readonly cosine: GroupRecalls;
+    readonly reranked?: GroupRecalls;
+    readonly joint?: GroupRecalls;
+    readonly matching?: number;
+  };
   /** Accuracy of MLM at k in percent, with and without the image, for shares of masked tokens. */
   readonly vision?: readonly {
     readonly mask: number;
@@ -75,8 +80,8 @@ const line = object({
   adapter: text,
   "secondsPerEpoch?": positive,
   curve: list(object({ ...point, "falseNegatives?": percent, "falsePositives?": percent })),
-  usual: object({ cosine: recalls, "reranked?": recalls }),
-  "hard?": object({ cosine: recalls1, "reranked?": recalls1, "matching?": percent }),
+  usual: object({ cosine: recalls, "reranked?": recalls, "joint?": recalls }),
+  "hard?": object({ cosine: recalls1, "reranked?": recalls1, "joint?": recalls1, "matching?": percent }),
   "vision?": list(object({ mask: number, k: whole, with: percent, without: percent })),
 });
 

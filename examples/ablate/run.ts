@@ -138,12 +138,12 @@ function point(metrics: Metrics): AblationResult["curve"][number] {
 async function figures(world: World, { model, spec }: AnyObjective, params: Parameters) {
   const { usual, hard, config, budget, tokenizer } = world;
   const evaluator = new RetrievalEvaluator<Parameters>(model, { k: budget.shortlist, batch: budget.batch });
-  const { cosine, reranked } = await evaluator.evaluate(params, usual);
+  const { cosine, reranked, joint } = await evaluator.evaluate(params, usual);
   evaluator.destroy();
   const groups = hard && await evaluateGroups(params, model, hard, { size: GROUP, batch: budget.batch });
   const masked = "itm_head" in spec && model.match;
   return {
-    usual: { cosine, ...(reranked ? { reranked } : {}) },
+    usual: { cosine, ...(reranked && { reranked }), ...(joint && { joint }) },
     ...(groups ? { hard: groups } : {}),
     ...(masked
       ? { vision: await usageOfVision(params, config, usual, { tokens: tokenizer, seed: 1, batch: budget.batch }) }

@@ -22,6 +22,7 @@ interface Measure {
 /** Mean recall on the usual split in percent. */
 export const meanRecall = {
   reranked: ({ usual }: AblationResult): number | undefined => usual.reranked?.mean,
+  joint: ({ usual }: AblationResult): number | undefined => usual.joint?.mean,
   cosine: ({ usual }: AblationResult): number | undefined => usual.cosine.mean,
 };
 
@@ -41,6 +42,9 @@ const groups: readonly { readonly title: string; readonly measures: readonly Mea
       { title: "re-ranked, text R@1", of: (r) => r.usual.reranked?.i2t.r1 },
       { title: "re-ranked, image R@1", of: (r) => r.usual.reranked?.t2i.r1 },
       { title: "re-ranked, mean recall", of: meanRecall.reranked },
+      { title: "by both, text R@1", of: (r) => r.usual.joint?.i2t.r1 },
+      { title: "by both, image R@1", of: (r) => r.usual.joint?.t2i.r1 },
+      { title: "by both, mean recall", of: meanRecall.joint },
       { title: "cosine, text R@1", of: (r) => r.usual.cosine.i2t.r1 },
       { title: "cosine, image R@1", of: (r) => r.usual.cosine.t2i.r1 },
       { title: "cosine, mean recall", of: meanRecall.cosine },
@@ -53,6 +57,8 @@ const groups: readonly { readonly title: string; readonly measures: readonly Mea
       { title: "cosine, image R@1, %", of: (r) => r.hard?.cosine.t2i },
       { title: "re-ranked, text R@1, %", of: (r) => r.hard?.reranked?.i2t },
       { title: "re-ranked, image R@1, %", of: (r) => r.hard?.reranked?.t2i },
+      { title: "by both, text R@1, %", of: (r) => r.hard?.joint?.i2t },
+      { title: "by both, image R@1, %", of: (r) => r.hard?.joint?.t2i },
       { title: "matching accuracy, %", of: (r) => r.hard?.matching },
       { title: "false negatives, last epoch, %", of: lastRate("falseNegatives") },
       { title: "false positives, last epoch, %", of: lastRate("falsePositives") },

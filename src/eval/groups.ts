@@ -4,8 +4,7 @@
  * @module
  */
 import type { PairModel } from "../models/albef.ts";
-import { reshape, slice } from "../ops/shape.ts";
-import { compile, toDevice, toHost } from "../program/compile.ts";
+import { compile, item, toDevice, toHost } from "../program/compile.ts";
 import type { Tensor } from "../program/graph.ts";
 import type { Tree } from "../program/tree.ts";
 import { textRows } from "./_batches.ts";
@@ -26,6 +25,8 @@ export interface GroupResult {
   readonly cosine: GroupRecall;
   /** By the matching head, where the model has one. */
   readonly reranked?: GroupRecall;
+  /** By the cosine / temperature + the head's log-odds, where the model has both. */
+  readonly joint?: GroupRecall;
   /** Share of the images, in percent, for which the matching head prefers the own text to one other of the group; chance is 50. */
   readonly matching?: number;
 }
@@ -58,9 +59,10 @@ export async function evaluateGroups<P>(
   });
   const match = model.match &&
     compile((p, states: Tensor, ids: Tensor, mask: Tensor) =>
-      matches(model.match!(p as P, model.text(p as P, { ids, mask }).states, mask, states))
+      model.match!(p as P, model.text(p as P, { ids, mask }).states, mask, states)
     );
-  const cosine = new Float32Array(count * size), matched = new Float32Array(count * size); // [image, place of the text]
+  const scores = (): Float32Array => new Float32Array(count * size); // [image, place of the text]
+  const cosine = scores(), matched = scores(), odds = scores();
   for (let from = 0; from < count; from += batch) {
     const at = (shift: number): number[] =>
       Array.from({ length: batch }, (_, i) => inGroup(from + i, shift, size, count));
@@ -68,7 +70,7 @@ export async function evaluateGroups<P>(
       own = await encode(params as Tree, images, ...textRows(set.texts, at(0)));
     const [image, text] = await toHost([own.image, own.text]) as [Float32Array, Float32Array];
     const width = image.length / batch;
-    const scores = match && await toHost(
+    const logits = match && await toHost(
       await Promise.all(
         Array.from(
           { length: size },
@@ -80,16 +82,34 @@ export async function evaluateGroups<P>(
       for (let shift = 0; shift < size; shift++) {
         const other = inGroup(from + i, shift, size, count), place = (from + i) * size + other % size;
         cosine[place] = dot(image, text, i * width, (other - from) * width, width);
-        if (scores) matched[place] = scores[shift]![i]!;
+        if (!logits) continue;
+        matched[place] = logits[shift]![2 * i + 1]!;
+        odds[place] = matched[place]! - logits[shift]![2 * i]!;
       }
     }
   }
   encode.destroy();
   match?.destroy();
+  const joint = match && await jointly(params, model, cosine, odds);
   return {
     cosine: recalls(cosine, size),
-    ...(match ? { reranked: recalls(matched, size), matching: preferred(matched, size) } : {}),
+    ...(match && { reranked: recalls(matched, size) }),
+    ...(joint && { joint: recalls(joint, size) }),
+    ...(match && { matching: preferred(matched, size) }),
   };
+}
+
+/** Cosine / temperature + log-odds, times the temperature, which changes no order. */
+async function jointly<P>(
+  params: P,
+  model: PairModel<P>,
+  cosine: Float32Array,
+  odds: Float32Array,
+): Promise<Float32Array | undefined> {
+  if (!model.temperature) return undefined;
+  const read = compile((p) => model.temperature!(p as P)), temperature = await item(await read(params as Tree));
+  read.destroy();
+  return cosine.map((c, i) => c + temperature * odds[i]!);
 }
 
 /** The item that is `shift` places further in the group of item i; items beyond the last are the last group's again. */
@@ -141,9 +161,4 @@ function checkGroups({ images: { count }, imageOf }: RetrievalSet, size: number,
   if (imageOf.length !== count || Array.from(imageOf).some((image, text) => image !== text)) {
     throw new RangeError("Cannot evaluate groups: each image must have one text, in the order of the images");
   }
-}
-
-/** Logits of (no match, match), [B, 2], to those of match, [B]. */
-function matches(logits: Tensor): Tensor {
-  return reshape(slice(logits, 1, 1, 2), [logits.shape[0]!]);
 }

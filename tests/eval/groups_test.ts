@@ -4,6 +4,7 @@ import { evaluateRetrieval, type RetrievalSet } from "../../src/eval/retrieval.t
 import { type Albef, albefPairs, albefSpec, encodeImage, encodeText, type PairModel } from "../../src/models/albef.ts";
 import { initialize } from "../../src/nn/spec.ts";
 import { gather } from "../../src/ops/gather.ts";
+import { matmul } from "../../src/ops/matmul.ts";
 import { compile, evaluate, tensor, toHost } from "../../src/program/compile.ts";
 import type { Tensor } from "../../src/program/graph.ts";
 import type { Tree } from "../../src/program/tree.ts";
@@ -36,29 +37,35 @@ function expected(scores: ArrayLike<number>): { i2t: number; t2i: number; matchi
   return { i2t: 100 * found.i2t / COUNT, t2i: 100 * found.t2i / COUNT, matching: 100 * found.matching / COUNT };
 }
 
-async function cosines(): Promise<number[]> {
-  const encode = compile((p: Albef & Tree, x: Tensor, ids: Tensor, mask: Tensor) => ({
-    image: encodeImage(p, x, { config }).features,
-    text: encodeText(p, { ids, mask }, { config }).features,
-  }));
-  const { image, text } = await encode(params as Albef & Tree, pixels, words.ids, words.mask);
-  const [u, v] = await toHost([image, text]) as [Float32Array, Float32Array], width = u.length / COUNT;
-  return Array.from({ length: COUNT * COUNT }, (_, p) => {
-    let sum = 0;
-    for (let k = 0; k < width; k++) sum += u[Math.floor(p / COUNT) * width + k]! * v[p % COUNT * width + k]!;
-    return sum;
+/** Of all images and texts, [images, texts]: the cosine, and cosine / temperature + the head's log-odds. */
+async function ranked(): Promise<{ cosine: Float32Array; joint: Float32Array }> {
+  const pairs = Array.from({ length: COUNT * COUNT }, (_, p) => [Math.floor(p / COUNT), p % COUNT] as const);
+  const [images, ofTexts] = [0, 1].map((side) => tensor(Uint32Array.from(pairs, (pair) => pair[side]!)));
+  const score = compile((p: Albef & Tree, x: Tensor, ids: Tensor, mask: Tensor, images: Tensor, ofTexts: Tensor) => {
+    const image = encodeImage(p, x, { config }), text = encodeText(p, { ids, mask }, { config });
+    const [states, own] = [gather(text.states, ofTexts), gather(mask, ofTexts)];
+    const logits = model.match(p, states, own, gather(image.states, images));
+    return [matmul(image.features, text.features, { transposeB: true }), logits, model.temperature(p)];
   });
+  const all = await score(params as Albef & Tree, pixels, words.ids, words.mask, images!, ofTexts!);
+  const [cosine, logits, [temperature]] = await toHost(all) as [Float32Array, Float32Array, Float32Array];
+  return { cosine, joint: cosine.map((c, i) => c / temperature! + logits[2 * i + 1]! - logits[2 * i]!) };
 }
 
 for (const batch of [4, 8, 12]) {
   Deno.test(`evaluateGroups() ranks in the groups as the whole matrices do, ${batch} images at a time`, async () => {
     const found = await evaluateGroups(params, model, set, { size: SIZE, batch });
     const { scores } = await evaluateRetrieval(params, model, set, { k: COUNT, batch: 5, keepScores: true });
-    const cosine = expected(await cosines()), match = expected(scores!.i2t);
+    const all = await ranked(),
+      cosine = expected(all.cosine),
+      joint = expected(all.joint),
+      match = expected(scores!.i2t);
     assertAlmostEquals(found.cosine.i2t, cosine.i2t, 1e-9);
     assertAlmostEquals(found.cosine.t2i, cosine.t2i, 1e-9);
     assertAlmostEquals(found.reranked!.i2t, match.i2t, 1e-9);
     assertAlmostEquals(found.reranked!.t2i, match.t2i, 1e-9);
+    assertAlmostEquals(found.joint!.i2t, joint.i2t, 1e-9);
+    assertAlmostEquals(found.joint!.t2i, joint.t2i, 1e-9);
     assertAlmostEquals(found.matching!, match.matching, 1e-9);
     assert(cosine.i2t !== match.i2t || cosine.t2i !== match.t2i, "the two ways to rank can be told apart");
   });
