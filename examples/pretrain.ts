@@ -68,7 +68,7 @@ import {
   stepOf,
 } from "./_run.ts";
 import { heldOutMetrics, openRegionData } from "./_streams.ts";
-import { type Common, common, demoOfRecipes, demoPreset } from "./pretrain_settings.ts";
+import { type Common, common, demoPreset } from "./pretrain_settings.ts";
 
 /** What is trained, whatever its parameters, state and mini-batches are. */
 // deno-lint-ignore no-explicit-any
@@ -189,12 +189,8 @@ async function readRun(args: readonly string[]): Promise<Run> {
   const name = settings.peek(common, "recipe", { args, file }), recipe = await recipeOf(name);
   checkNames(name, recipe);
   const fields = settings.fields({ ...common, ...settings.group("Recipe", recipe.fields as settings.Fields) });
-  const ofRecipe = Object.entries(demoOfRecipes).filter(([name]) => name in recipe.fields);
   const preset = settings.peek(common, "demo", { args })
-    ? {
-      ...demoPreset(settings.peek(common, "out", { args, file, preset: demoPreset() })),
-      ...Object.fromEntries(ofRecipe),
-    }
+    ? demoPreset(settings.peek(common, "out", { args, file, preset: demoPreset() }))
     : {};
   const options = settings.readSettings(fields, { args, file, preset }) as Common;
   const objective = (setup: RecipeSetup) => recipe.objective(setup, options as never) as AnyObjective | StreamObjective;
