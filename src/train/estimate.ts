@@ -47,6 +47,7 @@ export interface EstimateOptions extends StepOptions {
 
 /** What a step of training takes. */
 export interface StepEstimate {
+  /** Bytes of GPU memory. */
   readonly memory: MemoryEstimate;
   /**
    * Floating-point operations that its kernels count: matrix products, attention, what is element by element. What is computed again in
