@@ -4,6 +4,7 @@
  * texts and of pictures. See when_images/plan.ts for the runs and when_images/world.ts for the budgets.
  *
  *     deno task when-images --quick         end to end in minutes; the figures mean nothing
+ *     deno task when-images --chat          one model for chat.ts: images from the start, and all training questions
  *     deno task when-images --jobs 4        the whole experiment, resumable: runs whose line is in the results are not run again
  *     deno task when-images --page-only     page and pictures from the results that there are
  */
@@ -15,18 +16,19 @@ import { noTuning } from "./_settings.ts";
 import { Judge } from "./when_images/judge.ts";
 import { writePage } from "./when_images/page.ts";
 import { planRuns, type Run, runName } from "./when_images/plan.ts";
-import { readResults } from "./when_images/result.ts";
+import { type Measured, readResults } from "./when_images/result.ts";
 import { branchRun, encoder, mainRun, STARTS } from "./when_images/run.ts";
 import { unusual } from "./when_images/variant.ts";
 import { budgets, openWorld } from "./when_images/world.ts";
 
-const { count, fields, list, oneOf, share, text, toggle } = settings;
+const { count, fields, list, none, oneOf, share, text, toggle } = settings;
 
 const declared = fields({
   quick: toggle(false, "a budget of seconds a run, to see that everything works"),
+  chat: toggle(false, "one model that is tuned long, for examples/chat.ts"),
   starts: list([], "points of the main run at which images enter, in percent: of 0, 20, 40, 60, 80, 100"),
   shares: list([], "shares of a branch's tokens that belong to images and their captions, in percent, 0 to 50"),
-  seeds: count(2, "runs of each kind, with seeds from 1"),
+  seeds: count(none, "runs of each kind, with seeds from 1; without it 2, 1 of --quick and --chat"),
   firstSeed: count(1, "the first of the seeds"),
   captions: oneOf(
     ["both", "own", "shuffled"],
@@ -52,14 +54,22 @@ const declared = fields({
 
 type Options = settings.Values<typeof declared>;
 
-/** What is run if nothing else is said. */
-const usual = {
-  full: { starts: STARTS.map((start) => 100 * start), shares: [0, 10, 50] },
-  quick: { starts: [0, 80, 100], shares: [0, 20] },
-};
+/** Sizes of the experiment. */
+type Size = "full" | "quick" | "chat";
 
-/** Start and share of the control with shuffled captions. */
-const SHUFFLED = { full: { start: 0.8, share: 0.1 }, quick: { start: 0.8, share: 0.2 } } as const;
+/** What is run if nothing else is said, and the control with shuffled captions. */
+const usual: Readonly<
+  Record<Size, { starts: number[]; shares: number[]; seeds: number; shuffled?: { start: number; share: number } }>
+> = {
+  full: {
+    starts: STARTS.map((start) => 100 * start),
+    shares: [0, 10, 50],
+    seeds: 2,
+    shuffled: { start: 0.8, share: 0.1 },
+  },
+  quick: { starts: [0, 80, 100], shares: [0, 20], seeds: 1, shuffled: { start: 0.8, share: 0.2 } },
+  chat: { starts: [0], shares: [50], seeds: 1 },
+};
 
 /** What the command does with its arguments. */
 export async function main(args: readonly string[]): Promise<void> {
@@ -72,14 +82,20 @@ export async function main(args: readonly string[]): Promise<void> {
   for (const path of await writePage(`${options.results}/${nameOf(options)}`, await readResults(file))) say(path);
 }
 
-function nameOf({ quick }: Options): string {
-  return quick ? "when-images-quick" : "when-images";
+function sizeOf({ quick, chat }: Options): Size {
+  if (quick && chat) throw new settings.UsageError("--quick must not be given with --chat: each is a budget");
+  return quick ? "quick" : chat ? "chat" : "full";
+}
+
+function nameOf(options: Options): string {
+  const size = sizeOf(options);
+  return size === "full" ? "when-images" : `when-images-${size}`;
 }
 
 function runsOf(options: Options): Run[] {
-  const { quick, starts, shares, seeds, firstSeed, captions } = options, variant = unusual(options);
+  const { starts, shares, firstSeed, captions } = options, variant = unusual(options), own = usual[sizeOf(options)];
+  const { seeds = own.seeds } = options;
   checkVariant(options);
-  const size = quick ? "quick" : "full", own = usual[size];
   const percents = (name: string, given: readonly string[], all: readonly number[]) =>
     (given.length ? given.map((text) => percent(name, text)) : all).map((x) => x / 100);
   const from = percents("starts", starts, own.starts);
@@ -92,8 +108,8 @@ function runsOf(options: Options): Run[] {
   const plan = planRuns({
     starts: from,
     shares: percents("shares", shares, own.shares),
-    seeds: Array.from({ length: quick ? 1 : seeds }, (_, i) => firstSeed + i),
-    shuffled: Object.keys(variant).length ? undefined : SHUFFLED[size],
+    seeds: Array.from({ length: seeds }, (_, i) => firstSeed + i),
+    shuffled: Object.keys(variant).length ? undefined : own.shuffled,
     variant,
   });
   return plan.filter((run) => captions === "both" || run.captions === captions);
@@ -126,7 +142,8 @@ async function runAll(runs: readonly Run[], file: string, options: Options): Pro
   if (!left.length) return;
   await setUpAdapter({ tuning: !options.noTuning });
   const folder = `${options.work}/${nameOf(options)}`,
-    world = await openWorld(folder, budgets[options.quick ? "quick" : "scenes"]);
+    size = sizeOf(options),
+    world = await openWorld(folder, budgets[size === "full" ? "scenes" : size]);
   const eyes = await encoder(world, folder, say), mainFolder = (seed: number) => `${folder}/main-${seed}`;
   for (const [seed, own] of Map.groupBy(left, ({ seed }) => seed)) {
     await mainRun(world, { seed, starts: own.map(({ start }) => start) }, mainFolder(seed), say);
@@ -140,9 +157,20 @@ async function runAll(runs: readonly Run[], file: string, options: Options): Pro
   for (const run of left) {
     const out = `${folder}/models/${runName(run).replaceAll(/[ ,%]+/g, "-")}`;
     const context = { world, judge, encoder: eyes, main: mainFolder(run.seed), out, freeze: options.freeze, say };
-    await appendLine(file, { ...await branchRun(run, context), ...about });
+    const measured = await branchRun(run, context);
+    await appendLine(file, { ...measured, ...about });
+    for (const line of asPercent(measured)) say(line);
     told(runName(run));
   }
+}
+
+/** What a model can tell of pictures in the end, with what is had without looking. */
+function asPercent({ epochs }: Measured): string[] {
+  const { vision, blank } = epochs.at(-1)!, percent = (x: number) => `${(100 * x).toFixed(1)} %`;
+  return Object.entries(vision).map(([name, { value, chance }]) => {
+    const without = blank[name] ? `, with blank pictures ${percent(blank[name].value)}` : "";
+    return `${name}: ${percent(value)}${without}, guessed ${percent(chance)}`;
+  });
 }
 
 /** A run in a process of its own, which appends its line itself. */
@@ -154,9 +182,10 @@ async function inProcess({ start, share, captions, seed }: Run, options: Options
 }
 
 /** Flags that decide on what a run is, beside its point of the plan. */
-function kindOf({ quick, freeze, tuneText, imagesIn, stages }: Options): string[] {
+function kindOf({ quick, chat, freeze, tuneText, imagesIn, stages }: Options): string[] {
   return [
     ...(quick ? ["--quick"] : []),
+    ...(chat ? ["--chat"] : []),
     ...(freeze.length ? ["--freeze", freeze.join(",")] : []),
     ...(tuneText ? ["--tune-text", `${tuneText}`] : []),
     ...(imagesIn !== "captions" ? ["--images-in", imagesIn] : []),

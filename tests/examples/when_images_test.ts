@@ -8,7 +8,16 @@ import { centred, lossFigure, majority, scoresOf, unigramLoss } from "../../exam
 import { branchStages, imageParts, tuneFreeze, writeInterleaved } from "../../examples/when_images/variant.ts";
 import { buildTextTokenizer, openDataset } from "../../mod.ts";
 import { appendLine } from "../../examples/_lines.ts";
+import { main } from "../../examples/when_images.ts";
 import { testInFolder } from "../testing/folders.ts";
+
+Deno.test("when-images has one budget at a time", async () => {
+  await assertRejects(
+    () => main(["--quick", "--chat"]),
+    Error,
+    "--quick must not be given with --chat: each is a budget",
+  );
+});
 
 const curve = { steps: 1000, warmup: 100, rate: 1e-2, floor: 1e-4 };
 
