@@ -31,10 +31,10 @@ if (options.help) {
 await gs.setUpAdapter({ tuning: !options.noTuning });
 const config = { decoder: gs.decoderConfigs[options.model] }, { batch, length, steps, remat } = options;
 const objective = gs.lm.objective({ config, batch, length, remat });
-const { flop } = await gs.estimateStep(objective);
+const { flop, memory } = await gs.estimateStep(objective);
 if (options.dryRun) {
   const parameters = gs.countParameters(objective.spec);
-  console.log(JSON.stringify({ parameters, flop, bytes: await gs.estimateMemory(objective) }));
+  console.log(JSON.stringify({ parameters, flop, bytes: memory }));
   Deno.exit();
 }
 

@@ -26,7 +26,7 @@ const SCENES = { train: 2048, val: 0, test: 128, hard: 16, objects: [2, 2], seed
 /** Of the runs that are compared. */
 const SHORT = { steps: 8, checkpointEvery: 2, killAfter: 4 };
 
-/** What a run is given beside the sizes: ALBEF's family has random negatives, as the demo. */
+/** What a run is given beside the sizes: ALBEF's family has random negatives, of which a head learns soonest. */
 const ownFlags: Readonly<Record<string, string>> = {
   grit: "--sub-queue 128 --queue 1024 --negatives random",
   albef: "--grit off --negatives random",

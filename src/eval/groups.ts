@@ -8,7 +8,7 @@ import { compile, item, toDevice, toHost } from "../program/compile.ts";
 import type { Tensor } from "../program/graph.ts";
 import type { Tree } from "../program/tree.ts";
 import { textRows } from "./_batches.ts";
-import { rank } from "./recall.ts";
+import { jointScores, rank } from "./recall.ts";
 import type { RetrievalSet } from "./retrieval.ts";
 
 /** Shares of the queries, in percent, whose own candidate scores best of its group. */
@@ -90,26 +90,19 @@ export async function evaluateGroups<P>(
   }
   encode.destroy();
   match?.destroy();
-  const joint = match && await jointly(params, model, cosine, odds);
+  const temperature = match && await temperatureOf(params, model);
   return {
     cosine: recalls(cosine, size),
-    ...(match && { reranked: recalls(matched, size) }),
-    ...(joint && { joint: recalls(joint, size) }),
-    ...(match && { matching: preferred(matched, size) }),
+    ...(match && { reranked: recalls(matched, size), matching: preferred(matched, size) }),
+    ...(temperature && { joint: recalls(jointScores(cosine, odds, temperature), size) }),
   };
 }
 
-/** Cosine / temperature + log-odds, times the temperature, which changes no order. */
-async function jointly<P>(
-  params: P,
-  model: PairModel<P>,
-  cosine: Float32Array,
-  odds: Float32Array,
-): Promise<Float32Array | undefined> {
+async function temperatureOf<P>(params: P, model: PairModel<P>): Promise<number | undefined> {
   if (!model.temperature) return undefined;
   const read = compile((p) => model.temperature!(p as P)), temperature = await item(await read(params as Tree));
   read.destroy();
-  return cosine.map((c, i) => c + temperature * odds[i]!);
+  return temperature;
 }
 
 /** The item that is `shift` places further in the group of item i; items beyond the last are the last group's again. */

@@ -85,3 +85,8 @@ export function recallFromScores(
   );
   return recallsOf(imageRanks, textRanks);
 }
+
+/** Cosine / temperature + a matching head's log-odds, times the temperature, which changes no order and keeps the numbers small. */
+export function jointScores(cosines: Float32Array, odds: Float32Array, temperature: number): Float32Array {
+  return cosines.map((c, i) => c + temperature * odds[i]!);
+}

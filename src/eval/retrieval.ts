@@ -17,7 +17,7 @@ import type { Tree } from "../program/tree.ts";
 import { indicesFrom, takeRows, textRows } from "./_batches.ts";
 import { type MatchingModel, Reranker } from "./_rerank.ts";
 import { best, ranksIn, type Shortlists, whole } from "./_shortlists.ts";
-import { rank, type Recalls, recallsOf, UNSCORED } from "./recall.ts";
+import { jointScores, rank, type Recalls, recallsOf, UNSCORED } from "./recall.ts";
 
 /** Images and texts to be found by one another. */
 export interface RetrievalSet {
@@ -130,8 +130,7 @@ export class RetrievalEvaluator<P = unknown> {
       candidates,
       cosine,
       reranked,
-      // Times the temperature, which changes no order and keeps the numbers small.
-      ...(temperature && { joint: recalls(({ cosines, odds }) => cosines.map((c, i) => c + temperature * odds[i]!)) }),
+      ...(temperature && { joint: recalls(({ cosines, odds }) => jointScores(cosines, odds, temperature)) }),
       ...(keepScores && { scores: { i2t: whole(i2t.lists, texts), t2i: whole(t2i.lists, images.count) } }),
     };
   }
